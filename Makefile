@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+#
+# sole: build, run, check. `make help` lists the targets.
+#
+# Every path is relative, so the tree may stand in a folder with spaces in its
+# name. Nothing outside a recipe asks the system anything, so that `make deps all`
+# works on a machine where nothing is installed yet.
+
+PREFIX     = /usr/local
+DESTDIR    =
+CC         = gcc
+OPTIMIZE   = -O2 -g
+SANITIZE   =
+DEVELOPER  =
+V          =
+
+VERSION    = 0.1.0
+SOVERSION  = 0
+
+# One folder of objects for each way of building; plain programs land in bin/.
+empty     :=
+comma     := ,
+VARIANT   := $(if $(SANITIZE),sanitize-$(subst $(comma),-,$(SANITIZE)),plain)$(if $(filter clang,$(CC)),-clang)
+BUILD     := build/$(VARIANT)
+BIN       := $(if $(filter plain,$(VARIANT)),bin,$(BUILD)/bin)
+
+WARNINGS   = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+             -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-format-nonliteral \
+             $(if $(filter gcc,$(CC)),-Wlogical-op -Wduplicated-cond -Wtrampolines)
+CFLAGS     = -std=gnu17 $(OPTIMIZE) $(WARNINGS) $(if $(DEVELOPER),-Werror) -fPIC -fvisibility=hidden -fno-common \
+             -fstack-protector-strong $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+CPPFLAGS   = -I. -D_GNU_SOURCE $(if $(SANITIZE),,$(if $(findstring -O,$(OPTIMIZE)),-D_FORTIFY_SOURCE=2))
+LDFLAGS    = $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Wl,-z,relro,-z,now
+Q         := $(if $(V),,@)
+say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
+
+# What is linked into what. A file belongs to the program of its folder;
+# PURE objects are tested without libzmq on the link line.
+COMMON      = buffer histogram log notify options quantity rundir wire
+OWNER_PURE  = behaviour core service session store table
+OWNER_SHELL = config endpoint main memory transport accept_gate
+LIBRARY_PURE  = engine compose receive request
+LIBRARY     = $(LIBRARY_PURE) connection context library values
+SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
+
+objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
+COMMON_O   := $(call objects,common,$(COMMON))
+PURE_O     := $(call objects,owner,$(OWNER_PURE))
+SHELL_O    := $(call objects,owner,$(OWNER_SHELL))
+LIBRARY_O  := $(call objects,clients,$(LIBRARY))
+SUPER_O    := $(call objects,supervisor,$(SUPERVISOR))
+
+PROGRAMS   := $(patsubst %,$(BIN)/%,sole-owner sole-reader sole-writer sole-supervisor sole)
+LIBS       := $(BIN)/libsole.a $(BIN)/libsole.so
+
+.DEFAULT_GOAL = all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all run check check-valgrind analyze bench clean install uninstall help deps bench-deps analyze-deps
+
+## all (default): programs into bin/, and the library
+all: $(PROGRAMS) $(LIBS)
+
+# `make -j8 deps run`: deps goes first wherever it is named.
+FIRST := $(filter deps bench-deps analyze-deps,$(MAKECMDGOALS))
+
+## run: the seed's program, 110 processes under the supervisor, for one second
+run: all
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	  SOLE_RUNTIME_DIR="$$dir" $(BIN)/sole-supervisor supervisor/seed-110.zpl
+
+-include tests/units.mk
+include tests/bench/bench.mk
+
+## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
+TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
+PROVE      = prove -Itests/lib --timer $(if $(V),-v)
+check: all $(UNIT_TESTS)
+	@SOLE_BIN=$(BIN) $(PROVE) $(TESTS)
+
+## check-valgrind: the tests of the programs, each program run under valgrind; leaks are failures
+VALGRIND   = valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible \
+             --error-exitcode=99 --suppressions=tests/valgrind.supp
+check-valgrind: all $(UNIT_TESTS)
+	@for t in $(UNIT_TESTS); do $(VALGRIND) $$t >/dev/null || { echo "not clean under valgrind: $$t"; exit 1; }; done
+	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" $(PROVE) $(VALGRIND_TESTS)
+VALGRIND_TESTS = tests/34-owner-start.t tests/35-command-table.t tests/36-actors-totals.t
+
+## analyze: gcc -fanalyzer and cppcheck over every file; any finding is a failure
+SOURCES    = $(sort $(wildcard common/*.c owner/*.c clients/*.c supervisor/*.c))
+analyze:
+	@mkdir -p build/analyze
+	@for f in $(SOURCES); do echo "  ANALYZE $$f"; \
+	  gcc $(CPPFLAGS) $(CFLAGS) -Werror -fanalyzer -c -o build/analyze/out.o "$$f" || exit 1; done
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem --library=posix -I. -D_GNU_SOURCE $(SOURCES)
+
+## bench: the seed's program beside its peers, alternating, with ratios
+bench: all bench-build
+	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
+
+## deps: installs what building and testing need, through apt, if anything is missing
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev uthash-dev libcmocka-dev perl \
+             libzmq-ffi-perl mandoc procps
+## analyze-deps: what analyze and check-valgrind need beside that
+## bench-deps: the peers that bench measures against
+ANALYZE_DEPS = cppcheck valgrind
+BENCH_DEPS = redis-server libhiredis-dev golang-go
+
+define install_missing
+@missing=; for p in $(1); do \
+  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+if [ -n "$$missing" ]; then \
+  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+  echo "installing:$$missing"; \
+  $$as_root apt-get -qq update && \
+  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
+fi
+endef
+
+deps:
+	$(call install_missing,$(DEPS))
+analyze-deps:
+	$(call install_missing,$(ANALYZE_DEPS))
+bench-deps:
+	$(call install_missing,$(BENCH_DEPS))
+
+## install: under DESTDIR and PREFIX (/usr/local)
+MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1
+MAN7       = common/sole-protocol.7
+MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
+install: all
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib" "$(DESTDIR)$(PREFIX)/include" \
+	  "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/man/man7" "$(DESTDIR)$(PREFIX)/share/man/man8"
+	install -m 755 $(PROGRAMS) "$(DESTDIR)$(PREFIX)/bin"
+	install -m 644 $(BIN)/libsole.a "$(DESTDIR)$(PREFIX)/lib"
+	install -m 755 $(BIN)/libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib"
+	ln -sf libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib/libsole.so"
+	install -m 644 clients/sole.h "$(DESTDIR)$(PREFIX)/include"
+	install -m 644 $(MAN1) "$(DESTDIR)$(PREFIX)/share/man/man1"
+	install -m 644 $(MAN7) "$(DESTDIR)$(PREFIX)/share/man/man7"
+	install -m 644 $(MAN8) "$(DESTDIR)$(PREFIX)/share/man/man8"
+
+## uninstall: removes what install put there
+uninstall:
+	rm -f $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/bin/%",$(PROGRAMS)) \
+	  "$(DESTDIR)$(PREFIX)/lib/libsole.a" "$(DESTDIR)$(PREFIX)/lib/libsole.so" \
+	  "$(DESTDIR)$(PREFIX)/lib/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
+	  $(foreach m,$(MAN1) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
+
+## clean: removes bin/ and build/
+clean:
+	rm -rf bin build
+
+## help: this list
+help:
+	@sed -n 's/^## /  make /p' Makefile
+
+$(BUILD)/%.o: %.c | $(FIRST)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+link = @mkdir -p $(@D)
+link += $(if $(V),,&& printf '  %-7s %s\n' LD $@) && $(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1)
+
+$(BIN)/sole-owner: $(SHELL_O) $(PURE_O) $(COMMON_O)
+	$(call link,-lczmq -lzmq -lck -lxxhash)
+
+$(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COMMON_O)
+	$(call link,-lzmq)
+
+$(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
+	$(call link,-lzmq)
+
+$(BIN)/sole: $(call objects,clients,command children) $(BIN)/libsole.a $(COMMON_O)
+	$(call link,-lzmq)
+
+$(BIN)/sole-supervisor: $(SUPER_O) $(COMMON_O)
+	$(call link,-lczmq)
+
+# Only the sole_ functions leave the library, static or shared.
+LIBSOLE_O := $(LIBRARY_O) $(call objects,common,buffer wire rundir)
+$(BIN)/libsole.a: $(LIBSOLE_O)
+	@mkdir -p $(@D)
+	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole.o $^ && objcopy --localize-hidden $(BUILD)/libsole.o && \
+	  rm -f $@ && $(AR) rcs $@ $(BUILD)/libsole.o
+
+$(BIN)/libsole.so: $(LIBSOLE_O)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -shared -Wl,-soname,libsole.so.$(SOVERSION) -o $@.$(SOVERSION) $^ -lzmq && \
+	  ln -sf $(notdir $@).$(SOVERSION) $@
+
+-include $(wildcard $(BUILD)/*/*.d)

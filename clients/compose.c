@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * compose.c - writes the next message of an engine.
+ *
+ * In this order: hello; what is asked about the owner; what is to be sent again,
+ * or withdrawn, in the order of its submission; what is new, as far as the
+ * window, the message and the number of messages under way allow; a sign of
+ * life. Each item is begun only when there is memory for all of it, so a
+ * message is never half-made.
+ */
+#include "clients/engine_parts.h"
+
+#include <string.h>
+
+struct composing {
+	struct engine *engine;
+	struct buffer *out;
+	int64_t now_ns;
+	struct engine_message message;
+	size_t limit;     /* bytes */
+	bool full;        /* the next item did not fit: nothing may overtake it */
+	bool runs_allowed;
+};
+
+enum { LARGEST_CONTROL_BYTES = 512 }; /* payload of a HELLO */
+
+/* Is there room for an item of that many payload bytes? */
+static bool fits(struct composing *c, size_t payload_bytes)
+{
+	size_t bytes = PROTOCOL_ITEM_HEADER_BYTES + payload_bytes;
+
+	if (c->full || c->message.items >= PROTOCOL_ITEMS_MAX || bytes > c->limit - c->out->size ||
+	    !buffer_reserve(c->out, bytes))
+		c->full = true;
+	return !c->full;
+}
+
+static bool begin(struct composing *c, size_t payload_bytes)
+{
+	if (!fits(c, payload_bytes))
+		return false;
+	c->message.items++;
+	return true;
+}
+
+static bool write_hello(struct composing *c)
+{
+	const char *program = c->engine->options.program;
+	size_t length = strnlen(program, LARGEST_CONTROL_BYTES / 2);
+
+	if (!begin(c, LARGEST_CONTROL_BYTES))
+		return false;
+	size_t start = c->out->size;
+	const struct value list[] = { value_integer(PROTOCOL_VERSION_LEAST), value_integer(PROTOCOL_VERSION),
+				      value_bytes(program, length) };
+	wire_write_request_header(c->out, &(struct request_header){ .kind = ITEM_HELLO,
+								   .flags = REQUEST_FLAG_NOTICES });
+	wire_write_list(c->out, list, sizeof list / sizeof *list);
+	wire_finish_item(c->out, start);
+	c->engine->hello = HELLO_SENT;
+	c->message.hello = true;
+	return true;
+}
+
+/* The same nonce until it was answered: whichever copy arrives, it is one session. */
+static void write_open(struct composing *c)
+{
+	struct engine *engine = c->engine;
+
+	if (!begin(c, LARGEST_CONTROL_BYTES))
+		return;
+	if (!engine->nonce_used)
+		engine->options.random(engine->nonce, sizeof engine->nonce);
+	engine->nonce_used = true;
+	size_t start = c->out->size;
+	const struct value list[] = { value_bytes(engine->nonce, sizeof engine->nonce),
+				      value_integer(engine->options.silence_ms) };
+	wire_write_request_header(c->out, &(struct request_header){ .kind = ITEM_OPEN });
+	wire_write_list(c->out, list, sizeof list / sizeof *list);
+	wire_finish_item(c->out, start);
+	engine->session_state = SESSION_OPENING;
+	c->message.open = true;
+}
+
+static void set_deadline(const struct composing *c, const struct request *request,
+			 struct request_header *header)
+{
+	if (request->deadline_ns == INT64_MAX)
+		return;
+	if (!c->engine->options.relative) {
+		header->deadline = (uint64_t)request->deadline_ns;
+		return;
+	}
+	int64_t left = request->deadline_ns - c->now_ns;
+	header->deadline = left > 0 ? (uint64_t)left : 1;
+	header->flags |= REQUEST_FLAG_RELATIVE;
+}
+
+static void name_request(const struct composing *c, const struct request *request,
+			 struct request_header *header)
+{
+	struct engine *engine = c->engine;
+
+	if (!request_is_command(request)) {
+		header->flags |= request->query ? REQUEST_FLAG_QUERY : 0;
+		header->sequence = request->id;
+		return;
+	}
+	header->session = engine->session;
+	header->sequence = request->sequence;
+	header->window = (uint16_t)(request->sequence - engine->oldest_sequence);
+	engine->named_ns = c->now_ns;
+}
+
+/* Writes the request, or its withdrawal. It stands among those under way already. */
+static bool write_request(struct composing *c, struct request *request)
+{
+	struct engine *engine = c->engine;
+	bool withdrawal = request->kind == ITEM_RUN && request->cancelling;
+	size_t payload_bytes = withdrawal ? 0 : request->payload_bytes;
+
+	if (!begin(c, payload_bytes))
+		return false;
+	struct request_header header = {
+		.size = (uint32_t)(PROTOCOL_ITEM_HEADER_BYTES + payload_bytes),
+		.kind = withdrawal ? ITEM_CANCEL : request->kind,
+	};
+	name_request(c, request, &header);
+	if (!withdrawal) {
+		set_deadline(c, request, &header);
+		if (request->copies < UINT32_MAX)
+			request->copies++;
+		c->message.runs |= request->kind == ITEM_RUN;
+	}
+	wire_write_request_header(c->out, &header);
+	buffer_append(c->out, request_payload(request), payload_bytes);
+	request->tag = engine->tag;
+	engine->counters.requests_sent++;
+	if (request->again) {
+		request->again = false;
+		engine->again_count--;
+		engine->counters.sent_again++;
+	}
+	return true;
+}
+
+static void write_urgent(struct composing *c)
+{
+	struct engine *engine = c->engine;
+	struct request *request;
+
+	while ((request = engine->urgent.head) != NULL && !c->full) {
+		request_remove(&engine->urgent, request);
+		if (write_request(c, request)) {
+			request->state = REQUEST_UNDER_WAY;
+			request_push(&engine->under_way, request);
+		} else {
+			request_push_front(&engine->urgent, request);
+		}
+	}
+}
+
+/* What is to be said once more. Returns false when a request had to stay behind, so
+ * that no new one may overtake it. */
+static bool write_again(struct composing *c)
+{
+	struct engine *engine = c->engine;
+	bool held = engine->leaving || engine->hold_until_ns > c->now_ns;
+	bool all = true;
+
+	if (engine->again_count == 0)
+		return true;
+	for (struct request *request = engine->under_way.head; request != NULL && engine->again_count > 0;
+	     request = request->next) {
+		if (!request->again)
+			continue;
+		bool run = request->kind == ITEM_RUN && !request->cancelling;
+		/* The withdrawal of what the owner never admitted would only be out of order; and what
+		 * cannot have run in a session that is lost waits for the next one. */
+		bool early = request->kind == ITEM_RUN && request->copies == 0 &&
+			     ((request->cancelling && held) ||
+			      (request_is_command(request) && engine->session_state == SESSION_LOST));
+		if ((run && !c->runs_allowed) || early)
+			all = false;
+		else if (!write_request(c, request))
+			return false;
+	}
+	return all;
+}
+
+static bool in_window(const struct engine *engine)
+{
+	return engine->under_way.count < engine->window &&
+	       engine->next_sequence - engine->oldest_sequence < engine->window;
+}
+
+static void write_new(struct composing *c)
+{
+	struct engine *engine = c->engine;
+	struct request *request;
+
+	while ((request = engine->waiting.head) != NULL && !c->full && in_window(engine)) {
+		size_t alone = PROTOCOL_MESSAGE_HEADER_BYTES + PROTOCOL_ITEM_HEADER_BYTES +
+			       (size_t)request->payload_bytes;
+		if (engine->hello == HELLO_ANSWERED && alone > engine->message_max) {
+			engine_decide(engine, request, SOLE_TOO_LARGE);
+			continue;
+		}
+		bool command = request_is_command(request);
+		if (command && engine->session_state != SESSION_OPEN) {
+			if (engine->session_state == SESSION_NONE)
+				write_open(c);
+			return;
+		}
+		if (!fits(c, request->payload_bytes))
+			return;
+		request_remove(&engine->waiting, request);
+		request->state = REQUEST_UNDER_WAY;
+		request_push(&engine->under_way, request);
+		if (command) {
+			request->sequence = engine->next_sequence++;
+			engine->commands[request->sequence % PROTOCOL_WINDOW] = request;
+		}
+		write_request(c, request);
+	}
+}
+
+static void write_sign_of_life(struct composing *c)
+{
+	struct engine *engine = c->engine;
+
+	if (!engine->ping_wanted || engine->session_state != SESSION_OPEN || !begin(c, 0))
+		return;
+	wire_write_request_header(c->out, &(struct request_header){ .size = PROTOCOL_ITEM_HEADER_BYTES,
+								   .kind = ITEM_PING,
+								   .session = engine->session });
+	engine->ping_wanted = false;
+	engine->named_ns = c->now_ns;
+}
+
+static void begin_message(struct buffer *out, uint64_t tag)
+{
+	buffer_reset(out);
+	wire_write_message_header(out, &(struct message_header){
+		.magic = PROTOCOL_MAGIC,
+		.version = PROTOCOL_VERSION,
+		.kind = MESSAGE_REQUEST,
+		.tag = tag,
+	});
+}
+
+/* An owner of another version on this connection: there is nothing to wait for. */
+static void refuse_all(struct engine *engine)
+{
+	while (engine->waiting.head != NULL)
+		engine_decide(engine, engine->waiting.head, (enum sole_code)engine->hello_code);
+	while (engine->urgent.head != NULL)
+		engine_decide(engine, engine->urgent.head, (enum sole_code)engine->hello_code);
+}
+
+static bool anything_to_say(const struct engine *engine)
+{
+	return engine->hello == HELLO_NEEDED || engine->again_count > 0 || engine->urgent.head != NULL ||
+	       engine->waiting.head != NULL || engine->ping_wanted;
+}
+
+bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *out)
+{
+	struct engine_message *record = engine_message(engine, 0);
+
+	if (engine->hello == HELLO_REFUSED)
+		refuse_all(engine);
+	if (!engine->connected || engine->hello == HELLO_REFUSED || record == NULL || !anything_to_say(engine))
+		return false;
+	if (engine->hello == HELLO_NEEDED && engine->hold_until_ns > now_ns)
+		return false;
+
+	begin_message(out, ++engine->tag);
+	struct composing c = {
+		.engine = engine,
+		.out = out,
+		.now_ns = now_ns,
+		.message = { .tag = engine->tag, .sent_ns = now_ns },
+		.limit = engine->hello == HELLO_ANSWERED ? engine->message_max : ENGINE_FIRST_BYTES,
+		.runs_allowed = engine->run_messages < ENGINE_RUN_MESSAGES && !engine->leaving &&
+				engine->hold_until_ns <= now_ns,
+	};
+	if (out->failed)
+		return false;
+	if (engine->hello == HELLO_NEEDED && !write_hello(&c))
+		return false;
+	/* A session that was there before this connection may belong to another history:
+	 * wait for the word. Without one, everything may follow the hello at once. */
+	bool settled = engine->hello == HELLO_ANSWERED || engine->session_state == SESSION_NONE ||
+		       engine->session_state == SESSION_OPENING;
+	if (settled) {
+		write_urgent(&c);
+		if (write_again(&c) && c.runs_allowed)
+			write_new(&c);
+		write_sign_of_life(&c);
+	}
+	if (c.message.items == 0)
+		return false;
+	wire_finish_message(out, (uint16_t)c.message.items);
+	*record = c.message;
+	engine->run_messages += c.message.runs;
+	engine->counters.messages_sent++;
+	return true;
+}
+
+bool engine_goodbye(struct engine *engine, struct buffer *out)
+{
+	if (!engine->connected || engine->session_state != SESSION_OPEN || engine->hello != HELLO_ANSWERED)
+		return false;
+	begin_message(out, ++engine->tag);
+	wire_write_request_header(out, &(struct request_header){ .size = PROTOCOL_ITEM_HEADER_BYTES,
+								.kind = ITEM_GOODBYE,
+								.session = engine->session });
+	wire_finish_message(out, 1);
+	return !out->failed;
+}

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * engine.c - the life of a request and of a connection, and time.
+ *
+ *	           sent                answered
+ *	WAITING ---------> UNDER_WAY ------------> told
+ *	   |   <---------      |  \
+ *	   |     session       |   `-- time is up, cancelled: a ghost may stay
+ *	   |     ended         v       behind until the owner has resolved
+ *	   `-------------> DECIDED     its sequence
+ *
+ * The owner runs a session's commands in sequence without gaps. So a command
+ * whose caller has been answered without the owner's word (TIMED_OUT) cannot
+ * just be forgotten: its ghost keeps the place in the window and is resolved by a
+ * CANCEL in place of the command, wherever the command would have been sent again.
+ *
+ * Walks over what is under way happen when something went wrong and are
+ * bounded by the window; everything else here is independent of their number,
+ * the heap of time limits apart.
+ */
+#include "clients/engine_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- small parts ---- */
+
+struct request *engine_command(const struct engine *engine, uint64_t sequence)
+{
+	struct request *request = engine->commands[sequence % PROTOCOL_WINDOW];
+
+	return request != NULL && request->sequence == sequence ? request : NULL;
+}
+
+void engine_again(struct engine *engine, struct request *request)
+{
+	if (!request->again) {
+		request->again = true;
+		engine->again_count++;
+	}
+	request->tag = 0;
+}
+
+struct sole_reply engine_reply(const struct engine *engine, int code)
+{
+	return (struct sole_reply){
+		.outcome = (enum sole_outcome)code_outcome((unsigned)code),
+		.code = code,
+		.text = code_text((unsigned)code),
+		.incarnation = engine->incarnation,
+		.history = engine->history,
+		.failed_operation = -1,
+	};
+}
+
+/* Takes the request out of its queue, and out of the sequence of the session. */
+static void unlink_request(struct engine *engine, struct request *request)
+{
+	switch ((enum request_state)request->state) {
+	case REQUEST_WAITING:
+		request_remove(request->kind == ITEM_RUN ? &engine->waiting : &engine->urgent, request);
+		break;
+	case REQUEST_UNDER_WAY:
+		request_remove(&engine->under_way, request);
+		if (request->again)
+			engine->again_count--;
+		request->again = false;
+		break;
+	case REQUEST_DECIDED:
+	case REQUEST_FREE:
+		break;
+	}
+	request->state = REQUEST_DECIDED;
+	if (request->sequence != 0) {
+		engine->commands[request->sequence % PROTOCOL_WINDOW] = NULL;
+		request->sequence = 0;
+		while (engine->oldest_sequence < engine->next_sequence &&
+		       engine->commands[engine->oldest_sequence % PROTOCOL_WINDOW] == NULL)
+			engine->oldest_sequence++;
+	}
+}
+
+void engine_release(struct engine *engine, struct request *request)
+{
+	unlink_request(engine, request);
+	request_give_back(&engine->pool, request);
+}
+
+/* The request is gone before the callback runs, which may do what it likes. */
+static void tell(struct engine *engine, struct request *request, struct sole_reply *reply)
+{
+	sole_callback *callback = request->callback;
+	void *context = request->context;
+	bool ghost = request->ghost;
+
+	engine_release(engine, request);
+	if (ghost)
+		return;
+	engine->pending--;
+	callback(engine->options.handle, reply, context);
+}
+
+void engine_answer(struct engine *engine, struct request *request, struct sole_reply *reply)
+{
+	tell(engine, request, reply);
+}
+
+void engine_decide(struct engine *engine, struct request *request, enum sole_code code)
+{
+	request->decided = (uint16_t)code;
+	request_set_timer(&engine->pool, request, engine->decided_timer++);
+	if (request->state == REQUEST_UNDER_WAY && request->sequence != 0) {
+		if (!request->cancelling)
+			engine_again(engine, request);
+		request->cancelling = true;
+		return;
+	}
+	unlink_request(engine, request);
+}
+
+/* Answers a decided request. If it still holds a sequence, its ghost stays. */
+static void tell_decided(struct engine *engine, struct request *request)
+{
+	struct sole_reply reply = engine_reply(engine, request->decided);
+	sole_callback *callback = request->callback;
+	void *context = request->context;
+
+	if (request->state != REQUEST_UNDER_WAY) {
+		tell(engine, request, &reply);
+		return;
+	}
+	reply.session = engine->session;
+	reply.sequence = request->sequence;
+	request->ghost = true;
+	request->decided = 0;
+	request_set_timer(&engine->pool, request, INT64_MAX);
+	request_drop_payload(&engine->pool, request);
+	engine->pending--;
+	callback(engine->options.handle, &reply, context);
+}
+
+/* ---- submitting and cancelling ---- */
+
+bool engine_init(struct engine *engine, const struct engine_options *options)
+{
+	*engine = (struct engine){
+		.options = *options,
+		.decided_timer = INT64_MIN,
+		.heard_ns = INT64_MIN,
+		.message_max = PROTOCOL_MESSAGE_MAX_BYTES,
+		.window = options->window,
+		.next_sequence = 1,
+		.oldest_sequence = 1,
+		.resend_ns = ENGINE_RESEND_NS,
+		.busy_ns = ENGINE_BUSY_NS,
+	};
+	return buffer_reserve(&engine->scratch, 1);
+}
+
+static bool value_convert(const struct sole_value *from, struct value *to)
+{
+	switch (from->type) {
+	case SOLE_NONE:
+		*to = value_none();
+		return true;
+	case SOLE_INTEGER:
+		*to = value_integer(from->integer);
+		return true;
+	case SOLE_BYTES:
+		*to = value_bytes(from->bytes, from->size);
+		return from->bytes != NULL || from->size == 0;
+	}
+	return false;
+}
+
+/* Writes the operations as the payload of a RUN into `out`. */
+static int encode(struct buffer *out, const struct sole_operation *operations, size_t count)
+{
+	if (operations == NULL || count == 0)
+		return SOLE_USAGE;
+	for (size_t i = 0; i < count; i++) {
+		const struct sole_operation *operation = &operations[i];
+		if (operation->argument_count > WIRE_LIST_MAX ||
+		    (operation->arguments == NULL && operation->argument_count > 0))
+			return SOLE_USAGE;
+		buffer_u16(out, operation->number);
+		buffer_u8(out, (uint8_t)operation->argument_count);
+		for (size_t k = 0; k < operation->argument_count; k++) {
+			struct value value;
+			if (!value_convert(&operation->arguments[k], &value))
+				return SOLE_USAGE;
+			if (value.type == VALUE_BYTES && value.size > PROTOCOL_MESSAGE_MAX_BYTES)
+				return SOLE_TOO_LARGE;
+			wire_write_value(out, &value);
+		}
+		if (out->failed)
+			return SOLE_LOCAL_MEMORY;
+		if (out->size > PROTOCOL_MESSAGE_MAX_BYTES)
+			return SOLE_TOO_LARGE;
+	}
+	return SOLE_OK;
+}
+
+static int add(struct engine *engine, enum item_kind kind, int64_t now_ns, int64_t deadline_ns,
+	       sole_callback *callback, void *context, struct request **request)
+{
+	const struct buffer *payload = &engine->scratch;
+
+	if (engine->closing)
+		return SOLE_CLOSED;
+	if (callback == NULL)
+		return SOLE_USAGE;
+	if (PROTOCOL_MESSAGE_HEADER_BYTES + PROTOCOL_ITEM_HEADER_BYTES + payload->size > engine->message_max)
+		return SOLE_TOO_LARGE;
+	if (engine->pending >= ENGINE_PENDING_MAX ||
+	    payload->size > ENGINE_PENDING_BYTES_MAX - engine->pool.bytes)
+		return SOLE_BUSY;
+	struct request *new = request_take(&engine->pool, payload->data, payload->size);
+	if (new == NULL)
+		return SOLE_LOCAL_MEMORY;
+	new->kind = (uint8_t)kind;
+	new->callback = callback;
+	new->context = context;
+	new->submitted_ns = now_ns;
+	new->deadline_ns = deadline_ns;
+	new->state = REQUEST_WAITING;
+	request_set_timer(&engine->pool, new, deadline_ns);
+	request_push(kind == ITEM_RUN ? &engine->waiting : &engine->urgent, new);
+	engine->pending++;
+	*request = new;
+	return SOLE_OK;
+}
+
+int engine_submit(struct engine *engine, const struct sole_operation *operations, size_t count, int flags,
+		  int64_t now_ns, int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id)
+{
+	struct request *request;
+
+	if ((flags & ~SOLE_QUERY) != 0 || count > UINT16_MAX)
+		return SOLE_USAGE;
+	buffer_reset(&engine->scratch);
+	int code = encode(&engine->scratch, operations, count);
+	if (code != SOLE_OK)
+		return code;
+	code = add(engine, ITEM_RUN, now_ns, deadline_ns, callback, context, &request);
+	if (code != SOLE_OK)
+		return code;
+	request->query = (flags & SOLE_QUERY) != 0;
+	request->operation_count = (uint16_t)count;
+	if (id != NULL)
+		*id = request->id;
+	return SOLE_OK;
+}
+
+int engine_ask(struct engine *engine, enum item_kind kind, int64_t now_ns, int64_t deadline_ns,
+	       sole_callback *callback, void *context, uint64_t *id)
+{
+	struct request *request;
+
+	buffer_reset(&engine->scratch);
+	int code = add(engine, kind, now_ns, deadline_ns, callback, context, &request);
+	if (code == SOLE_OK && id != NULL)
+		*id = request->id;
+	return code;
+}
+
+int engine_cancel(struct engine *engine, uint64_t id)
+{
+	struct request *request = request_find(&engine->pool, id);
+
+	if (request == NULL || request->ghost || engine->closing)
+		return SOLE_USAGE;
+	if (request->decided != 0 || request->cancelling)
+		return SOLE_OK;
+	/* A query that was on a connection that is gone: nobody is there to be asked, and
+	 * nobody will be told its result. */
+	bool lost_query = request->query && !engine->connected;
+	if (request->state == REQUEST_WAITING || request->kind != ITEM_RUN || request->copies == 0 ||
+	    lost_query) {
+		engine_decide(engine, request, SOLE_CANCELLED);
+		return SOLE_OK;
+	}
+	request->cancelling = true;
+	engine_again(engine, request);
+	return SOLE_OK;
+}
+
+/* ---- the session and the connection ---- */
+
+void engine_end_session(struct engine *engine, enum sole_code code)
+{
+	struct request *request, *other;
+
+	engine->session_state = SESSION_NONE;
+	engine->session = 0;
+	engine->nonce_used = false;
+	engine->ping_wanted = false;
+	for (request = engine->under_way.head; request != NULL; request = other) {
+		other = request->next;
+		if (!request_is_command(request))
+			continue;
+		bool unrun = request->copies == 0;
+		if (request->ghost) {
+			engine_release(engine, request);
+		} else if (request->decided != 0 || !unrun || request->cancelling) {
+			unlink_request(engine, request);
+			if (request->decided == 0)
+				engine_decide(engine, request, !unrun             ? code
+							       : request->expired ? SOLE_EXPIRED
+										  : SOLE_CANCELLED);
+		}
+	}
+	/* From the last to the first, so that they stand before the rest in their order. */
+	for (request = engine->under_way.tail; request != NULL; request = other) {
+		other = request->previous;
+		if (!request_is_command(request))
+			continue;
+		unlink_request(engine, request);
+		request->state = REQUEST_WAITING;
+		request->tag = 0;
+		request_push_front(&engine->waiting, request);
+	}
+	engine->next_sequence = engine->oldest_sequence = 1;
+}
+
+void engine_bury_session(struct engine *engine)
+{
+	if (engine->session_state != SESSION_LOST)
+		return;
+	for (struct request *request = engine->under_way.head; request != NULL; request = request->next)
+		if (request_is_command(request) && !request->ghost && request->copies > 0 &&
+		    request->decided == 0)
+			return;
+	engine_end_session(engine, SOLE_SESSION_FORGOTTEN);
+}
+
+struct engine_message *engine_message(struct engine *engine, uint64_t tag)
+{
+	for (size_t i = 0; i < ENGINE_MESSAGES; i++)
+		if (engine->messages[i].tag == tag)
+			return &engine->messages[i];
+	return NULL;
+}
+
+void engine_message_done(struct engine *engine, struct engine_message *message)
+{
+	if (message->runs)
+		engine->run_messages--;
+	*message = (struct engine_message){ 0 };
+}
+
+void engine_hold(struct engine *engine, int64_t now_ns)
+{
+	if (engine->hold_until_ns > now_ns)
+		return;
+	engine->hold_until_ns = now_ns + engine->busy_ns;
+	engine->busy_ns = engine->busy_ns * 2 < ENGINE_BUSY_MAX_NS ? engine->busy_ns * 2 : ENGINE_BUSY_MAX_NS;
+}
+
+void engine_disconnected(struct engine *engine)
+{
+	engine->connected = false;
+	engine->hello = HELLO_NEEDED;
+	engine->leaving = false;
+	engine->ping_wanted = false;
+	memset(engine->messages, 0, sizeof engine->messages);
+	engine->run_messages = 0;
+	if (engine->session_state == SESSION_OPENING)
+		engine->session_state = SESSION_NONE;
+}
+
+void engine_connected(struct engine *engine, int64_t now_ns)
+{
+	struct request *other;
+
+	engine_disconnected(engine);
+	engine->connected = true;
+	engine->counters.reconnects += engine->incarnation != 0;
+	engine->hold_until_ns = 0;
+	engine->busy_ns = ENGINE_BUSY_NS;
+	engine->resend_ns = ENGINE_RESEND_NS;
+	engine->named_ns = now_ns;
+	for (struct request *request = engine->under_way.head; request != NULL; request = other) {
+		other = request->next;
+		if (!request->query || !request->cancelling)
+			engine_again(engine, request);
+		else if (request->decided == 0 && !request->expired)
+			engine_decide(engine, request, SOLE_CANCELLED);
+	}
+}
+
+/* ---- time ---- */
+
+/* The answer to a message did not come: what it carried goes out again. */
+static void give_up(struct engine *engine, struct engine_message *message)
+{
+	for (struct request *request = engine->under_way.head; request != NULL; request = request->next)
+		if (request->tag == message->tag)
+			engine_again(engine, request);
+	if (message->hello && engine->hello == HELLO_SENT)
+		engine->hello = HELLO_NEEDED;
+	if (message->open && engine->session_state == SESSION_OPENING)
+		engine->session_state = SESSION_NONE;
+	engine_message_done(engine, message);
+}
+
+/* What to answer when the time is up for a request that cannot have run. */
+static enum sole_code unrun_code(const struct engine *engine, const struct request *request)
+{
+	if (request->refusal == SOLE_BUSY || request->refusal == SOLE_LEAVING)
+		return (enum sole_code)request->refusal;
+	if (request->state == REQUEST_WAITING && engine->heard_ns < request->submitted_ns)
+		return SOLE_UNREACHABLE;
+	return SOLE_EXPIRED;
+}
+
+static void time_is_up(struct engine *engine, struct request *request, int64_t now_ns)
+{
+	if (request->decided != 0) {
+		tell_decided(engine, request);
+		return;
+	}
+	if (request->state == REQUEST_WAITING || (request->kind == ITEM_RUN && request->copies == 0)) {
+		engine_decide(engine, request, unrun_code(engine, request));
+		tell_decided(engine, request);
+		return;
+	}
+	if (request->kind != ITEM_RUN || request->expired) {
+		engine_decide(engine, request, SOLE_TIMED_OUT);
+		tell_decided(engine, request);
+		return;
+	}
+	request->expired = true;
+	request_set_timer(&engine->pool, request, now_ns + ENGINE_GRACE_NS);
+	if (!request->cancelling)
+		engine_again(engine, request);
+	request->cancelling = true;
+}
+
+static bool keeps_alive(const struct engine *engine)
+{
+	return engine->connected && engine->hello == HELLO_ANSWERED &&
+	       engine->session_state == SESSION_OPEN && !engine->ping_wanted;
+}
+
+int64_t engine_deadline(const struct engine *engine)
+{
+	const struct request *first = request_earliest(&engine->pool);
+	int64_t earliest = first != NULL ? first->timer_ns : INT64_MAX;
+
+	for (size_t i = 0; i < ENGINE_MESSAGES; i++) {
+		const struct engine_message *message = &engine->messages[i];
+		if (message->tag != 0 && message->sent_ns + engine->resend_ns < earliest)
+			earliest = message->sent_ns + engine->resend_ns;
+	}
+	if (engine->hold_until_ns != 0 && engine->hold_until_ns < earliest)
+		earliest = engine->hold_until_ns;
+	if (keeps_alive(engine) && engine->named_ns + engine->silence_ns / 3 < earliest)
+		earliest = engine->named_ns + engine->silence_ns / 3;
+	return earliest;
+}
+
+void engine_expire(struct engine *engine, int64_t now_ns)
+{
+	struct request *request;
+	bool lost = false;
+
+	for (size_t i = 0; i < ENGINE_MESSAGES; i++) {
+		struct engine_message *message = &engine->messages[i];
+		if (message->tag != 0 && message->sent_ns + engine->resend_ns <= now_ns) {
+			give_up(engine, message);
+			lost = true;
+		}
+	}
+	if (lost)
+		engine->resend_ns = engine->resend_ns * 2 < ENGINE_RESEND_MAX_NS ? engine->resend_ns * 2
+										 : ENGINE_RESEND_MAX_NS;
+	if (engine->hold_until_ns != 0 && engine->hold_until_ns <= now_ns)
+		engine->hold_until_ns = 0;
+	if (keeps_alive(engine) && engine->named_ns + engine->silence_ns / 3 <= now_ns)
+		engine->ping_wanted = true;
+	while ((request = request_earliest(&engine->pool)) != NULL && request->timer_ns <= now_ns)
+		time_is_up(engine, request, now_ns);
+	engine_bury_session(engine);
+}
+
+/* ---- the end ---- */
+
+void engine_clear(struct engine *engine)
+{
+	struct request *request;
+
+	engine->closing = true;
+	for (size_t place = 0; (request = request_at(&engine->pool, place)) != NULL; place++) {
+		if (request->state == REQUEST_FREE || request->ghost)
+			continue;
+		bool unrun = request->state == REQUEST_WAITING || request->copies == 0;
+		int code = request->decided != 0 ? request->decided : unrun ? SOLE_CANCELLED : SOLE_CLOSED;
+		struct sole_reply reply = engine_reply(engine, code);
+		reply.sequence = request->sequence;
+		reply.session = request->sequence != 0 ? engine->session : 0;
+		tell(engine, request, &reply);
+	}
+	engine_abandon(engine);
+}
+
+void engine_abandon(struct engine *engine)
+{
+	request_pool_clear(&engine->pool);
+	buffer_clear(&engine->scratch);
+	free(engine->values);
+	free(engine->lists);
+	*engine = (struct engine){ .closing = true };
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * engine.h - what a client says and when: requests, the session, sequences,
+ * gathering, retries, cancelling, time limits. See sole-protocol(7).
+ *
+ * It is pure: no socket, no clock, no randomness and no libzmq. Whoever drives
+ * it (library.c; a simulator) tells what happened and what time it is:
+ *
+ *	engine_connected, engine_disconnected   the connection
+ *	engine_receive                          a body that arrived
+ *	engine_expire                           time went by: at engine_deadline at the latest
+ *	engine_next_message                     after each of them, until it has no more:
+ *	                                        a body to send on this connection
+ *
+ * Callers' callbacks run inside engine_receive, engine_expire and engine_clear.
+ * They may submit and cancel; they must not call anything else here.
+ *
+ * What makes a command run once. It is only ever sent with the id of a session
+ * that the owner gave, and a session belongs to one history of one state. An
+ * owner that does not know the session does not run the command, so wherever a
+ * copy ends up (a connection that was replaced unnoticed, an owner started anew)
+ * it runs in that history or nowhere. That is why no command travels in one
+ * message with the OPEN of its session, although the protocol would allow it: its
+ * second copy, sent because the first answer did not come, could open a session
+ * with another owner and run there too. The price is one round trip more before
+ * the first command of a handle; queries need no session and pay nothing.
+ */
+#ifndef SOLE_CLIENTS_ENGINE_H
+#define SOLE_CLIENTS_ENGINE_H
+
+#include "clients/request.h"
+#include "clients/sole.h"
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/protocol.h"
+#include "common/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	/* Messages with requests under way at once. One would leave the owner idle for a
+	 * round trip; with two the next is there when it looks, and what comes meanwhile is
+	 * gathered. More would only make each of them smaller. */
+	ENGINE_RUN_MESSAGES = 2,
+	ENGINE_MESSAGES = 8,              /* ... with the ones that carry no requests */
+	ENGINE_FIRST_BYTES = 64 << 10,    /* of a message before the owner told its limit */
+	ENGINE_SMALLEST_MAXIMUM = 4096,   /* an owner that says less is not believed */
+	ENGINE_PENDING_MAX = 1000000,     /* requests submitted and not yet answered */
+};
+
+#define ENGINE_PENDING_BYTES_MAX ((size_t)256 << 20) /* of their payloads */
+
+/* How long to wait for the truth about a request whose deadline is over. */
+#define ENGINE_GRACE_NS (100 * NS_PER_MS)
+
+/* No answer for so long: send again. Doubles up to the second. A round takes milliseconds,
+ * so this is for answers that the owner dropped and for owners that were stopped. */
+#define ENGINE_RESEND_NS     (1 * NS_PER_S)
+#define ENGINE_RESEND_MAX_NS (8 * NS_PER_S)
+
+/* The owner was busy: wait so long. Doubles up to the second. */
+#define ENGINE_BUSY_NS     (1 * NS_PER_MS)
+#define ENGINE_BUSY_MAX_NS (256 * NS_PER_MS)
+
+struct engine_options {
+	struct sole *handle;  /* given to the callbacks; never looked at */
+	const char *program;  /* told to the owner; must outlive the engine */
+	uint32_t window;      /* 1 to PROTOCOL_WINDOW */
+	uint32_t silence_ms;
+	bool relative;        /* the owner's clock is another host's */
+	void (*random)(void *bytes, size_t size);
+};
+
+/* A message that was sent and has not been answered. */
+struct engine_message {
+	uint64_t tag;   /* 0: free */
+	int64_t sent_ns;
+	uint32_t items; /* answers that are still to come */
+	bool runs, hello, open;
+};
+
+/* Counted for sole(1) and tests. */
+struct engine_counters {
+	uint64_t messages_sent, messages_received, requests_sent;
+	uint64_t sent_again;      /* requests that were written once more */
+	uint64_t malformed;       /* messages or items from the owner that could not be read */
+	uint64_t strays;          /* answers to nothing that is under way */
+	uint64_t sessions, reconnects;
+};
+
+/*
+ *         a command waits           an id was given          "forgotten"
+ *    NONE ---------------> OPENING ----------------> OPEN ----------------> LOST
+ *     ^                       |                       |                      |
+ *     |     refused, cut      |    another history    |   every command was  |
+ *     `-----------------------+-----------------------+---- heard of --------'
+ */
+enum session_state { SESSION_NONE, SESSION_OPENING, SESSION_OPEN, SESSION_LOST };
+
+enum hello_state {
+	HELLO_NEEDED,
+	HELLO_SENT,
+	HELLO_ANSWERED,
+	HELLO_REFUSED, /* nothing can be said on this connection */
+};
+
+struct engine {
+	struct engine_options options;
+	struct engine_counters counters;
+
+	struct request_pool pool;
+	struct request_queue waiting;   /* commands and queries, in the order of their submission */
+	struct request_queue urgent;    /* PING, STATUS, STATS: not held back by anything */
+	struct request_queue under_way; /* in the order of their submission; ghosts included */
+	size_t pending;                 /* without ghosts */
+	size_t again_count;             /* of those under way: how many are to be written once more */
+	int64_t decided_timer;          /* orders the decided before everything that has a time */
+
+	bool connected, closing;
+	bool leaving;                   /* the owner said so on this connection */
+	enum hello_state hello;
+	uint16_t hello_code;            /* why it was refused */
+	uint64_t incarnation, history;  /* of the owner that answered the latest HELLO; 0: none did */
+	int64_t heard_ns;               /* latest answer of an owner; INT64_MIN: none */
+	size_t message_max;             /* bytes the owner takes */
+	uint32_t window;                /* requests under way: the lesser of both sides' */
+
+	enum session_state session_state;
+	uint64_t session;
+	uint8_t nonce[PROTOCOL_NONCE_BYTES];
+	bool nonce_used;                /* it may have reached an owner: open with the same again */
+	bool ping_wanted;
+	int64_t silence_ns;             /* granted */
+	int64_t named_ns;               /* when a message last named the session */
+	uint64_t next_sequence;         /* of the next new command */
+	uint64_t oldest_sequence;       /* not resolved yet; equal to next when all are */
+	struct request *commands[PROTOCOL_WINDOW]; /* by sequence modulo its size */
+
+	uint64_t tag;                   /* the latest used */
+	struct engine_message messages[ENGINE_MESSAGES];
+	unsigned run_messages;          /* of them: with requests */
+	int64_t resend_ns;              /* patience now */
+	int64_t hold_until_ns, busy_ns; /* 0: not held; what the next "busy" costs */
+	bool goodbye_answered;
+
+	struct buffer scratch;          /* an encoded payload; a reply's text */
+	struct sole_value *values;      /* of the reply being told */
+	struct sole_list *lists;
+	size_t value_room, list_room;
+};
+
+/* False when memory runs out. */
+bool engine_init(struct engine *engine, const struct engine_options *options);
+
+/* Calls back everything pending, SOLE_CLOSED or SOLE_CANCELLED by whether it can have run,
+ * and frees the rest. */
+void engine_clear(struct engine *engine);
+
+/* Frees everything, calls nobody back. */
+void engine_abandon(struct engine *engine);
+
+/* Copies everything. `deadline_ns`: INT64_MAX for none. Returns SOLE_OK and stores the id, or
+ * the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
+ * LOCAL_MEMORY, CLOSED. Not for engine_ask: kind is PING, STATUS or STATS. */
+int engine_submit(struct engine *engine, const struct sole_operation *operations, size_t count, int flags,
+		  int64_t now_ns, int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id);
+int engine_ask(struct engine *engine, enum item_kind kind, int64_t now_ns, int64_t deadline_ns,
+	       sole_callback *callback, void *context, uint64_t *id);
+
+/* SOLE_OK or SOLE_USAGE: see sole_cancel. */
+int engine_cancel(struct engine *engine, uint64_t id);
+
+void engine_connected(struct engine *engine, int64_t now_ns);
+void engine_disconnected(struct engine *engine);
+
+/* One body from the owner; it need not be well-formed. Replies point into it while they are told. */
+void engine_receive(struct engine *engine, const void *body, size_t size, int64_t now_ns);
+
+/* Replaces `out` by the next body to send on the connection. False: nothing to send now, and what is
+ * in `out` is nothing. */
+bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *out);
+
+/* Ends the session: replaces `out` by the body that says so. False: no session, or nobody to tell.
+ * engine->goodbye_answered tells when it has arrived. */
+bool engine_goodbye(struct engine *engine, struct buffer *out);
+
+/* The time at which engine_expire has something to do (it may be past); INT64_MAX: never. */
+int64_t engine_deadline(const struct engine *engine);
+void engine_expire(struct engine *engine, int64_t now_ns);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * engine_parts.h - what engine.c, compose.c and receive.c share; for nobody else.
+ *
+ *	engine.c    the life of a request and of a connection, and time
+ *	compose.c   writes messages
+ *	receive.c   reads them
+ */
+#ifndef SOLE_CLIENTS_ENGINE_PARTS_H
+#define SOLE_CLIENTS_ENGINE_PARTS_H
+
+#include "clients/engine.h"
+
+static inline bool request_is_command(const struct request *request)
+{
+	return request->kind == ITEM_RUN && !request->query;
+}
+
+/* The command under way with this sequence, or NULL. */
+struct request *engine_command(const struct engine *engine, uint64_t sequence);
+
+/* The request is to be written once more. */
+void engine_again(struct engine *engine, struct request *request);
+
+/* Its answer is known without the owner: engine_expire tells it. Takes it out of its queue,
+ * or leaves a ghost there if it holds a sequence of an open session. */
+void engine_decide(struct engine *engine, struct request *request, enum sole_code code);
+
+/* Tells the answer and forgets the request, which the owner has resolved. */
+void engine_answer(struct engine *engine, struct request *request, struct sole_reply *reply);
+
+/* Forgets a request without telling anybody: a ghost that was laid. */
+void engine_release(struct engine *engine, struct request *request);
+
+/* Ends the session on this side: commands that may have run are decided with `code`; the others
+ * go back to wait for the next session, in order. */
+void engine_end_session(struct engine *engine, enum sole_code code);
+
+/* Ends a lost session once it is known of each of its commands whether it can have run. */
+void engine_bury_session(struct engine *engine);
+
+/* The record of a message under way, or NULL; and its end, when its answer is complete. */
+struct engine_message *engine_message(struct engine *engine, uint64_t tag);
+void engine_message_done(struct engine *engine, struct engine_message *message);
+
+/* A fresh reply with what every reply with this code says. */
+struct sole_reply engine_reply(const struct engine *engine, int code);
+
+/* The owner had no room: nothing goes out for a while, longer each time. */
+void engine_hold(struct engine *engine, int64_t now_ns);
+
+#endif

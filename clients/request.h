@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * request.h - one request as this side keeps it, and where it is kept: a pool
+ * that reuses memory, first-in-first-out queues, and a heap by time.
+ *
+ * Nothing here decides anything; engine.c does. Taking, queueing and giving back
+ * a request costs no allocation once the pool has grown, unless its payload is
+ * larger than REQUEST_INLINE_BYTES.
+ */
+#ifndef SOLE_CLIENTS_REQUEST_H
+#define SOLE_CLIENTS_REQUEST_H
+
+#include "clients/sole.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	REQUEST_INLINE_BYTES = 64, /* a get or a put of short keys and values fits */
+	REQUEST_SLAB = 256,        /* requests allocated at once */
+	REQUEST_NO_HEAP = UINT32_MAX >> 1, /* heap_index of one that has no time limit */
+};
+
+enum request_state {
+	REQUEST_FREE,
+	REQUEST_WAITING,   /* in a queue of what has not been sent */
+	REQUEST_UNDER_WAY, /* sent, or about to be sent again */
+	REQUEST_DECIDED,   /* in no queue: its answer is known and waits to be told */
+};
+
+struct request {
+	struct request *previous, *next; /* in the queue of its state */
+	sole_callback *callback;
+	void *context;
+
+	uint64_t id;           /* what the caller has: generation << 32 | place in the pool + 1 */
+	uint64_t sequence;     /* of a command that was sent; 0 before, and for queries */
+	uint64_t tag;          /* of the message that carried it last; 0: none that is under way */
+	int64_t deadline_ns;   /* INT64_MAX: none */
+	int64_t timer_ns;      /* when the heap calls it up; never later than the deadline at first */
+	int64_t submitted_ns;
+
+	uint8_t state;         /* enum request_state */
+	uint8_t kind;          /* enum item_kind: RUN, PING, STATUS, STATS */
+	bool query;            /* takes no sequence and may be sent as often as one likes */
+	bool again;            /* to be written once more: the request, or its withdrawal */
+	bool cancelling;       /* from now on its withdrawal is sent in its place */
+	bool expired;          /* its deadline is over and the withdrawal is being waited for */
+	bool ghost;            /* its caller has been answered; its sequence still stands in the way */
+	uint16_t decided;      /* enum sole_code to answer with; 0: none yet */
+	uint16_t refusal;      /* the latest refusal that was not final: BUSY, LEAVING ... */
+	uint16_t operation_count;
+	uint32_t copies;       /* times it was sent and may have run, for all that is known */
+
+	uint32_t heap_index;
+	uint32_t payload_bytes;
+	uint8_t *large;        /* the payload when it does not fit below */
+	uint8_t small[REQUEST_INLINE_BYTES];
+};
+
+/* ---- the pool ---- */
+
+struct request_pool {
+	struct request **slabs;
+	size_t slab_count, slab_room;
+	struct request *free; /* linked by next */
+	size_t used;          /* requests handed out */
+	size_t bytes;         /* of their payloads */
+
+	struct request **heap; /* earliest timer_ns first; has room for every request */
+	size_t heap_count;
+};
+
+/* {0} is an empty pool. Frees everything, whatever is still in use. */
+void request_pool_clear(struct request_pool *pool);
+
+/* A request with a copy of the payload, everything else zero, no time limit and a
+ * new id; NULL when memory runs out. */
+struct request *request_take(struct request_pool *pool, const void *payload, size_t bytes);
+
+/* Gives it back: it must be in no queue. Its id names nothing from now on. */
+void request_give_back(struct request_pool *pool, struct request *request);
+
+/* The request that the id names, or NULL. */
+struct request *request_find(const struct request_pool *pool, uint64_t id);
+
+/* The request in a place of the pool, in use or not; NULL beyond the last. */
+struct request *request_at(const struct request_pool *pool, size_t place);
+
+/* Frees the payload of a request that will not be sent again. */
+void request_drop_payload(struct request_pool *pool, struct request *request);
+
+static inline const uint8_t *request_payload(const struct request *request)
+{
+	return request->large != NULL ? request->large : request->small;
+}
+
+/* ---- time ---- */
+
+/* Sets when the request is due; INT64_MAX takes it out of the heap. */
+void request_set_timer(struct request_pool *pool, struct request *request, int64_t timer_ns);
+
+/* The one that is due first, or NULL. */
+static inline struct request *request_earliest(const struct request_pool *pool)
+{
+	return pool->heap_count > 0 ? pool->heap[0] : NULL;
+}
+
+/* ---- queues ---- */
+
+struct request_queue {
+	struct request *head, *tail;
+	size_t count;
+};
+
+void request_push(struct request_queue *queue, struct request *request);
+void request_push_front(struct request_queue *queue, struct request *request);
+void request_remove(struct request_queue *queue, struct request *request);
+
+#endif

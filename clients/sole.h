@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sole.h - ask an owner of state, from C or C++.
+ *
+ *	struct sole *s;
+ *	struct sole_value v;
+ *	struct sole_options options = { .owner = "inventory" };
+ *	if (sole_open(&s, &options) == SOLE_OK &&
+ *	    sole_put(s, sole_text("apples"), sole_integer(12)) == SOLE_OK &&
+ *	    sole_get(s, sole_text("apples"), &v) == SOLE_OK)
+ *		printf("%lld\n", (long long)v.integer);
+ *	sole_close(&s);
+ *
+ * A handle is one connection to one owner and, from its first command on, one
+ * session with it. It connects, reconnects and retries by itself until the time
+ * limit, also when the owner is busy or leaving: a command is run once however
+ * often it had to be sent. Every answer says whether the operation ran: see enum
+ * sole_outcome.
+ *
+ * Two ways to use a handle, freely mixed:
+ *   - blocking: sole_get, sole_put ... sole_call return when the answer is there
+ *     or the time is up;
+ *   - non-blocking: sole_submit returns at once and calls back from
+ *     sole_dispatch. Many logical clients ("actors") can share a handle: what
+ *     they submit while a message is under way travels together in the next.
+ *     Put sole_descriptor into a poll loop, or let sole_run wait.
+ *
+ * Threads: a handle serves one thread at a time, any thread; a call that finds
+ * another thread inside returns SOLE_THREAD and does nothing. Different handles
+ * are independent. After fork(2) the child's calls return SOLE_FORKED: the child
+ * opens its own handle (sole_close of an inherited one only frees its memory;
+ * ZeroMQ's descriptors stay open until the child ends or calls exec).
+ * The library starts ZeroMQ's I/O threads (one for the process), which block all
+ * signals, and installs no signal handler. A blocking call goes on after a
+ * signal; to stop at one, use sole_run with a descriptor or sole_interrupt.
+ *
+ * Everything that a function hands out stays valid until the next call on the
+ * same handle unless it says otherwise. Nothing here is freed by the caller.
+ */
+#ifndef SOLE_H
+#define SOLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined __GNUC__
+#define SOLE_API __attribute__((visibility("default")))
+#else
+#define SOLE_API
+#endif
+
+struct sole; /* opaque */
+
+/* Did it run? */
+enum sole_outcome {
+	SOLE_DONE = 0,    /* ran, once */
+	SOLE_REFUSED = 1, /* did not run and will not */
+	SOLE_UNKNOWN = 2, /* cannot be known; the code says why */
+};
+
+/* Every function that can fail returns one of these; sole_text_of words it and
+ * sole_outcome_of tells whether the operation ran. */
+enum sole_code {
+	SOLE_OK = 0,
+
+	/* the owner's refusals */
+	SOLE_MALFORMED = 1,
+	SOLE_VERSION = 2,
+	SOLE_NO_OPERATION = 3,
+	SOLE_INVALID = 4,
+	SOLE_DENIED = 5,
+	SOLE_BUSY = 6,
+	SOLE_EXPIRED = 7,
+	SOLE_CANCELLED = 8,
+	SOLE_CONFLICT = 9,
+	SOLE_TOO_LARGE = 10,
+	SOLE_OUT_OF_ORDER = 11,
+	SOLE_LEAVING = 12,
+	SOLE_OVERFLOW = 13,
+	SOLE_WRONG_TYPE = 14,
+	SOLE_NO_MEMORY = 15,
+	SOLE_FULL = 16,
+
+	/* the owner does not know */
+	SOLE_SESSION_FORGOTTEN = 100,
+	SOLE_REPLY_FORGOTTEN = 101,
+
+	/* this side's own */
+	SOLE_OWNER_DIED = 200,
+	SOLE_TIMED_OUT = 201,
+	SOLE_UNREACHABLE = 202,
+	SOLE_FORKED = 203,
+	SOLE_THREAD = 204,
+	SOLE_USAGE = 205,
+	SOLE_LOCAL_MEMORY = 206,
+	SOLE_CLOSED = 207,
+	SOLE_PROTOCOL = 208,
+	SOLE_SYSTEM = 209,
+};
+
+/* "refused: its deadline passed before it ran" is text_of(SOLE_EXPIRED) behind
+ * the outcome's name. Static strings; never NULL. */
+SOLE_API const char *sole_name_of(int code);
+SOLE_API const char *sole_text_of(int code);
+SOLE_API enum sole_outcome sole_outcome_of(int code);
+
+/* ---- values ---- */
+
+enum sole_type { SOLE_NONE = 0, SOLE_INTEGER = 1, SOLE_BYTES = 2 };
+
+struct sole_value {
+	enum sole_type type;
+	uint32_t size; /* of bytes */
+	union {
+		int64_t integer;
+		const void *bytes; /* not terminated */
+	};
+};
+
+SOLE_API struct sole_value sole_none(void);
+SOLE_API struct sole_value sole_integer(int64_t integer);
+SOLE_API struct sole_value sole_bytes(const void *bytes, uint32_t size); /* not copied */
+SOLE_API struct sole_value sole_text(const char *text);                  /* not copied */
+
+/* ---- a handle ---- */
+
+struct sole_options {
+	const char *owner;    /* its name; the endpoint is found as sole(1) says */
+	const char *endpoint; /* "ipc://..." or "tcp://..."; beats owner. With neither:
+	                         $SOLE_ENDPOINT */
+	const char *program;  /* told to the owner, for its lists; NULL: this program's name */
+	int64_t timeout_ns;   /* limit of each call that gives none; 0: 5 s; SOLE_FOREVER */
+	uint32_t window;      /* requests under way at once, 1 to 256; 0: 256 */
+	uint32_t silence_ms;  /* the owner ends the session when it hears nothing for so
+	                         long; 0: 30 s. The library pings while it is dispatched. */
+};
+
+#define SOLE_FOREVER INT64_MAX
+
+/* Stores a new handle. Connects in the background: SOLE_OK does not mean that an
+ * owner is there, and one that starts later is found. SOLE_USAGE: no name and no
+ * endpoint, or a bad one; SOLE_SYSTEM: no descriptors left; SOLE_LOCAL_MEMORY.
+ * On failure *handle is NULL and, if `why` is not NULL, *why tells more in a
+ * sentence (thread-local, until the next call of this function in this thread). */
+SOLE_API int sole_open(struct sole **handle, const struct sole_options *options);
+SOLE_API int sole_open_why(struct sole **handle, const struct sole_options *options, const char **why);
+
+/* Says goodbye, so that the owner ends the session now, waits for at most 100 ms
+ * for that to arrive, frees everything and stores NULL. Requests under way are
+ * called back: SOLE_CLOSED if they may have run, else SOLE_CANCELLED. NULL and
+ * handles that are NULL are fine. While another thread is inside, and in a
+ * callback, it does nothing. */
+SOLE_API void sole_close(struct sole **handle);
+
+/* The endpoint in use; "" for NULL. Valid as long as the handle. While an owner known by name is not
+ * there, the library looks for it in every folder of sole(1), and this changes with what it finds. */
+SOLE_API const char *sole_endpoint(const struct sole *handle);
+
+/* ---- asking ---- */
+
+struct sole_operation {
+	uint16_t number; /* SOLE_TABLE_... or one that the owner describes */
+	uint16_t argument_count;
+	const struct sole_value *arguments;
+};
+
+struct sole_list {
+	const struct sole_value *values;
+	size_t count;
+};
+
+struct sole_reply {
+	enum sole_outcome outcome;
+	int code;              /* enum sole_code */
+	const char *text;      /* a sentence: the owner's own, or sole_text_of(code) */
+	uint64_t session, sequence; /* of a command that was sent; else 0 */
+	uint64_t revision;     /* of the state when it was answered; 0: not answered by an owner */
+	uint64_t incarnation;  /* which start of the owner answered */
+	uint64_t history;      /* revisions compare within one history */
+	size_t result_count;   /* when done: one list for each operation. When refused: 0 or 1 */
+	const struct sole_list *results; /* list with what the owner adds to the refusal */
+	int failed_operation;  /* index of the operation that was refused, or -1 */
+};
+
+enum {
+	SOLE_QUERY = 1, /* every operation only reads: may be retried freely, needs no session */
+};
+
+/* Blocking: sends, waits, stores the reply if `reply` is not NULL. The operations take
+ * effect all or none, uninterrupted. `timeout_ns`: 0 for the handle's; SOLE_FOREVER.
+ * Returns reply->code. When the time is up for what was sent, it is withdrawn; the answer
+ * to that is waited for, 100 ms at most, since it can turn "unknown" into plain words. */
+SOLE_API int sole_call(struct sole *handle, const struct sole_operation *operations, size_t count,
+                       int flags, int64_t timeout_ns, struct sole_reply *reply);
+
+/* Called from sole_dispatch (or from any blocking call on the handle, or from
+ * sole_close), once for every submitted request. `reply` lives until it returns. It may
+ * submit, cancel and call sole_interrupt; no blocking call, no sole_dispatch, and not
+ * sole_close (those return SOLE_USAGE; sole_close then does nothing). */
+typedef void sole_callback(struct sole *handle, const struct sole_reply *reply, void *context);
+
+/* Non-blocking: copies everything and returns. SOLE_OK: `callback` will be called once, and
+ * *request (if not NULL) names it for sole_cancel. Otherwise it will not be called: SOLE_USAGE,
+ * SOLE_TOO_LARGE, SOLE_BUSY (a million requests or 256 MiB of them wait in this handle),
+ * SOLE_LOCAL_MEMORY, SOLE_CLOSED (from a callback of sole_close), SOLE_THREAD, SOLE_FORKED.
+ *
+ * It goes out at the next sole_dispatch, sole_run or blocking call, together with whatever else was
+ * submitted by then; until that the descriptor is readable. From a callback: when the
+ * callbacks are through. Requests are run in the order of their submission. */
+SOLE_API int sole_submit(struct sole *handle, const struct sole_operation *operations, size_t count,
+                         int flags, int64_t timeout_ns, sole_callback *callback, void *context,
+                         uint64_t *request);
+
+/* Asks for the request's withdrawal. Its callback tells the truth: SOLE_CANCELLED when it
+ * was withdrawn before it ran, its ordinary reply when it had run. Not yet sent: called
+ * back at the next dispatch, without asking anybody. Returns SOLE_OK, or SOLE_USAGE when no such
+ * request is under way (any more). */
+SOLE_API int sole_cancel(struct sole *handle, uint64_t request);
+
+/* Requests that have been submitted and not yet called back. */
+SOLE_API size_t sole_pending(const struct sole *handle);
+
+/* ---- inside a poll loop ---- */
+
+/* One descriptor to poll for reading, for as long as the handle lives. Readable: call
+ * sole_dispatch. It covers time limits too: no other timer is needed. -1: no descriptors are
+ * left (or the handle is not this process's or thread's). */
+SOLE_API int sole_descriptor(struct sole *handle);
+
+/* Does what can be done now without blocking: sends, receives, retries, calls back.
+ * Returns SOLE_OK (nothing wrong with the handle), or SOLE_FORKED, SOLE_THREAD, SOLE_USAGE. */
+SOLE_API int sole_dispatch(struct sole *handle);
+
+/* Dispatches until nothing is pending (SOLE_OK), `timeout_ns` (as for sole_call) is over
+ * (SOLE_TIMED_OUT), or sole_interrupt was called or `wake_descriptor` (-1: none) is readable
+ * (SOLE_CANCELLED). Requests go on. */
+SOLE_API int sole_run(struct sole *handle, int64_t timeout_ns, int wake_descriptor);
+
+/* Makes sole_run return: the one under way or, if none is, the next. The one function that any
+ * thread and any signal handler may call. */
+SOLE_API void sole_interrupt(struct sole *handle);
+
+/* ---- about the owner ---- */
+
+/* Blocking. PING: SOLE_OK when the owner answers. STATUS: one list of names and values,
+ * alternating. STATS: one list a counter: name, value, unit, sentence. */
+SOLE_API int sole_ping(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+SOLE_API int sole_status(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+SOLE_API int sole_stats(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+
+/* ---- the built-in behaviour `table`: keys are bytes, values integers or bytes ---- */
+
+enum {
+	SOLE_TABLE_GET = 1,    /* key                -> value or none */
+	SOLE_TABLE_PUT = 2,    /* key, value         -> 1 if the key was there, else 0 */
+	SOLE_TABLE_DELETE = 3, /* key                -> 1 if the key was there, else 0 */
+	SOLE_TABLE_ADD = 4,    /* key, integer       -> the sum; an absent key counts as 0 */
+	SOLE_TABLE_CAS = 5,    /* key, old, new      -> nothing; none stands for absent. Conflict:
+	                          refused, with the value found */
+	SOLE_TABLE_COUNT = 6,  /*                    -> how many keys there are */
+};
+
+/* Blocking, each one operation with the handle's time limit. Return a code. */
+SOLE_API int sole_get(struct sole *handle, struct sole_value key, struct sole_value *value);
+SOLE_API int sole_put(struct sole *handle, struct sole_value key, struct sole_value value);
+SOLE_API int sole_delete(struct sole *handle, struct sole_value key, int *existed);
+SOLE_API int sole_add(struct sole *handle, struct sole_value key, int64_t delta, int64_t *sum);
+SOLE_API int sole_cas(struct sole *handle, struct sole_value key, struct sole_value old_value,
+                      struct sole_value new_value, struct sole_value *found);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * accept_gate.h - keeps libzmq from running into the limit of descriptors.
+ *
+ * libzmq 4.3.4 aborts the process when accept(2) fails with EMFILE. This module
+ * stands between libzmq and the system: accept and accept4 of this program refuse
+ * (accept and close at once) a connection whose descriptor is beyond a mark, and
+ * report ECONNABORTED, which libzmq takes calmly. The kernel hands out the lowest
+ * free number, so a bound on the number is a bound on how many are open.
+ */
+#ifndef SOLE_OWNER_ACCEPT_GATE_H
+#define SOLE_OWNER_ACCEPT_GATE_H
+
+#include <stdint.h>
+
+enum { ACCEPT_GATE_RESERVE = 32 }; /* descriptors kept for the owner's own use */
+
+/* Raises the soft limit of descriptors to the hard one and sets the mark below it by
+ * the reserve. Returns how many descriptors connections may take. */
+int accept_gate_init(void);
+
+/* Connections refused so far. Any thread. */
+uint64_t accept_gate_refused(void);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config.c - options and configuration file of an owner.
+ *
+ * ZPL is read by CZMQ's zconfig, which starts nothing and opens no context.
+ */
+#include "owner/config.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "common/rundir.h"
+
+#include <czmq.h>
+#include <sysexits.h>
+
+static struct config told; /* the options' targets; copied out when all is read */
+
+static const struct option_spec options[] = {
+	{ "endpoint", 'e', OPTION_TEXT, &told.endpoint, 0, 0, "ipc://PATH", "listen there instead of DIR/NAME.sock" },
+	{ "config", 'c', OPTION_TEXT, &told.file, 0, 0, "FILE", "read settings, named like these options, from FILE" },
+	{ "check-config", 0, OPTION_FLAG, &told.check, 0, 0, NULL, "print the settings and the worst case of memory" },
+	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE", "permissions of the socket (0600)" },
+	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME", "how long stopping may wait for clients (1s)" },
+	{ "quiet", 'q', OPTION_FLAG, &told.quiet, 0, 0, NULL, "print no totals at the end" },
+#define LIMIT(field, option, kind, value, least, most, help)                                       \
+	{ option, 0, OPTION_##kind, &told.limits.field, least, most, "N", help },
+#include "owner/limits.def"
+#undef LIMIT
+};
+
+static const struct program program = {
+	.name = "sole-owner",
+	.usage = "[option ...] NAME",
+	.about = "Owns the state called NAME and runs its operations, one at a time.",
+	.example = "  sole-owner inventory &\n  sole -o inventory put apples 12",
+	.options = options,
+	.option_count = sizeof options / sizeof *options,
+};
+
+/* Settings of the file; those on the command line come after and win. */
+static void read_file(const char *path)
+{
+	int mistakes = 0;
+
+	FILE *readable = fopen(path, "r");
+	if (readable == NULL)
+		fatal(EX_CONFIG, "cannot read the configuration %s: %s", path, strerror(errno));
+	fclose(readable);
+	zconfig_t *root = zconfig_load(path);
+	if (root == NULL)
+		fatal(EX_CONFIG, "%s is not ZPL: one 'name = value' a line", path);
+	for (zconfig_t *item = zconfig_child(root); item != NULL; item = zconfig_next(item)) {
+		const char *name = zconfig_name(item), *value = zconfig_value(item);
+		/* Text options keep the pointer. */
+		char *kept = strdup(value != NULL ? value : "");
+		const char *problem = kept == NULL ? "no memory" :
+				      strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0 ?
+						     "not a setting for a file" :
+						     options_set(&program, name, kept);
+		if (problem == NULL && zconfig_child(item) != NULL)
+			problem = "has settings below it, and takes none";
+		if (problem != NULL) {
+			log_error("%s: %s: %s", path, name, problem);
+			mistakes++;
+		}
+	}
+	zconfig_destroy(&root);
+	if (mistakes > 0)
+		exit(EX_CONFIG);
+}
+
+void config_read(struct config *config, int argc, char **argv)
+{
+	struct config start = { .socket_mode = 0600, .drain_ns = 1000000000, .limits = limits_default() };
+	char **again = malloc(((size_t)argc + 1) * sizeof *again);
+
+	if (again == NULL)
+		fatal(EX_OSERR, "no memory");
+	memcpy(again, argv, ((size_t)argc + 1) * sizeof *again);
+	told = start;
+	int operand = options_parse(&program, argc, argv, 0);
+	if (operand != argc - 1)
+		fatal(EX_USAGE, "%s; see sole-owner --help",
+		      operand == argc ? "give the name of the state" : "only one name can be given");
+	told.name = argv[operand];
+	const char *problem = rundir_name_problem(told.name);
+	if (problem != NULL)
+		fatal(EX_USAGE, "'%.80s' is not a name: %s", told.name, problem);
+	if (told.file != NULL) {
+		const char *name = told.name, *file = told.file;
+		told = start;
+		read_file(file);
+		options_parse(&program, argc, again, 0);
+		told.name = name;
+	}
+	free(again);
+	*config = told;
+}
+
+void config_print(const struct config *config)
+{
+	const struct limits *l = &config->limits;
+
+	printf("name = %s\n", config->name);
+	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
+#define LIMIT(field, option, kind, value, least, most, help) printf("%s = %lld\n", option, (long long)l->field);
+#include "owner/limits.def"
+#undef LIMIT
+	double gib = 1024.0 * 1024 * 1024;
+	printf("# memory at the worst, GiB: state %.2f, stored replies %.2f, outboxes %.2f, beside it %.2f\n",
+	       (double)l->state_bytes / gib, (double)l->sessions * (double)l->session_replies_bytes / gib,
+	       (double)l->outbox_total_bytes / gib, (double)l->memory_mark_bytes / gib);
+}

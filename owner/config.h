@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config.h - what an owner was told: options, and the same names in a ZPL file.
+ */
+#ifndef SOLE_OWNER_CONFIG_H
+#define SOLE_OWNER_CONFIG_H
+
+#include "owner/limits.h"
+
+#include <stdbool.h>
+
+struct config {
+	const char *name;     /* the operand */
+	const char *endpoint; /* "ipc://PATH", or NULL */
+	const char *file;
+	int64_t socket_mode;
+	int64_t drain_ns;     /* how long clients may take to leave */
+	bool check, quiet;
+	struct limits limits;
+};
+
+/* Reads argv, then the file it names, options winning. Ends the program with one line and
+ * EX_USAGE or EX_CONFIG when something is wrong, all mistakes of the file told first. */
+void config_read(struct config *config, int argc, char **argv);
+
+/* Prints the configuration in force and the memory it allows at the worst. */
+void config_print(const struct config *config);
+
+#endif

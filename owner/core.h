@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * core.h - the state and its sessions: admits commands, runs operations, all of a
+ * request or none, each command once.
+ *
+ * Pure: (state, request, clock) -> (state, reply). No socket, clock, file,
+ * randomness or logging; the wall clock and the seeds come in as arguments. Request
+ * deadlines and cancels are judged by the caller and come in as a verdict.
+ */
+#ifndef SOLE_OWNER_CORE_H
+#define SOLE_OWNER_CORE_H
+
+#include "owner/behaviour.h"
+#include "owner/counters.h"
+#include "owner/session.h"
+
+struct core;
+
+struct core_settings {
+	const struct behaviour *behaviour;
+	const struct limits *limits; /* read at each use: may be changed between rounds */
+	struct counters *counters;
+	uint64_t hash_seed, session_seed;
+};
+
+enum { CORE_REPLY_RESERVE = 1024 }; /* bytes that any refusal fits into */
+
+/* NULL with a sentence in *why: no memory, or a behaviour whose table is not sound. */
+struct core *core_new(const struct core_settings *settings, const char **why);
+void core_destroy(struct core **core);
+
+/* Wall time in microseconds for what follows; a clock that goes back is ignored. */
+void core_set_clock(struct core *core, int64_t wall_us);
+
+uint64_t core_revision(const struct core *core);
+struct sessions *core_sessions(struct core *core);
+struct store *core_store(struct core *core);
+const struct behaviour *core_behaviour(const struct core *core);
+
+/* As sessions_open; a new session takes a revision. */
+enum code core_open_session(struct core *core, const struct caller *caller,
+			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session);
+void core_end_session(struct core *core, struct session **session);
+
+/* The session that a request names, if the caller may use it: CODE_OK, CODE_DENIED or
+ * CODE_SESSION_FORGOTTEN. */
+enum code core_session(struct core *core, const struct caller *caller, uint64_t id, struct session **session);
+
+/* RUN: admits the request, runs its operations unless `verdict` (CODE_OK) is
+ * CODE_EXPIRED or CODE_CANCELLED, and appends exactly one reply item to `out`, which has
+ * CORE_REPLY_RESERVE bytes to spare, of at most `reply_max` bytes. */
+void core_run(struct core *core, const struct caller *caller, const struct request_header *header,
+	      struct wire_reader payload, enum code verdict, size_t reply_max, struct buffer *out);
+
+/* Was this command admitted before? Then core_run repeats its reply, whatever the verdict. */
+bool core_admitted(const struct core *core, const struct caller *caller, const struct request_header *header);
+
+/* CANCEL of a command: appends the reply item, and behind it the repeated reply when the
+ * command had been answered; both together take at most `reply_max` bytes. Returns the number
+ * of items. */
+unsigned core_cancel(struct core *core, const struct caller *caller, const struct request_header *header,
+		     size_t reply_max, struct buffer *out);
+
+/* Reply items, for the caller's own answers. core_begin_reply returns where the item starts;
+ * append lists, then wire_finish_item. */
+size_t core_begin_reply(const struct core *core, const struct request_header *header, enum code code,
+			struct buffer *out);
+void core_refuse(const struct core *core, const struct request_header *header, enum code code, int failed,
+		 const char *text, const struct value *detail, struct buffer *out);
+
+#endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main.c - the life of an owner: configure, lock and listen, serve rounds, drain, leave.
+ *
+ * The shell around the pure core: signals, clocks, sockets and memory are here and in
+ * the modules it calls. One place waits (serve); nothing else blocks.
+ */
+#include "owner/config.h"
+#include "owner/endpoint.h"
+#include "owner/memory.h"
+#include "owner/service.h"
+#include "owner/transport.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/notify.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+	LOOK_EVERY_MS = 5,      /* for signals and what is due, while rounds follow on each other */
+	TELL_EVERY_MS = 250,    /* the rate of operations, to the supervisor */
+	MEMORY_EVERY_MS = 250,  /* looking at resident memory */
+	MEMORY_CLOSELY_MS = 25, /* while it is above the mark */
+	CUT_EVERY_MS = 1000,
+	SILENT_MS = 1000,       /* above the mark: who delivered nothing whole for so long is cut */
+	FILLING_MS = 100,       /* above twice the mark: and who sends, but nothing whole, for so long */
+	QUIET_MS = 50,          /* leaving: no message for so long means that clients have heard */
+	LINGER_MS = 1000,       /* for the last replies to leave */
+};
+
+struct owner {
+	struct config config;
+	struct endpoint endpoint;
+	struct transport *transport;
+	struct service *service;
+	struct counters counters;
+	struct gauges gauges;
+	int signals; /* signalfd */
+	unsigned stop_signals;
+	bool leaving;
+	int64_t started_ns, watchdog_ns;
+	int64_t tell_ns, watchdog_next_ns, memory_ns, cut_ns, tend_ns, expire_ns; /* when each is due */
+	int64_t leave_by_ns, last_message_ns;
+	uint64_t told_operations;
+};
+
+/* ---- starting ---- */
+
+static void signals_open(struct owner *owner)
+{
+	sigset_t set;
+
+	/* Blocked before libzmq starts its thread, which inherits the mask. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	owner->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (owner->signals < 0)
+		fatal(EX_OSERR, "cannot take signals: %s", strerror(errno));
+}
+
+static void find_path(const struct config *config, char path[RUNDIR_PATH_MAX])
+{
+	static const char scheme[] = "ipc://";
+	char error[RUNDIR_ERROR_MAX];
+
+	if (config->endpoint == NULL) {
+		int status = rundir_claim(config->name, ".sock", path, error);
+		if (status != 0)
+			fatal(status, "%s", error);
+		return;
+	}
+	const char *given = config->endpoint;
+	if (strncmp(given, scheme, sizeof scheme - 1) != 0 || given[sizeof scheme - 1] != '/')
+		fatal(EX_USAGE, "'%.120s' is not an endpoint: give ipc:// and an absolute path", given);
+	given += sizeof scheme - 1;
+	if (strlen(given) >= RUNDIR_PATH_MAX)
+		fatal(EX_CONFIG, "the path of the socket has %zu bytes and the limit is %d: give a shorter one",
+		      strlen(given), RUNDIR_PATH_MAX - 1);
+	snprintf(path, RUNDIR_PATH_MAX, "%s", given);
+}
+
+static void listen_open(struct owner *owner)
+{
+	char path[RUNDIR_PATH_MAX], error[RUNDIR_ERROR_MAX];
+	int handed_over = notify_listen_fds();
+
+	if (handed_over > 1)
+		fatal(EX_CONFIG, "%d sockets were handed over; an owner serves one", handed_over);
+	find_path(&owner->config, path);
+	int status = endpoint_open(&owner->endpoint, path, (mode_t)owner->config.socket_mode,
+				   handed_over == 1 ? 3 : -1, error);
+	if (status != 0)
+		fatal(status, "%s", error);
+}
+
+static void core_open(struct owner *owner)
+{
+	struct {
+		uint64_t hash_seed, session_seed, history;
+	} random;
+	const char *why;
+
+	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
+	const struct service_settings settings = {
+		.core = { .behaviour = &table_behaviour, .limits = &owner->config.limits,
+			  .counters = &owner->counters, .hash_seed = random.hash_seed,
+			  .session_seed = random.session_seed },
+		/* Starts of a memory-only owner are ordered by the wall clock. */
+		.identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
+			      .history = random.history | 1, .pid = getpid() },
+		.gauges = &owner->gauges,
+		.started_ns = owner->started_ns,
+	};
+	owner->service = service_new(&settings, &why);
+	if (owner->service == NULL)
+		fatal(EX_OSERR, "cannot make the state: %s", why);
+}
+
+static void transport_start(struct owner *owner)
+{
+	char error[RUNDIR_ERROR_MAX];
+	const struct transport_settings settings = {
+		.listener = owner->endpoint.listener,
+		.path = owner->endpoint.path,
+		.limits = &owner->config.limits,
+		.counters = &owner->counters,
+	};
+
+	if (transport_open(&owner->transport, &settings, error, sizeof error) != 0) {
+		endpoint_close(&owner->endpoint);
+		fatal(EX_OSERR, "%s", error);
+	}
+}
+
+/* ---- serving ---- */
+
+static void take_signals(struct owner *owner)
+{
+	struct signalfd_siginfo info;
+
+	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo == SIGHUP) {
+			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
+			continue;
+		}
+		owner->stop_signals++;
+		log_info("%s from process %u: %s", strsignal((int)info.ssi_signo), info.ssi_pid,
+			 owner->stop_signals == 1 ? "answering what has arrived, then leaving" : "leaving now");
+	}
+}
+
+/* One round: receive, run, (record,) reply. Returns whether there was anything. */
+static bool serve_round(struct owner *owner)
+{
+	static struct service_message *round;
+	static size_t room;
+	const struct transport_message *arrived;
+	const struct service_reply *replies;
+	size_t count, reply_count;
+
+	int64_t start_ns = clock_monotonic_ns();
+	count = transport_receive(owner->transport, start_ns, &arrived);
+	if (count == 0)
+		return false;
+	if (count > room) {
+		struct service_message *grown = realloc(round, count * sizeof *grown);
+		if (grown == NULL)
+			return true; /* dropped: their senders ask again */
+		round = grown;
+		room = count;
+	}
+	for (size_t i = 0; i < count; i++)
+		round[i] = (struct service_message){ .caller = arrived[i].caller, .peer = arrived[i].peer,
+						     .body = arrived[i].body, .size = arrived[i].size,
+						     .overlong = arrived[i].overlong,
+						     .notices = arrived[i].subscribed };
+	service_round(owner->service, round, count, start_ns, clock_wall_us());
+	replies = service_replies(owner->service, &reply_count);
+	for (size_t i = 0; i < count; i++)
+		if (round[i].notices != arrived[i].subscribed)
+			transport_subscribe(owner->transport, i, round[i].notices);
+	for (size_t i = 0; i < reply_count; i++)
+		transport_reply(owner->transport, replies[i].message, &replies[i].body);
+	transport_release(owner->transport);
+
+	owner->last_message_ns = clock_monotonic_ns();
+	uint64_t took_ns = (uint64_t)(owner->last_message_ns - start_ns);
+	owner->counters.rounds++;
+	if (took_ns > owner->counters.round_longest)
+		owner->counters.round_longest = took_ns;
+	return true;
+}
+
+static void tell_supervisor(struct owner *owner, int64_t now_ns)
+{
+	uint64_t operations = owner->counters.reads + owner->counters.writes;
+	double seconds = (double)(now_ns - owner->tell_ns + TELL_EVERY_MS * NS_PER_MS) / (double)NS_PER_S;
+	double rate = seconds > 0 ? (double)(operations - owner->told_operations) / seconds : 0;
+
+	if (operations != owner->told_operations)
+		notify("X_SOLE_OPS=%" PRIu64 "\nSTATUS=revision %" PRIu64 ", %" PRIu64 " clients, %.0f operations/s", operations,
+		       core_revision(service_core(owner->service)), transport_connections(owner->transport), rate);
+	owner->told_operations = operations;
+	owner->tell_ns = now_ns + TELL_EVERY_MS * NS_PER_MS;
+}
+
+/* A peer that sends a message without end, or many that each send a part, fill memory before
+ * anything counts as received. */
+static void guard_memory(struct owner *owner, int64_t now_ns)
+{
+	unsigned cut = 0;
+
+	owner->memory_ns = now_ns + MEMORY_EVERY_MS * NS_PER_MS;
+	owner->gauges.resident_bytes = memory_resident();
+	uint64_t allowed = (uint64_t)owner->config.limits.memory_mark_bytes +
+			   2 * store_bytes(core_store(service_core(owner->service)));
+	if (owner->gauges.resident_bytes <= allowed)
+		return;
+	owner->memory_ns = now_ns + MEMORY_CLOSELY_MS * NS_PER_MS;
+	if (owner->gauges.resident_bytes > 2 * allowed)
+		cut += transport_cut_silent(owner->transport, now_ns - FILLING_MS * NS_PER_MS, true);
+	if (now_ns >= owner->cut_ns) {
+		memory_trim();
+		owner->cut_ns = now_ns + CUT_EVERY_MS * NS_PER_MS;
+		owner->gauges.resident_bytes = memory_resident();
+		if (owner->gauges.resident_bytes > allowed)
+			cut += transport_cut_silent(owner->transport, now_ns - SILENT_MS * NS_PER_MS, false);
+	}
+	if (cut > 0)
+		log_warn("%" PRIu64 " MiB of memory, over the mark: cut %u connections that delivered no whole message",
+			 owner->gauges.resident_bytes >> 20, cut);
+}
+
+/* Everything that is due by the clock. Returns when to come back at the latest. */
+static int64_t tend(struct owner *owner)
+{
+	int64_t now_ns = clock_monotonic_ns(), next_ns;
+
+	transport_tend(owner->transport, now_ns, &next_ns);
+	owner->gauges.connections = transport_connections(owner->transport);
+	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
+	if (now_ns >= owner->expire_ns) {
+		service_expire(owner->service, now_ns, clock_wall_us(), &owner->expire_ns);
+	}
+	if (now_ns >= owner->tell_ns)
+		tell_supervisor(owner, now_ns);
+	if (now_ns >= owner->memory_ns)
+		guard_memory(owner, now_ns);
+	if (owner->watchdog_ns > 0 && now_ns >= owner->watchdog_next_ns) {
+		notify("WATCHDOG=1");
+		owner->watchdog_next_ns = now_ns + owner->watchdog_ns / 2;
+	}
+	/* An owner that nobody asks sleeps. */
+	bool asked = owner->counters.reads + owner->counters.writes != owner->told_operations;
+	bool sessions = sessions_count(core_sessions(service_core(owner->service))) > 0;
+	const int64_t due[] = {
+		sessions ? owner->expire_ns : INT64_MAX,
+		owner->gauges.connections > 0 ? owner->memory_ns : INT64_MAX,
+		asked ? owner->tell_ns : INT64_MAX,
+		owner->watchdog_ns > 0 ? owner->watchdog_next_ns : INT64_MAX,
+	};
+	for (size_t i = 0; i < sizeof due / sizeof *due; i++)
+		if (due[i] < next_ns)
+			next_ns = due[i];
+	return next_ns;
+}
+
+static void serve(struct owner *owner)
+{
+	int64_t look_ns = 0;
+
+	while (owner->stop_signals == 0) {
+		bool busy = serve_round(owner);
+		/* Under load the clock's duties and signals are looked at every so often only. */
+		if (busy && owner->last_message_ns < look_ns)
+			continue;
+		int64_t next_ns = tend(owner), now_ns = clock_monotonic_ns();
+		look_ns = now_ns + LOOK_EVERY_MS * NS_PER_MS;
+		int timeout_ms = busy ? 0 : clock_poll_ms(now_ns, next_ns);
+		if (transport_wait(owner->transport, owner->signals, timeout_ms) & TRANSPORT_DESCRIPTOR)
+			take_signals(owner);
+	}
+}
+
+/* ---- leaving ---- */
+
+/* Answers what has arrived, tells connected clients, and answers what they had sent before
+ * they heard: refused, unrun. A second signal ends the waiting. */
+static void drain(struct owner *owner)
+{
+	struct buffer notice = { 0 };
+	int64_t by_ns = clock_monotonic_ns() + owner->config.drain_ns, now_ns;
+
+	notify("STOPPING=1\nSTATUS=answering what has arrived");
+	while (serve_round(owner) && owner->stop_signals < 2 && clock_monotonic_ns() < by_ns)
+		take_signals(owner);
+	service_leave(owner->service, &notice);
+	transport_broadcast(owner->transport, &notice);
+	buffer_clear(&notice);
+	owner->last_message_ns = clock_monotonic_ns();
+	for (;;) {
+		int64_t next_ns = tend(owner);
+		now_ns = clock_monotonic_ns();
+		int64_t quiet_ns = owner->last_message_ns + QUIET_MS * NS_PER_MS;
+		bool idle = transport_outbox_bytes(owner->transport) == 0 &&
+			    (now_ns >= quiet_ns || transport_connections(owner->transport) == 0);
+		if (idle || now_ns >= by_ns || owner->stop_signals >= 2)
+			break;
+		int64_t wake_ns = quiet_ns < by_ns ? quiet_ns : by_ns;
+		if (now_ns >= quiet_ns)
+			wake_ns = by_ns;
+		wake_ns = next_ns < wake_ns ? next_ns : wake_ns;
+		if (transport_wait(owner->transport, owner->signals, clock_poll_ms(now_ns, wake_ns)) &
+		    TRANSPORT_DESCRIPTOR)
+			take_signals(owner);
+		serve_round(owner);
+	}
+}
+
+static void leave(struct owner *owner)
+{
+	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
+	endpoint_close(&owner->endpoint);
+	if (!owner->config.quiet) {
+		printf("reads: %" PRIu64 ", writes: %" PRIu64 "\n", owner->counters.reads, owner->counters.writes);
+		if (fflush(stdout) != 0)
+			log_error("cannot print the totals: %s", strerror(errno));
+	}
+	service_destroy(&owner->service);
+	close(owner->signals);
+}
+
+int main(int argc, char **argv)
+{
+	static struct owner owner;
+
+	log_init("sole-owner");
+	owner.started_ns = clock_monotonic_ns();
+	config_read(&owner.config, argc, argv);
+	if (owner.config.check) {
+		config_print(&owner.config);
+		return EX_OK;
+	}
+	signals_open(&owner);
+	listen_open(&owner);
+	core_open(&owner);
+	transport_start(&owner);
+	owner.watchdog_ns = notify_watchdog_ns();
+	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
+	log_info("%s: serving at %s", owner.config.name, owner.endpoint.path);
+	serve(&owner);
+	drain(&owner);
+	leave(&owner);
+	return EX_OK;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service.h - the protocol of an owner: a round of message bodies in, reply bodies out.
+ *
+ * Knows messages, items, deadlines and cancels; knows nothing of sockets and
+ * reads no clock: whoever calls it (the shell, a test, a simulator) brings the
+ * bodies and the time. The core below runs the operations.
+ *
+ * A round: service_round takes what has arrived, applies its cancels, runs it in
+ * order and keeps the replies. They are handed out (service_reply) when the caller
+ * has made the round durable; the service itself sends nothing.
+ */
+#ifndef SOLE_OWNER_SERVICE_H
+#define SOLE_OWNER_SERVICE_H
+
+#include "owner/core.h"
+
+struct service;
+
+/* Who this owner is; told in every reply, hello and status. */
+struct identity {
+	const char *name;
+	uint64_t incarnation, history;
+	pid_t pid;
+};
+
+/* What only the shell knows, for status. Read when somebody asks. */
+struct gauges {
+	uint64_t connections, outbox_bytes, resident_bytes;
+};
+
+struct service_settings {
+	struct core_settings core;
+	struct identity identity;
+	const struct gauges *gauges;
+	int64_t started_ns;
+};
+
+/* One message of a round. */
+struct service_message {
+	/* in */
+	struct caller caller;
+	uint64_t peer;  /* the same for all messages that came by one return path */
+	const uint8_t *body;
+	size_t size;
+	bool overlong;  /* it had more than the body: broken, whatever the body says */
+	bool notices;   /* its sender takes messages that it did not ask for; in and out (HELLO) */
+	/* out */
+	enum service_verdict {
+		MESSAGE_SOUND,
+		MESSAGE_BROKEN,     /* answered with CODE_MALFORMED; nothing of it ran */
+		MESSAGE_VERSION,    /* answered with CODE_VERSION */
+		MESSAGE_UNREADABLE, /* no header of ours: dropped */
+	} verdict;
+};
+
+struct service_reply {
+	size_t message; /* index in the round */
+	struct buffer body;
+};
+
+/* NULL with a sentence in *why. */
+struct service *service_new(const struct service_settings *settings, const char **why);
+void service_destroy(struct service **service);
+
+/* Takes up `count` messages. `now_ns` is CLOCK_MONOTONIC, for deadlines; `wall_us` the wall clock.
+ * The bodies must live until it returns; never blocks. */
+void service_round(struct service *service, struct service_message *messages, size_t count, int64_t now_ns,
+		   int64_t wall_us);
+
+/* The replies of the last round, in order; valid until the next. A message may have several
+ * (its replies do not fit into one): all but the last have the kind MESSAGE_REPLY_PART. */
+const struct service_reply *service_replies(const struct service *service, size_t *count);
+
+/* Ends the sessions that have been silent for too long. When to call again: *next_ns. */
+void service_expire(struct service *service, int64_t now_ns, int64_t wall_us, int64_t *next_ns);
+
+/* From now on requests are refused with CODE_LEAVING, unrun; stores the notice that tells clients. */
+void service_leave(struct service *service, struct buffer *notice);
+
+struct core *service_core(struct service *service);
+
+#endif

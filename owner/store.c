@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store.c - maps with undo, on Concurrency Kit's open-addressing hash set.
+ *
+ * Removing only marks an entry absent (type none); the hash set forgets it at
+ * commit. So undo never has to insert, and cannot fail.
+ */
+#include "owner/store.h"
+
+#include <ck_hs.h>
+#include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+struct entry {
+	struct value value; /* bytes are malloc'ed; none: absent until commit */
+	uint16_t key_size;
+	bool dying;         /* used within commit */
+	uint8_t key[];
+};
+
+struct change {
+	struct map *map;
+	struct entry *entry;
+	struct value before; /* owns its bytes */
+	bool inserted;       /* the change that brought the entry into the set */
+};
+
+struct map {
+	struct store *store;
+	const char *name;
+	ck_hs_t set;
+	uint64_t count; /* entries that are not absent */
+};
+
+struct store {
+	struct map *maps[STORE_MAPS_MAX];
+	size_t map_count;
+	struct change *changes;
+	size_t change_count, change_room;
+	uint64_t hash_seed, entries_max, bytes_max, entries, bytes;
+	struct entry *probe; /* a key being looked up, in the form the set compares */
+};
+
+static unsigned long hash_entry(const void *object, unsigned long seed)
+{
+	const struct entry *entry = object;
+	return (unsigned long)XXH3_64bits_withSeed(entry->key, entry->key_size, seed);
+}
+
+static bool same_key(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	return x->key_size == y->key_size && memcmp(x->key, y->key, x->key_size) == 0;
+}
+
+static void *ck_allocate(size_t size)
+{
+	return malloc(size);
+}
+
+static void *ck_reallocate(void *old, size_t old_size, size_t size, bool deferred)
+{
+	(void)old_size, (void)deferred;
+	return realloc(old, size);
+}
+
+static void ck_release(void *old, size_t size, bool deferred)
+{
+	(void)size, (void)deferred;
+	free(old);
+}
+
+static struct ck_malloc ck_allocator = { .malloc = ck_allocate, .realloc = ck_reallocate, .free = ck_release };
+
+struct store *store_new(uint64_t hash_seed, uint64_t entries_max, uint64_t bytes_max)
+{
+	struct store *store = calloc(1, sizeof *store);
+
+	if (store == NULL)
+		return NULL;
+	store->hash_seed = hash_seed;
+	store->entries_max = entries_max;
+	store->bytes_max = bytes_max;
+	store->probe = calloc(1, sizeof *store->probe + STORE_KEY_MAX_BYTES);
+	if (store->probe == NULL)
+		store_destroy(&store);
+	return store;
+}
+
+static void value_free(struct value *value)
+{
+	if (value->type == VALUE_BYTES)
+		free((void *)(uintptr_t)value->bytes);
+	*value = value_none();
+}
+
+static void entry_free(struct entry *entry)
+{
+	value_free(&entry->value);
+	free(entry);
+}
+
+static void map_destroy(struct map *map)
+{
+	ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
+	void *object;
+
+	while (ck_hs_next(&map->set, &at, &object))
+		entry_free(object);
+	ck_hs_destroy(&map->set);
+	free(map);
+}
+
+void store_destroy(struct store **store)
+{
+	struct store *s = *store;
+
+	if (s == NULL)
+		return;
+	store_undo(s, 0);
+	for (size_t i = 0; i < s->map_count; i++)
+		map_destroy(s->maps[i]);
+	free(s->changes);
+	free(s->probe);
+	free(s);
+	*store = NULL;
+}
+
+struct map *store_map(struct store *store, const char *name)
+{
+	enum { FIRST_CAPACITY = 64 };
+
+	for (size_t i = 0; i < store->map_count; i++)
+		if (strcmp(store->maps[i]->name, name) == 0)
+			return store->maps[i];
+	if (store->map_count == STORE_MAPS_MAX)
+		return NULL;
+	struct map *map = calloc(1, sizeof *map);
+	if (map == NULL)
+		return NULL;
+	if (!ck_hs_init(&map->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, hash_entry, same_key, &ck_allocator,
+			FIRST_CAPACITY, store->hash_seed)) {
+		free(map);
+		return NULL;
+	}
+	map->store = store;
+	map->name = name;
+	store->maps[store->map_count++] = map;
+	return map;
+}
+
+static struct entry *find(struct map *map, const void *key, size_t key_size, unsigned long *hash)
+{
+	struct entry *probe = map->store->probe;
+
+	probe->key_size = (uint16_t)key_size;
+	if (key_size > 0)
+		memcpy(probe->key, key, key_size);
+	*hash = hash_entry(probe, map->set.seed);
+	return ck_hs_get(&map->set, *hash, probe);
+}
+
+const struct value *map_get(struct map *map, const void *key, size_t key_size)
+{
+	unsigned long hash;
+
+	if (key_size > STORE_KEY_MAX_BYTES)
+		return NULL;
+	const struct entry *entry = find(map, key, key_size, &hash);
+	return entry == NULL || entry->value.type == VALUE_NONE ? NULL : &entry->value;
+}
+
+static uint64_t value_extra_bytes(const struct value *value)
+{
+	return value->type == VALUE_BYTES ? value->size : 0;
+}
+
+static uint64_t entry_bytes(const struct entry *entry)
+{
+	return sizeof *entry + entry->key_size;
+}
+
+/* Keeps the books when an entry's value goes from one to another. */
+static void account(struct map *map, const struct entry *entry, const struct value *from, const struct value *to)
+{
+	struct store *store = map->store;
+
+	store->bytes += value_extra_bytes(to);
+	store->bytes -= value_extra_bytes(from);
+	if (from->type == VALUE_NONE && to->type != VALUE_NONE) {
+		store->bytes += entry_bytes(entry);
+		store->entries++;
+		map->count++;
+	} else if (from->type != VALUE_NONE && to->type == VALUE_NONE) {
+		store->bytes -= entry_bytes(entry);
+		store->entries--;
+		map->count--;
+	}
+}
+
+/* Room for one more change, got before anything is touched. */
+static bool change_reserve(struct store *store)
+{
+	enum { FIRST_ROOM = 64 };
+
+	if (store->change_count < store->change_room)
+		return true;
+	size_t room = store->change_room ? store->change_room * 2 : FIRST_ROOM;
+	struct change *grown = realloc(store->changes, room * sizeof *grown);
+	if (grown == NULL)
+		return false;
+	store->changes = grown;
+	store->change_room = room;
+	return true;
+}
+
+/* Gives the entry a new value and keeps the one before for undo. */
+static void change(struct map *map, struct entry *entry, struct value value, bool inserted)
+{
+	account(map, entry, &entry->value, &value);
+	map->store->changes[map->store->change_count++] =
+		(struct change){ .map = map, .entry = entry, .before = entry->value, .inserted = inserted };
+	entry->value = value;
+}
+
+static bool copy_value(struct value *copy, const struct value *value)
+{
+	*copy = *value;
+	if (value->type != VALUE_BYTES)
+		return true;
+	uint8_t *bytes = malloc(value->size > 0 ? value->size : 1);
+	if (bytes == NULL)
+		return false;
+	if (value->size > 0)
+		memcpy(bytes, value->bytes, value->size);
+	copy->bytes = bytes;
+	return true;
+}
+
+static enum code insert(struct map *map, unsigned long hash, const struct value *value)
+{
+	const struct entry *probe = map->store->probe;
+	struct entry *entry = malloc(sizeof *entry + probe->key_size);
+	struct value copy;
+
+	if (entry == NULL)
+		return CODE_NO_MEMORY;
+	memcpy(entry, probe, sizeof *probe + probe->key_size);
+	entry->value = value_none();
+	entry->dying = false;
+	if (!copy_value(&copy, value)) {
+		free(entry);
+		return CODE_NO_MEMORY;
+	}
+	if (!ck_hs_put_unique(&map->set, hash, entry)) {
+		value_free(&copy);
+		free(entry);
+		return CODE_NO_MEMORY;
+	}
+	change(map, entry, copy, true);
+	return CODE_OK;
+}
+
+enum code map_put(struct map *map, const void *key, size_t key_size, const struct value *value)
+{
+	struct store *store = map->store;
+	unsigned long hash;
+	struct value copy;
+
+	if (key_size > STORE_KEY_MAX_BYTES)
+		return CODE_TOO_LARGE;
+	if (!change_reserve(store))
+		return CODE_NO_MEMORY;
+	struct entry *entry = find(map, key, key_size, &hash);
+	bool new = entry == NULL || entry->value.type == VALUE_NONE;
+	uint64_t grows = value_extra_bytes(value) + (new ? sizeof *entry + key_size : 0);
+	uint64_t shrinks = new ? 0 : value_extra_bytes(&entry->value);
+	if ((new && store->entries >= store->entries_max) ||
+	    (grows > shrinks && store->bytes + (grows - shrinks) > store->bytes_max))
+		return CODE_FULL;
+	if (entry == NULL)
+		return insert(map, hash, value);
+	if (!copy_value(&copy, value))
+		return CODE_NO_MEMORY;
+	change(map, entry, copy, false);
+	return CODE_OK;
+}
+
+enum code map_remove(struct map *map, const void *key, size_t key_size, bool *existed)
+{
+	unsigned long hash;
+	struct entry *entry = key_size > STORE_KEY_MAX_BYTES ? NULL : find(map, key, key_size, &hash);
+	bool there = entry != NULL && entry->value.type != VALUE_NONE;
+
+	if (there) {
+		if (!change_reserve(map->store))
+			return CODE_NO_MEMORY;
+		change(map, entry, value_none(), false);
+	}
+	if (existed != NULL)
+		*existed = there;
+	return CODE_OK;
+}
+
+uint64_t map_count(const struct map *map)
+{
+	return map->count;
+}
+
+size_t store_mark(const struct store *store)
+{
+	return store->change_count;
+}
+
+static void forget(struct map *map, struct entry *entry)
+{
+	ck_hs_remove(&map->set, hash_entry(entry, map->set.seed), entry);
+	entry_free(entry);
+}
+
+void store_undo(struct store *store, size_t mark)
+{
+	while (store->change_count > mark) {
+		struct change *c = &store->changes[--store->change_count];
+		account(c->map, c->entry, &c->entry->value, &c->before);
+		value_free(&c->entry->value);
+		c->entry->value = c->before;
+		if (c->inserted)
+			forget(c->map, c->entry);
+	}
+}
+
+void store_commit(struct store *store)
+{
+	/* An entry may stand in several changes: the first that finds it absent keeps it. */
+	for (size_t i = 0; i < store->change_count; i++) {
+		struct change *c = &store->changes[i];
+		value_free(&c->before);
+		if (c->entry->value.type != VALUE_NONE || c->entry->dying)
+			c->entry = NULL;
+		else
+			c->entry->dying = true;
+	}
+	for (size_t i = 0; i < store->change_count; i++)
+		if (store->changes[i].entry != NULL)
+			forget(store->changes[i].map, store->changes[i].entry);
+	store->change_count = 0;
+}
+
+uint64_t store_bytes(const struct store *store)
+{
+	return store->bytes;
+}
+
+uint64_t store_entries(const struct store *store)
+{
+	return store->entries;
+}
+
+uint64_t store_digest(const struct store *store)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < store->map_count; i++) {
+		struct map *map = store->maps[i];
+		uint64_t seed = XXH3_64bits(map->name, strlen(map->name));
+		ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
+		void *object;
+		while (ck_hs_next(&map->set, &at, &object)) {
+			const struct entry *entry = object;
+			if (entry->value.type == VALUE_NONE)
+				continue;
+			uint64_t key = XXH3_64bits_withSeed(entry->key, entry->key_size, seed);
+			sum += entry->value.type == VALUE_INTEGER ?
+				       XXH3_64bits_withSeed(&entry->value.integer, sizeof(int64_t), key) :
+				       XXH3_64bits_withSeed(entry->value.bytes, entry->value.size, ~key);
+		}
+	}
+	return sum;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store.h - where all state of a behaviour lives: maps from bytes to values, with
+ * undo.
+ *
+ * Because the store and not the behaviour holds the state, undo to a mark,
+ * digest and size are written once, here, and are right for every behaviour.
+ * No I/O, no clock, no randomness: the hash seed comes in. Allocation failure is
+ * an answer (CODE_NO_MEMORY) and leaves the store as it was.
+ */
+#ifndef SOLE_OWNER_STORE_H
+#define SOLE_OWNER_STORE_H
+
+#include "common/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+struct map;
+
+enum { STORE_KEY_MAX_BYTES = 1024, STORE_MAPS_MAX = 16 };
+
+/* NULL when there is no memory. `entries_max` bounds the entries of all maps
+ * together, `bytes_max` what they take (store_bytes). */
+struct store *store_new(uint64_t hash_seed, uint64_t entries_max, uint64_t bytes_max);
+void store_destroy(struct store **store);
+
+/* The map called `name`, made if it is not there. The name must outlive the store.
+ * NULL: no memory, or more than STORE_MAPS_MAX maps. */
+struct map *store_map(struct store *store, const char *name);
+
+/* The value at `key`, or NULL. Valid until the map is next changed. */
+const struct value *map_get(struct map *map, const void *key, size_t key_size);
+
+/* Sets `key` to an integer or bytes (copied). CODE_OK, CODE_TOO_LARGE (the key),
+ * CODE_FULL or CODE_NO_MEMORY; unless CODE_OK nothing has changed. */
+enum code map_put(struct map *map, const void *key, size_t key_size, const struct value *value);
+
+/* Removes `key`. CODE_OK also when it was not there (`*existed` tells, may be
+ * NULL); CODE_NO_MEMORY and nothing changed. */
+enum code map_remove(struct map *map, const void *key, size_t key_size, bool *existed);
+
+uint64_t map_count(const struct map *map);
+
+/* Everything put or removed since the last store_commit can be undone, to the
+ * start or to a mark taken in between. Undoing never fails. */
+size_t store_mark(const struct store *store);
+void store_undo(struct store *store, size_t mark);
+void store_commit(struct store *store);
+
+/* Bytes that the entries take, an allocator's overhead not counted. */
+uint64_t store_bytes(const struct store *store);
+uint64_t store_entries(const struct store *store);
+
+/* A number that is the same for two stores of the same contents, whatever the order in
+ * which they came about and whatever the hash seed. Walks everything. */
+uint64_t store_digest(const struct store *store);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * live.c - one line at the foot of a terminal: children up, operations a second,
+ * restarts. Nowhere else: a file or a pipe gets whole log lines only.
+ */
+#include "common/clock.h"
+#include "common/quantity.h"
+#include "supervisor/supervisor.h"
+
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static const int64_t every_ns = NS_PER_S / 4;
+
+/* 1234567 as "1 234 567". */
+static void group_digits(uint64_t number, char *text, size_t size)
+{
+	char digits[24];
+	int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+	size_t used = 0;
+
+	for (int i = 0; i < length && used + 2 < size; i++) {
+		if (i > 0 && (length - i) % 3 == 0)
+			text[used++] = ' ';
+		text[used++] = digits[i];
+	}
+	text[used] = '\0';
+}
+
+/* A line that wraps could not be erased again. */
+static size_t terminal_columns(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+		return 79;
+	return size.ws_col > 1 ? size.ws_col - 1U : 1;
+}
+
+int64_t live_update(struct supervisor *s)
+{
+	static int64_t next_ns;
+	char text[200], rate[40], time[24];
+	size_t up = 0;
+
+	if (!output_is_terminal())
+		return INT64_MAX;
+	if (s->now_ns < next_ns)
+		return next_ns;
+	next_ns = s->now_ns + every_ns;
+	for (size_t i = 0; i < s->count; i++)
+		up += s->views[i].state == CHILD_READY;
+	group_digits((uint64_t)supervisor_rate(s), rate, sizeof rate);
+	time[0] = '\0';
+	if (s->went)
+		quantity_format_duration(s->now_ns - s->go_ns, time, sizeof time);
+	snprintf(text, sizeof text, "%s: %zu of %zu up, %s operations/s, %llu restarts%s%s%s", s->plan->name, up,
+		 s->count, rate, (unsigned long long)s->restarts, s->went ? ", " : "", time,
+		 s->stopping ? ", stopping" : s->went ? "" : ", starting");
+	size_t columns = terminal_columns();
+	if (columns < sizeof text)
+		text[columns] = '\0';
+	output_live(text);
+	return next_ns;
+}

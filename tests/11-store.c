@@ -1,0 +1,682 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store: maps with undo, against a model that is too plain to be wrong.
+ */
+#include "tests/lib/unit.h"
+#include "tests/lib/scarce.h"
+
+#include "owner/store.h"
+
+#include <string.h>
+
+enum { PLENTY = 1 << 30 };
+
+static struct store *new_store(uint64_t hash_seed)
+{
+	struct store *store = store_new(hash_seed, PLENTY, (uint64_t)PLENTY << 10);
+
+	assert_non_null(store);
+	return store;
+}
+
+static enum code put_integer(struct map *map, const char *key, int64_t integer)
+{
+	struct value value = value_integer(integer);
+	return map_put(map, key, strlen(key), &value);
+}
+
+static enum code put_bytes(struct map *map, const char *key, const void *bytes, size_t size)
+{
+	struct value value = value_bytes(bytes, size);
+	return map_put(map, key, strlen(key), &value);
+}
+
+static void assert_integer(struct map *map, const char *key, int64_t integer)
+{
+	const struct value *found = map_get(map, key, strlen(key));
+
+	assert_non_null(found);
+	assert_int_equal(found->type, VALUE_INTEGER);
+	assert_int_equal(found->integer, integer);
+}
+
+static void assert_bytes(struct map *map, const char *key, const void *bytes, size_t size)
+{
+	const struct value *found = map_get(map, key, strlen(key)), expected = value_bytes(bytes, size);
+
+	assert_non_null(found);
+	assert_true(value_equal(found, &expected));
+}
+
+static void assert_absent(struct map *map, const char *key)
+{
+	assert_null(map_get(map, key, strlen(key)));
+}
+
+/* What an entry takes beside its key and its bytes. */
+static uint64_t entry_overhead(void)
+{
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+
+	assert_int_equal(put_integer(map, "k", 1), CODE_OK);
+	uint64_t bytes = store_bytes(store) - 1;
+	store_destroy(&store);
+	return bytes;
+}
+
+/* ---- by hand ---- */
+
+static void what_is_put_is_there_until_it_is_removed(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+	bool existed = true;
+
+	assert_absent(map, "a");
+	assert_int_equal(map_remove(map, "a", 1, &existed), CODE_OK);
+	assert_false(existed);
+	assert_int_equal(store_mark(store), 0); /* nothing changed: nothing to record */
+	assert_int_equal(put_integer(map, "a", -5), CODE_OK);
+	assert_integer(map, "a", -5);
+	assert_int_equal(put_bytes(map, "a", "xyz", 3), CODE_OK);
+	assert_bytes(map, "a", "xyz", 3);
+	assert_int_equal(map_count(map), 1);
+	assert_int_equal(map_remove(map, "a", 1, &existed), CODE_OK);
+	assert_true(existed);
+	assert_absent(map, "a");
+	assert_int_equal(map_count(map), 0);
+	store_commit(store);
+	assert_absent(map, "a");
+	assert_int_equal(map_remove(map, "a", 1, NULL), CODE_OK);
+	store_destroy(&store);
+	assert_null(store);
+	store_destroy(&store);
+}
+
+static void keys_are_bytes_and_may_be_empty(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *bytes;
+		size_t size;
+	} keys[] = { { "", 0 },	   { "\0", 1 },	  { "\0\0", 2 }, { "a", 1 },
+		     { "a\0", 2 }, { "a\0b", 3 }, { "a\0c", 3 }, { "\xff", 1 } };
+	enum { COUNT = sizeof keys / sizeof *keys };
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+
+	for (size_t i = 0; i < COUNT; i++) {
+		struct value value = value_integer((int64_t)i);
+		assert_int_equal(map_put(map, keys[i].bytes, keys[i].size, &value), CODE_OK);
+	}
+	assert_int_equal(map_count(map), COUNT);
+	for (size_t i = 0; i < COUNT; i++)
+		assert_int_equal(map_get(map, keys[i].bytes, keys[i].size)->integer, i);
+	assert_int_equal(map_get(map, NULL, 0)->integer, 0);
+	assert_int_equal(map_remove(map, NULL, 0, NULL), CODE_OK);
+	assert_null(map_get(map, "", 0));
+	assert_int_equal(map_count(map), COUNT - 1);
+	store_destroy(&store);
+}
+
+static void empty_bytes_are_a_value(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+
+	assert_int_equal(put_bytes(map, "a", NULL, 0), CODE_OK);
+	assert_bytes(map, "a", "", 0);
+	uint64_t digest = store_digest(store);
+	assert_int_not_equal(digest, 0);
+	assert_int_equal(put_integer(map, "a", 0), CODE_OK);
+	assert_true(store_digest(store) != digest);
+	store_undo(store, 1);
+	assert_bytes(map, "a", "", 0);
+	assert_true(store_digest(store) == digest);
+	store_destroy(&store);
+}
+
+static void a_key_has_a_limit(void **state)
+{
+	(void)state;
+	static char key[STORE_KEY_MAX_BYTES + 1];
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+	struct value value = value_integer(1);
+	bool existed = true;
+
+	assert_int_equal(map_put(map, key, sizeof key, &value), CODE_TOO_LARGE);
+	assert_null(map_get(map, key, sizeof key));
+	assert_int_equal(map_remove(map, key, sizeof key, &existed), CODE_OK);
+	assert_false(existed);
+	assert_int_equal(map_put(map, key, sizeof key - 1, &value), CODE_OK);
+	assert_int_equal(map_get(map, key, sizeof key - 1)->integer, 1);
+	store_destroy(&store);
+}
+
+static void a_value_may_be_put_in_the_place_it_came_from(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+
+	assert_int_equal(put_bytes(map, "a", "self", 4), CODE_OK);
+	store_commit(store);
+	assert_int_equal(map_put(map, "a", 1, map_get(map, "a", 1)), CODE_OK);
+	assert_int_equal(map_put(map, "b", 1, map_get(map, "a", 1)), CODE_OK);
+	store_commit(store);
+	assert_bytes(map, "a", "self", 4);
+	assert_bytes(map, "b", "self", 4);
+	store_destroy(&store);
+}
+
+static void maps_are_found_by_name_and_kept_apart(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "0", "1", "2", "3", "4", "5", "6", "7",
+					     "8", "9", "a", "b", "c", "d", "e", "f" };
+	struct store *store = new_store(1);
+
+	assert_int_equal(sizeof names / sizeof *names, STORE_MAPS_MAX);
+	for (size_t i = 0; i < STORE_MAPS_MAX; i++)
+		assert_int_equal(put_integer(store_map(store, names[i]), "key", (int64_t)i), CODE_OK);
+	for (size_t i = 0; i < STORE_MAPS_MAX; i++)
+		assert_integer(store_map(store, names[i]), "key", (int64_t)i);
+	assert_null(store_map(store, "one more"));
+	assert_int_equal(store_entries(store), STORE_MAPS_MAX);
+	store_undo(store, 3);
+	assert_int_equal(store_entries(store), 3);
+	assert_absent(store_map(store, "3"), "key");
+	store_destroy(&store);
+}
+
+static void undo_goes_back_to_a_mark_and_no_further(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+
+	assert_int_equal(put_bytes(map, "kept", "before", 6), CODE_OK);
+	assert_int_equal(put_integer(map, "gone", 1), CODE_OK);
+	store_commit(store);
+	uint64_t first = store_digest(store), bytes = store_bytes(store);
+
+	assert_int_equal(put_bytes(map, "kept", "after that", 10), CODE_OK);
+	assert_int_equal(map_remove(map, "gone", 4, NULL), CODE_OK);
+	assert_int_equal(put_integer(map, "new", 2), CODE_OK);
+	size_t mark = store_mark(store);
+	uint64_t second = store_digest(store);
+	assert_int_equal(put_integer(map, "gone", 3), CODE_OK); /* comes again in the same request */
+	assert_int_equal(map_remove(map, "new", 3, NULL), CODE_OK);
+	assert_int_equal(put_integer(map, "new", 4), CODE_OK); /* removed and inserted again */
+	assert_int_equal(map_remove(map, "kept", 4, NULL), CODE_OK);
+	store_undo(store, mark);
+	assert_true(store_digest(store) == second);
+	assert_bytes(map, "kept", "after that", 10);
+	assert_absent(map, "gone");
+	assert_integer(map, "new", 2);
+	store_undo(store, mark);
+	assert_true(store_digest(store) == second);
+	store_undo(store, 0);
+	assert_true(store_digest(store) == first);
+	assert_true(store_bytes(store) == bytes);
+	assert_bytes(map, "kept", "before", 6);
+	assert_integer(map, "gone", 1);
+	assert_absent(map, "new");
+	store_destroy(&store);
+}
+
+static void an_entry_that_stands_in_many_changes_dies_once(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+
+	assert_int_equal(put_bytes(map, "old", "x", 1), CODE_OK);
+	store_commit(store);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(put_bytes(map, "old", "y", 1), CODE_OK);
+		assert_int_equal(map_remove(map, "old", 3, NULL), CODE_OK);
+		assert_int_equal(put_bytes(map, "new", "z", 1), CODE_OK);
+		assert_int_equal(map_remove(map, "new", 3, NULL), CODE_OK);
+	}
+	store_commit(store);
+	assert_int_equal(store_entries(store), 0);
+	assert_int_equal(store_bytes(store), 0);
+	assert_true(store_digest(store) == 0);
+	assert_int_equal(put_bytes(map, "old", "again", 5), CODE_OK);
+	store_commit(store);
+	assert_bytes(map, "old", "again", 5);
+	store_destroy(&store);
+}
+
+/* Each way a key can go in three steps, with undo to each mark or commit. */
+static void every_way_of_three_steps_can_be_undone(void **state)
+{
+	(void)state;
+	enum { STEPS = 3, KINDS = 4 }; /* nothing, integer, bytes, remove */
+
+	for (unsigned begin = 0; begin < 3; begin++)
+		for (unsigned ways = 0; ways < KINDS * KINDS * KINDS; ways++)
+			for (int back = -1; back <= STEPS; back++) {
+				struct store *store = new_store(ways);
+				struct map *map = store_map(store, "m");
+				size_t marks[STEPS + 1];
+				uint64_t digests[STEPS + 1], bytes[STEPS + 1];
+				unsigned rest = ways;
+				if (begin == 1)
+					assert_int_equal(put_integer(map, "k", 1), CODE_OK);
+				if (begin == 2)
+					assert_int_equal(put_bytes(map, "k", "start", 5), CODE_OK);
+				store_commit(store);
+				for (int step = 0; step <= STEPS; step++) {
+					marks[step] = store_mark(store);
+					digests[step] = store_digest(store);
+					bytes[step] = store_bytes(store);
+					if (step == STEPS)
+						break;
+					if (rest % KINDS == 1)
+						assert_int_equal(put_integer(map, "k", step + 10), CODE_OK);
+					if (rest % KINDS == 2)
+						assert_int_equal(put_bytes(map, "k", "longer than it",
+									   (size_t)(step + 8)),
+								 CODE_OK);
+					if (rest % KINDS == 3)
+						assert_int_equal(map_remove(map, "k", 1, NULL), CODE_OK);
+					rest /= KINDS;
+				}
+				if (back >= 0)
+					store_undo(store, marks[back]);
+				int expected = back >= 0 ? back : STEPS;
+				for (int again = 0; again < 2; again++) {
+					assert_true(store_digest(store) == digests[expected]);
+					assert_true(store_bytes(store) == bytes[expected]);
+					assert_true(map_count(map) == store_entries(store));
+					store_commit(store);
+				}
+				assert_int_equal(store_mark(store), 0);
+				store_destroy(&store);
+			}
+}
+
+static void limits_are_told_and_change_nothing(void **state)
+{
+	(void)state;
+	uint64_t overhead = entry_overhead();
+	struct store *store = store_new(1, 2, 2 * (overhead + 1) + 10);
+	struct map *map = store_map(store, "m"), *other = store_map(store, "o");
+
+	assert_int_equal(put_integer(map, "a", 1), CODE_OK);
+	assert_int_equal(put_integer(other, "b", 1), CODE_OK);
+	uint64_t digest = store_digest(store);
+	assert_int_equal(put_integer(map, "c", 1), CODE_FULL); /* entries of all maps together */
+	assert_int_equal(put_bytes(map, "a", "0123456789.", 11), CODE_FULL);
+	assert_true(store_digest(store) == digest);
+	assert_int_equal(store_mark(store), 2);
+	assert_int_equal(put_bytes(map, "a", "0123456789", 10), CODE_OK);
+	assert_int_equal(put_bytes(other, "b", "1", 1), CODE_FULL);
+	assert_int_equal(put_integer(other, "b", 2), CODE_OK); /* at the limit what does not grow goes on */
+	assert_int_equal(put_bytes(map, "a", "9876543210", 10), CODE_OK);
+	assert_int_equal(map_remove(other, "b", 1, NULL), CODE_OK);
+	assert_int_equal(put_integer(map, "c", 1), CODE_OK);
+	assert_int_equal(put_integer(other, "b", 1),
+			 CODE_FULL); /* its place is taken, although undo would bring it back */
+	store_undo(store, 2);
+	assert_true(store_digest(store) == digest);
+	store_destroy(&store);
+
+	store = store_new(1, 10, overhead + 3);
+	map = store_map(store, "m");
+	assert_int_equal(put_integer(map, "four", 1), CODE_FULL); /* the key counts */
+	assert_int_equal(put_integer(map, "key", 1), CODE_OK);
+	store_destroy(&store);
+}
+
+static void a_digest_tells_contents_apart(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m"), *other = store_map(store, "o");
+	uint64_t digests[8];
+	size_t count = 0;
+
+#define NOTE(what)                                      \
+	do {                                            \
+		assert_int_equal(what, CODE_OK);        \
+		digests[count++] = store_digest(store); \
+		store_undo(store, 0);                   \
+	} while (0)
+	NOTE(put_integer(map, "a", 1));
+	NOTE(put_integer(map, "a", 2));
+	NOTE(put_integer(map, "b", 1));
+	NOTE(put_integer(other, "a", 1));
+	NOTE(put_bytes(map, "a", "\1\0\0\0\0\0\0\0", 8)); /* the same bytes as the integer */
+	NOTE(put_bytes(map, "a", "", 0));
+	NOTE(put_bytes(map, "", "a", 1));
+#undef NOTE
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < i; j++)
+			assert_true(digests[i] != digests[j]);
+	store_destroy(&store);
+}
+
+/* ---- against a model ---- */
+
+enum { MODEL_MAPS = 2, MODEL_KEYS = 40, MODEL_MARKS = 8 };
+
+struct model {
+	struct {
+		enum value_type type;
+		int64_t integer;
+		uint8_t bytes[48];
+		size_t size;
+	} at[MODEL_MAPS][MODEL_KEYS];
+};
+
+static const char *const map_names[MODEL_MAPS] = { "first", "second" };
+
+/* Keys of many lengths, some with zeroes inside, all different. */
+static size_t model_key(size_t index, uint8_t key[64])
+{
+	memset(key, index % 3 == 0 ? 0 : 'k', 64);
+	key[0] = (uint8_t)index;
+	return 1 + index % 50;
+}
+
+static struct value model_value(const struct model *model, size_t map, size_t key)
+{
+	switch (model->at[map][key].type) {
+	case VALUE_INTEGER:
+		return value_integer(model->at[map][key].integer);
+	case VALUE_BYTES:
+		return value_bytes(model->at[map][key].bytes, model->at[map][key].size);
+	case VALUE_NONE:
+		break;
+	}
+	return value_none();
+}
+
+static void assert_as_model(struct store *store, const struct model *model, uint64_t overhead)
+{
+	struct store *fresh = new_store((uint64_t)(uintptr_t)model ^ store_entries(store));
+	uint64_t bytes = 0, entries = 0;
+
+	for (size_t m = MODEL_MAPS; m-- > 0;) {
+		struct map *map = store_map(store, map_names[m]), *copy = store_map(fresh, map_names[m]);
+		uint64_t here = 0;
+		for (size_t k = 0; k < MODEL_KEYS; k++) {
+			uint8_t key[64];
+			size_t key_size = model_key(k, key);
+			struct value expected = model_value(model, m, k);
+			const struct value *found = map_get(map, key, key_size);
+			assert_int_equal(found != NULL, expected.type != VALUE_NONE);
+			if (found == NULL)
+				continue;
+			assert_true(value_equal(found, &expected));
+			assert_int_equal(map_put(copy, key, key_size, &expected), CODE_OK);
+			here++;
+			bytes += overhead + key_size + (expected.type == VALUE_BYTES ? expected.size : 0);
+		}
+		assert_true(map_count(map) == here);
+		entries += here;
+	}
+	assert_true(store_entries(store) == entries);
+	assert_true(store_bytes(store) == bytes);
+	assert_true(store_digest(store) == store_digest(fresh));
+	store_destroy(&fresh);
+}
+
+static void change_both(struct unit_random *random, struct store *store, struct model *model)
+{
+	size_t m = unit_below(random, MODEL_MAPS), k = unit_below(random, MODEL_KEYS);
+	struct map *map = store_map(store, map_names[m]);
+	uint8_t key[64];
+	size_t key_size = model_key(k, key);
+	bool existed;
+
+	switch (unit_below(random, 3)) {
+	case 0:
+		model->at[m][k].type = VALUE_INTEGER;
+		model->at[m][k].integer = (int64_t)unit_draw(random);
+		break;
+	case 1:
+		model->at[m][k].type = VALUE_BYTES;
+		model->at[m][k].size = unit_below(random, sizeof model->at[m][k].bytes + 1);
+		for (size_t i = 0; i < model->at[m][k].size; i++)
+			model->at[m][k].bytes[i] = (uint8_t)unit_draw(random);
+		break;
+	default:
+		assert_int_equal(map_remove(map, key, key_size, &existed), CODE_OK);
+		assert_int_equal(existed, model->at[m][k].type != VALUE_NONE);
+		model->at[m][k].type = VALUE_NONE;
+		return;
+	}
+	struct value value = model_value(model, m, k);
+	assert_int_equal(map_put(map, key, key_size, &value), CODE_OK);
+}
+
+static void any_sequence_of_changes_marks_and_undos_is_as_the_model(void **state)
+{
+	(void)state;
+	static struct model model, marked[MODEL_MARKS];
+	size_t marks[MODEL_MARKS], depth = 0;
+	struct unit_random random = { unit_seed() };
+	uint64_t overhead = entry_overhead();
+	struct store *store = new_store(unit_draw(&random));
+
+	memset(&model, 0, sizeof model);
+	marks[0] = 0; /* the bottom is what was committed */
+	marked[0] = model;
+	for (int step = 0; step < 60000; step++) {
+		size_t draw = unit_below(&random, 20);
+		if (draw == 0 && depth + 1 < MODEL_MARKS) {
+			marks[++depth] = store_mark(store);
+			marked[depth] = model;
+		} else if (draw == 1) {
+			depth = unit_below(&random, depth + 1);
+			store_undo(store, marks[depth]);
+			model = marked[depth];
+		} else if (draw == 2) {
+			store_commit(store);
+			depth = 0;
+			marked[0] = model;
+		} else {
+			change_both(&random, store, &model);
+		}
+		if (step % 100 == 0)
+			assert_as_model(store, &model, overhead);
+	}
+	store_undo(store, 0);
+	assert_as_model(store, &marked[0], overhead);
+	/* The books close at nothing. */
+	for (size_t m = 0; m < MODEL_MAPS; m++)
+		for (size_t k = 0; k < MODEL_KEYS; k++) {
+			uint8_t key[64];
+			size_t key_size = model_key(k, key);
+			assert_int_equal(map_remove(store_map(store, map_names[m]), key, key_size, NULL),
+					 CODE_OK);
+		}
+	assert_int_equal(store_bytes(store), 0);
+	store_commit(store);
+	assert_int_equal(store_bytes(store), 0);
+	assert_int_equal(store_entries(store), 0);
+	assert_true(store_digest(store) == 0);
+	store_destroy(&store);
+}
+
+static void a_hundred_thousand_keys_and_their_successors_fit(void **state)
+{
+	(void)state;
+	enum { KEYS = 100000 };
+	struct store *store = new_store(5), *backwards = new_store(6);
+	struct map *map = store_map(store, "m"), *other = store_map(backwards, "m");
+
+	for (int64_t i = 0; i < KEYS; i++) {
+		struct value value = value_integer(i);
+		assert_int_equal(map_put(map, &i, sizeof i, &value), CODE_OK);
+		if (i % 1000 == 0)
+			store_commit(store);
+	}
+	for (int64_t i = KEYS; i-- > 0;) {
+		struct value value = value_integer(i);
+		assert_int_equal(map_put(other, &i, sizeof i, &value), CODE_OK);
+	}
+	assert_int_equal(map_count(map), KEYS);
+	for (int64_t i = 0; i < KEYS; i++)
+		assert_int_equal(map_get(map, &i, sizeof i)->integer, i);
+	assert_true(store_digest(store) == store_digest(backwards));
+	store_undo(backwards, 0);
+	assert_int_equal(map_count(other), 0);
+	assert_int_equal(store_bytes(backwards), 0);
+	store_commit(store);
+
+	/* Old keys go, new ones come: the set is full of graves and finds everything still. */
+	for (int64_t i = KEYS; i < 4 * KEYS; i++) {
+		struct value value = value_integer(i);
+		int64_t old = i - KEYS;
+		bool existed;
+		assert_int_equal(map_put(map, &i, sizeof i, &value), CODE_OK);
+		assert_int_equal(map_remove(map, &old, sizeof old, &existed), CODE_OK);
+		assert_true(existed);
+		store_commit(store);
+	}
+	assert_int_equal(map_count(map), KEYS);
+	for (int64_t i = 0; i < 4 * KEYS; i++)
+		assert_int_equal(map_get(map, &i, sizeof i) != NULL, i >= 3 * KEYS);
+	store_destroy(&store);
+	store_destroy(&backwards);
+}
+
+/* ---- without memory ---- */
+
+enum { BASE_KEYS = 30, NEW_KEYS = 120 }; /* so many that the set and the record of changes grow */
+
+static void fill_base(struct store *store, struct map *map)
+{
+	for (int i = 0; i < BASE_KEYS; i++) {
+		char key[16];
+		snprintf(key, sizeof key, "base%d", i);
+		assert_int_equal(i % 2 ? put_integer(map, key, i) : put_bytes(map, key, "base value", 10),
+				 CODE_OK);
+	}
+	store_commit(store);
+}
+
+/* One step of a request; the number of steps is fixed. */
+enum { REQUEST_STEPS = NEW_KEYS + 3 * BASE_KEYS };
+static enum code request_step(struct map *map, int step)
+{
+	char key[16];
+
+	if (step < NEW_KEYS) {
+		snprintf(key, sizeof key, "new%d", step);
+		return put_bytes(map, key, "new value", 9);
+	}
+	step -= NEW_KEYS;
+	snprintf(key, sizeof key, "base%d", step / 3);
+	switch (step % 3) {
+	case 0:
+		return put_bytes(map, key, "another", 7);
+	case 1:
+		return map_remove(map, key, strlen(key), NULL);
+	default:
+		return put_bytes(map, key, "once more", 9);
+	}
+}
+
+static void run_out_of_memory(bool for_good)
+{
+	uint64_t done_digest = 0;
+	long succeed = 0;
+
+	for (bool complete = false; !complete; succeed++) {
+		struct store *store = new_store(7);
+		struct map *map = store_map(store, "m");
+		fill_base(store, map);
+		uint64_t base_digest = store_digest(store), base_bytes = store_bytes(store);
+
+		enum code code = CODE_OK;
+		uint64_t before = base_digest;
+		int step = 0;
+		scarce_begin(succeed, for_good);
+		while (step < REQUEST_STEPS && code == CODE_OK) {
+			before = store_digest(store);
+			code = request_step(map, step);
+			step += code == CODE_OK;
+		}
+		bool denied = scarce_end() > 0;
+		if (code != CODE_OK) {
+			assert_int_equal(code, CODE_NO_MEMORY);
+			assert_true(denied);
+			assert_true(store_digest(store) == before);
+			store_undo(store, 0);
+			assert_true(store_digest(store) == base_digest);
+			assert_true(store_bytes(store) == base_bytes);
+			for (step = 0; step < REQUEST_STEPS; step++)
+				assert_int_equal(request_step(map, step), CODE_OK);
+		} else {
+			complete = !denied;
+		}
+		store_commit(store);
+		if (done_digest == 0)
+			done_digest = store_digest(store);
+		assert_true(store_digest(store) == done_digest);
+		assert_int_equal(store_entries(store), BASE_KEYS + NEW_KEYS);
+		store_destroy(&store);
+	}
+	assert_true(succeed > 2 * NEW_KEYS);
+}
+
+static void a_failed_allocation_leaves_all_as_it_was(void **state)
+{
+	(void)state;
+	run_out_of_memory(false);
+}
+
+static void memory_that_is_gone_for_good_leaves_all_as_it_was(void **state)
+{
+	(void)state;
+	run_out_of_memory(true);
+}
+
+static void a_store_without_memory_is_none(void **state)
+{
+	(void)state;
+	long succeed = 0;
+
+	for (bool complete = false; !complete; succeed++) {
+		scarce_begin(succeed, true);
+		struct store *store = store_new(1, 10, 10000);
+		struct map *map = store != NULL ? store_map(store, "m") : NULL;
+		complete = scarce_end() == 0;
+		assert_int_equal(map != NULL, complete);
+		if (store != NULL)
+			assert_int_equal(put_integer(store_map(store, "m"), "a", 1), CODE_OK);
+		store_destroy(&store);
+	}
+	assert_true(succeed >= 4);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(what_is_put_is_there_until_it_is_removed),
+	cmocka_unit_test(keys_are_bytes_and_may_be_empty),
+	cmocka_unit_test(empty_bytes_are_a_value),
+	cmocka_unit_test(a_key_has_a_limit),
+	cmocka_unit_test(a_value_may_be_put_in_the_place_it_came_from),
+	cmocka_unit_test(maps_are_found_by_name_and_kept_apart),
+	cmocka_unit_test(undo_goes_back_to_a_mark_and_no_further),
+	cmocka_unit_test(an_entry_that_stands_in_many_changes_dies_once),
+	cmocka_unit_test(every_way_of_three_steps_can_be_undone),
+	cmocka_unit_test(limits_are_told_and_change_nothing),
+	cmocka_unit_test(a_digest_tells_contents_apart),
+	cmocka_unit_test(any_sequence_of_changes_marks_and_undos_is_as_the_model),
+	cmocka_unit_test(a_hundred_thousand_keys_and_their_successors_fit),
+	cmocka_unit_test(a_failed_allocation_leaves_all_as_it_was),
+	cmocka_unit_test(memory_that_is_gone_for_good_leaves_all_as_it_was),
+	cmocka_unit_test(a_store_without_memory_is_none),
+};
+
+UNIT_MAIN(tests)

@@ -1,0 +1,222 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: MIT
+#
+# 80-bench.t - the bench measures what it says and leaves nothing behind.
+#
+# Runs tests/bench/bench.pl as a person would, one short round of whatever is
+# installed. It judges that the figures can be true, never that they are good: a
+# loaded machine is not a failure.
+use v5.36;
+
+use Cwd         qw(abs_path);
+use File::Temp  qw(tempdir);
+use FindBin     ();
+use POSIX       qw(WNOHANG);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use constant {
+	DEADLINE_S => 20,    # for anything that is waited for
+	RUN        => '200ms',
+	MOST       => 110 * 301 / 0.2, # 110 actors that pause 1 ms and are stopped up to 100 ms late
+	LEAST      => 100,   # a second; below this nothing ran
+};
+
+chdir "$FindBin::Bin/.." or BAIL_OUT("cannot enter the tree: $!");
+alarm 120;
+
+my $folder = tempdir('sole-t80-XXXXXX', TMPDIR => 1);
+my $bench = 'tests/bench/bench.pl';
+$ENV{TMPDIR} = $folder;
+
+# This is one make of its own, whether or not one runs us.
+delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
+my ($built, $build_log) = outcome('make', '-s', '-f', 'tests/bench/bench.mk');
+is($built, 0, 'the peers are built, or named where their tools are missing') or diag $build_log;
+
+my %here = (
+	floor => -x 'build/bench/floor',
+	go => -x 'build/bench/seed-go',
+	redis => -x 'build/bench/redis_clients' && on_path('redis-server'),
+	map { $_ => all_there($_) } qw(sole-110 sole-11),
+);
+my @here = sort grep { $here{$_} } keys %here;
+
+subtest 'each form that is installed gets a row with figures that can be true' => sub {
+	my $file = "$folder/results.md";
+	my ($status, $out, $err) = bench('--rounds', 1, '--warm-up', 0, '--duration', RUN, '--markdown', $file);
+	is($status, 0, 'the bench ends well') or diag $err;
+	for my $form (@here) {
+		my ($median, $least, $most) = $out =~ /^\Q$form\E +(\d+) +(\d+) +(\d+) +[\d.]+  \w/m;
+		ok(defined $median, "$form has a row") or next;
+		ok($least <= $median && $median <= $most, "$form: least, median and most are in order");
+		ok(LEAST < $least && $most <= MOST, "$form: $median operations a second can be true");
+		my $where = (stat $file) ? contents($file) : '';
+		like($where, qr/^\| \d{4}-\d\d-\d\d \| \Q$form\E \| $median \|/m, "$form has a dated row in the file");
+	}
+	for my $form (grep { !$here{$_} } sort keys %here) {
+		like($err, qr/^bench: \Q$form\E is left out: not here: \S/m, "$form, which is missing, is named");
+	}
+	for my $ours (grep { /^sole/ } @here) {
+		like($out, qr{^\Q$ours\E / $_ +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d$}m, "$ours is compared with $_")
+			for grep { !/^sole/ } @here;
+	}
+	unlink $file;
+	nothing_stays();
+};
+
+subtest 'results are added to those of earlier days' => sub {
+	my $file = "$folder/results.md";
+	for (1 .. 2) {
+		my ($status, undef, $err)
+			= bench(qw(--rounds 1 --warm-up 0 --duration 20ms --only floor --markdown), $file);
+		is($status, 0, 'the bench ends well') or diag $err;
+	}
+	my $text = contents($file);
+	is(() = $text =~ /^# Results$/mg, 1, 'one head');
+	is(() = $text =~ /^\| [\d-]+ \| floor \|/mg, 2, 'a row of each run');
+	unlink $file;
+	nothing_stays();
+};
+
+for my $form (grep { $here{$_} } qw(floor redis sole-11)) {
+	subtest "an interrupt in the middle of $form ends all of it" => sub {
+		my $pid = start('/dev/null', '/dev/null', $bench, '--only', $form, '--duration', '30s');
+		ok(until_true(sub { strays() > ($form eq 'sole-11' ? 10 : 100) }), 'the clients run');
+		kill 'INT', $pid;
+		my $status = wait_for($pid);
+		is($status, POSIX::SIGINT(), 'it dies of the signal, as make and shells expect');
+		kill 'KILL', $pid if !defined $status;
+		nothing_stays();
+	};
+}
+
+subtest 'a form that fails is told with its reason, and nothing of it stays' => sub {
+	plan skip_all => 'needs Redis and hiredis' if !$here{redis};
+	mkdir "$folder/bin";
+	program("$folder/bin/redis-server", "#!/bin/sh\necho no luck today >&2\nexit 3\n");
+	local $ENV{PATH} = "$folder/bin:$ENV{PATH}";
+	my ($status, $out, $err) = bench(qw(--rounds 1 --only redis));
+	is($status, 70, 'the status says that a form failed');
+	is($out, '', 'no table is printed');
+	like($err, qr/^bench: redis failed: its server ended with exit status 3\n  no luck today\n\z/m,
+		'the reason is told');
+	unlink "$folder/bin/redis-server";
+	rmdir "$folder/bin";
+	nothing_stays();
+};
+
+subtest 'clients that find no server say so once' => sub {
+	plan skip_all => 'needs hiredis' if !-x 'build/bench/redis_clients';
+	my ($status, $out, $err) = outcome('build/bench/redis_clients', '--socket', "$folder/nobody.sock");
+	is($status, 69, 'the status says that the service is not there');
+	is($out, '', 'no totals are printed');
+	like($err, qr/\Aredis_clients: cannot connect .*\nredis_clients: 110 of 110 clients failed\n\z/,
+		'two lines for 110 clients');
+};
+
+subtest 'a bad option is one line and a status' => sub {
+	my %bad = (
+		'--only nobody' => 64, '--rounds 0' => 64, '--rounds many' => 64, '--duration 1' => 64,
+		'--duration 1h' => 64, '--bogus' => 64, 'operand' => 64, "--markdown $folder/none/r.md" => 73,
+	);
+	for my $options (sort keys %bad) {
+		my ($status, $out, $err) = bench(split / /, $options);
+		is($status, $bad{$options}, "$options: status $bad{$options}");
+		like($err, qr/\Abench: [^\n]+\n\z/, "$options: one line");
+	}
+	nothing_stays();
+};
+
+done_testing();
+
+END {
+	my $status = $?;
+	if ($folder && Test::More->builder->is_passing) {
+		rmdir $folder or diag "cannot remove $folder: $!";
+	} elsif ($folder) {
+		diag "see $folder";
+	}
+	$? = $status;
+}
+
+# What a form of sole is made of, told from outside the bench.
+sub all_there ($form) {
+	my ($layout) = $form =~ /(\d+)$/;
+	return !grep { !-e } "supervisor/seed-$layout.zpl",
+		map { "bin/$_" } qw(sole-supervisor sole-owner sole-reader sole-writer);
+}
+
+sub on_path ($program) {
+	return scalar grep { -x "$_/$program" } split /:/, $ENV{PATH};
+}
+
+sub bench (@arguments) {
+	return outcome($bench, @arguments);
+}
+
+# Exit status (or signal), standard output and standard error of a command.
+sub outcome (@command) {
+	my $pid = start("$folder/out", "$folder/err", @command);
+	my $status = wait_for($pid);
+	if (!defined $status) {
+		kill 'TERM', $pid;
+		wait_for($pid) // kill 'KILL', $pid;
+	}
+	my @text = map { contents("$folder/$_") } qw(out err);
+	unlink map { "$folder/$_" } qw(out err);
+	return (defined $status && !($status & 127) ? $status >> 8 : $status, @text);
+}
+
+sub start ($out, $err, @command) {
+	my $pid = fork // BAIL_OUT("cannot fork: $!");
+	return $pid if $pid;
+	open STDIN, '<', '/dev/null';
+	open STDOUT, '>', $out;
+	open STDERR, '>', $err;
+	{ no warnings 'exec'; exec { $command[0] } @command; }
+	POSIX::_exit(127);
+}
+
+sub until_true ($condition) {
+	my $until = time + DEADLINE_S;
+	while (time < $until) {
+		return 1 if $condition->();
+		sleep 0.01;
+	}
+	return 0;
+}
+
+sub wait_for ($pid) {
+	my $status;
+	until_true(sub { waitpid($pid, WNOHANG) == $pid && defined($status = $?) });
+	return $status;
+}
+
+sub contents ($file) {
+	open my $from, '<', $file or return '';
+	local $/;
+	return <$from> // ''; # nothing as well where a process ended meanwhile
+}
+
+sub program ($file, $text) {
+	open my $to, '>', $file or BAIL_OUT("cannot write $file: $!");
+	print $to $text;
+	close $to;
+	chmod 0755, $file;
+	return;
+}
+
+# Processes that a bench of this test started: the folder is in their environment.
+sub strays () {
+	my $mark = qr/\0SOLE_BENCH_FOLDER=\Q$folder\E\//;
+	return grep { my $environment = contents("$_/environ"); "\0$environment" =~ $mark } glob '/proc/[0-9]*';
+}
+
+sub nothing_stays () {
+	ok(until_true(sub { !strays() }), 'no process stays')
+		or diag map { contents("$_/comm") } strays();
+	opendir my ($place), $folder;
+	is_deeply([ grep { !/^\.\.?$/ } readdir $place ], [], 'no file stays');
+	return;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scarce.h - memory that runs out when a test says so.
+ *
+ * For tests linked with --wrap=malloc,--wrap=calloc,--wrap=realloc: the code under
+ * test and the test itself allocate through here, cmocka and other libraries do not.
+ */
+#ifndef SOLE_TESTS_SCARCE_H
+#define SOLE_TESTS_SCARCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How many allocations succeed before one fails; negative: none fails. */
+static long scarce_left = -1;
+/* Whether every later one fails too, until scarce_end. */
+static bool scarce_for_good;
+static unsigned long scarce_denied;
+
+static inline void scarce_begin(long succeed, bool for_good)
+{
+	scarce_left = succeed;
+	scarce_for_good = for_good;
+	scarce_denied = 0;
+}
+
+/* Returns how many allocations failed. */
+static inline unsigned long scarce_end(void)
+{
+	scarce_left = -1;
+	return scarce_denied;
+}
+
+static bool scarce_deny(void)
+{
+	if (scarce_left < 0)
+		return false;
+	if (scarce_left > 0) {
+		scarce_left--;
+		return false;
+	}
+	if (!scarce_for_good)
+		scarce_left = -1;
+	scarce_denied++;
+	return true;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return scarce_deny() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return scarce_deny() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return scarce_deny() ? NULL : __real_realloc(old, size);
+}
+
+#endif

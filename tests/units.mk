@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+#
+# units.mk - the tests in C: $(BUILD)/tests/NN-name.t from tests/NN-name.c.
+#
+# The Makefile includes this. The number tells the layer that a test stands on; it is
+# linked with an archive of that layer, of which the linker takes what is used, and
+# with no library that the layer must not know: only from 30 on is there libzmq.
+
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%.t,$(sort $(wildcard tests/[0-9]*.c)))
+
+# Layer: objects. The supervisor's main stays out, and so does what needs CZMQ.
+UNIT_common     = $(COMMON_O)
+UNIT_owner      = $(PURE_O) $(COMMON_O)
+UNIT_supervisor = $(filter-out %/main.o %/zpl.o,$(SUPER_O)) $(COMMON_O)
+UNIT_clients    = $(call objects,clients,$(LIBRARY_PURE)) $(COMMON_O)
+
+# Allocations of the code under test pass through the test, which may refuse them.
+UNIT_WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
+unit_archive = @mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/tests/common.a: $(UNIT_common)
+	$(unit_archive)
+$(BUILD)/tests/owner.a: $(UNIT_owner)
+	$(unit_archive)
+$(BUILD)/tests/supervisor.a: $(UNIT_supervisor)
+	$(unit_archive)
+$(BUILD)/tests/clients.a: $(UNIT_clients)
+	$(unit_archive)
+
+$(BUILD)/tests/10-%.t: $(BUILD)/tests/10-%.o $(BUILD)/tests/common.a
+	$(call link,-lcmocka)
+$(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/11-%.t: $(BUILD)/tests/11-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck)
+$(BUILD)/tests/12-%.t: $(BUILD)/tests/12-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck)
+$(BUILD)/tests/13-%.t: $(BUILD)/tests/13-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck)
+$(BUILD)/tests/14-%.t: $(BUILD)/tests/14-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck)
+$(BUILD)/tests/15-%.t: $(BUILD)/tests/15-%.o $(BUILD)/tests/supervisor.a
+	$(call link,-lcmocka)
+$(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
+	$(call link,-lcmocka)
+$(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lcmocka -lzmq)
+
+# Kept: without this make takes the objects for intermediate and builds them each time.
+.SECONDARY: $(UNIT_TESTS:.t=.o)
