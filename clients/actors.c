@@ -181,6 +181,8 @@ static void ask_due(struct actors *all, int64_t now_ns)
 static void begin(struct actors *all, int64_t now_ns)
 {
 	all->phase = PHASE_ASK;
+	all->status_ns = now_ns + status_interval_ns;
+	notify("STATUS=asking");
 	if (all->settings.duration_ns > 0)
 		all->end_ns = later(now_ns, all->settings.duration_ns);
 	for (int64_t i = 0; i < all->settings.count; i++)
@@ -543,7 +545,7 @@ int actors_main(const struct actor_kind *kind, int argc, char **argv)
 	int status = connect_to_owner(&all);
 	if (status == EX_OK) {
 		if (all.phase == PHASE_WAIT) {
-			notify("READY=1\nSTATUS=%s", all.settings.wait ? "waiting for the go" : "asking");
+			notify("READY=1\nSTATUS=waiting for the go");
 			if (!all.settings.wait)
 				begin(&all, clock_monotonic_ns());
 		}

@@ -627,7 +627,8 @@ int sole_descriptor(struct sole *handle)
 
 	if (enter(handle, &nested) != SOLE_OK)
 		return -1;
-	if (handle->epoll < 0) {
+	bool first = handle->epoll < 0;
+	if (first) {
 		int epoll = epoll_create1(EPOLL_CLOEXEC);
 		int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 		if (epoll >= 0 && timer >= 0 && watch(epoll, handle->connection.dealer_descriptor) &&
@@ -644,7 +645,7 @@ int sole_descriptor(struct sole *handle)
 	}
 	int descriptor = handle->epoll;
 	if (!nested)
-		leave(handle, true); /* whatever was submitted before anybody watched */
+		leave(handle, first); /* whatever was submitted before anybody watched */
 	return descriptor;
 }
 

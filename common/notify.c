@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,11 +48,13 @@ int notify(const char *format, ...)
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	/* A supervisor that does not read must not hang the one it supervises. */
-	struct timeval limit = { .tv_sec = 0, .tv_usec = 200000 };
+	/* A supervisor that does not read must not hang the one it supervises. Only readiness is
+	 * worth a wait: it is told once, and the start of others depends on it. */
+	bool worth_a_wait = strstr(message, "READY=1") != NULL;
+	struct timeval limit = { .tv_sec = 2 };
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	socklen_t address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
-	ssize_t sent = sendto(fd, message, (size_t)size, MSG_NOSIGNAL,
+	ssize_t sent = sendto(fd, message, (size_t)size, MSG_NOSIGNAL | (worth_a_wait ? 0 : MSG_DONTWAIT),
 			      (const struct sockaddr *)&address, address_size);
 	int saved = errno;
 	close(fd);

@@ -11,8 +11,8 @@
 
 /* Sends newline-separated NAME=VALUE lines: READY=1, STOPPING=1, STATUS=...,
  * WATCHDOG=1, RELOADING=1, X_SOLE_OPS=<operations since start>.
- * Never blocks for long and never fails loudly: returns 0 when there is nobody
- * to tell or the message went out, else -1 with errno set. */
+ * Does not block, but for two seconds at the most with READY=1, and never fails loudly:
+ * returns 0 when there is nobody to tell or the message went out, else -1 with errno set. */
 int notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The watchdog interval asked for by $WATCHDOG_USEC, in nanoseconds, or 0 when

@@ -110,8 +110,11 @@ int rundir_find(const char *name, const char *suffix, char path[RUNDIR_PATH_MAX]
 		if (access(path, F_OK) == 0)
 			return 0;
 	}
+	/* Where an owner of this user would listen: the first folder, but for root's. */
 	snprintf(path, RUNDIR_PATH_MAX, "%s", first);
-	snprintf(error, RUNDIR_ERROR_MAX, "nothing listens at %s", first);
+	if (candidates(list, true) == 1 && join(list[0].dir, name, suffix, path, error) != 0)
+		return EX_CONFIG;
+	snprintf(error, RUNDIR_ERROR_MAX, "nothing listens at %s", path);
 	return EX_UNAVAILABLE;
 }
 

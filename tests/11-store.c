@@ -328,10 +328,45 @@ static void limits_are_told_and_change_nothing(void **state)
 	assert_true(store_digest(store) == digest);
 	store_destroy(&store);
 
+	store = store_new(1, 1, PLENTY);
+	map = store_map(store, "m");
+	assert_int_equal(put_integer(map, "a", 1), CODE_OK);
+	assert_int_equal(put_integer(map, "b", 1), CODE_FULL);
+	assert_int_equal(put_integer(map, "a", 2), CODE_OK);
+	store_destroy(&store);
+
 	store = store_new(1, 10, overhead + 3);
 	map = store_map(store, "m");
 	assert_int_equal(put_integer(map, "four", 1), CODE_FULL); /* the key counts */
 	assert_int_equal(put_integer(map, "key", 1), CODE_OK);
+	store_destroy(&store);
+}
+
+static void what_is_undone_or_removed_takes_no_memory(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+
+	for (int turn = 0; turn < 2; turn++) { /* the first brings room for the record of changes */
+		long live = scarce_live;
+		for (int i = 0; i < 20; i++) {
+			char key[8];
+			snprintf(key, sizeof key, "%d.%d", turn, i); /* nobody's grave */
+			assert_int_equal(put_bytes(map, key, "some bytes", 10), CODE_OK);
+			assert_int_equal(put_bytes(map, key, "others", 6), CODE_OK);
+			if (turn == 1 && i % 2)
+				assert_int_equal(map_remove(map, key, strlen(key), NULL), CODE_OK);
+		}
+		store_undo(store, 0);
+		assert_true(turn == 0 || scarce_live == live);
+		assert_int_equal(put_bytes(map, "k", "some bytes", 10), CODE_OK);
+		store_commit(store);
+		assert_int_equal(put_bytes(map, "k", "others", 6), CODE_OK);
+		assert_int_equal(map_remove(map, "k", 1, NULL), CODE_OK);
+		store_commit(store);
+		assert_true(turn == 0 || scarce_live == live);
+	}
 	store_destroy(&store);
 }
 
@@ -671,6 +706,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_entry_that_stands_in_many_changes_dies_once),
 	cmocka_unit_test(every_way_of_three_steps_can_be_undone),
 	cmocka_unit_test(limits_are_told_and_change_nothing),
+	cmocka_unit_test(what_is_undone_or_removed_takes_no_memory),
 	cmocka_unit_test(a_digest_tells_contents_apart),
 	cmocka_unit_test(any_sequence_of_changes_marks_and_undos_is_as_the_model),
 	cmocka_unit_test(a_hundred_thousand_keys_and_their_successors_fit),

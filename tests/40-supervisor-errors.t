@@ -36,7 +36,16 @@ sub stop_traced {
     return $s->finish;
 }
 
+my $descriptors = sub { my @all = glob('/proc/' . supervisor_pid($_[0]) . '/fd/*'); scalar @all };
+
 # making processes
+my $usual;
+{
+    my $s = with_failure('none', 'clone:error=EAGAIN:when=1000', child('x', 'ready', ready => 'notify', instances => 3), child('y', 'ready', ready => 'notify'));
+    wait_up($s);
+    $usual = $descriptors->($s);
+    is(stop_traced($s), 0, '');
+}
 for my $case (
     ['clone',     'clone,clone3,fork,vfork:error=EAGAIN:when=1..3', qr/x\.\d cannot be started: cannot make a process: Resource temporarily unavailable; trying again in \d+/],
     ['clonemem',  'clone,clone3,fork,vfork:error=ENOMEM:when=2..4', qr/cannot make a process: Cannot allocate memory/],
@@ -47,6 +56,18 @@ for my $case (
     my $s = with_failure($name, $inject, "intensity = 0\n", child('x', 'ready', ready => 'notify', instances => 3), child('y', 'ready', ready => 'notify'));
     ok(wait_up($s), "$inject: all children come up in the end, and none of it counts as a restart");
     like($s->err, $line, '... the error was told');
+    is($descriptors->($s), $usual, '... no descriptor was lost');
+    is(stop_traced($s), 0, '... and it stops as ever');
+}
+
+# running programs: strace fails every attempt on this one
+{
+    my $program = spew('program', "#!/bin/sh\nsleep 1000\n");
+    chmod 0755, $program;
+    my $s = start($strace, '-f', '-o', path('exec.strace'), '-P', $program, '-e', 'trace=execve', '-e', 'inject=execve:error=EAGAIN',
+        program('sole-supervisor'), write_file('exec', "intensity = 0\n", "child = p\n    command = $program\n"));
+    ok($s->wait_output('err', qr/(p: pid \d+: could not be run: running the program: \S+: Resource temporarily unavailable .* restarting it in .*\n){3}/),
+        'execve: error=EAGAIN: is told, tried again, and does not count as a restart');
     is(stop_traced($s), 0, '... and it stops as ever');
 }
 

@@ -35,6 +35,7 @@ sub read_until {
         "child = plain\n    command = $^X -e 'print qq{\\0\\1bytes\\nlast}'\n    restart = temporary\n    output = plain\n");
     ok($s->wait_output('err', qr/^lines: unfinished\n/m), 'a line without an end is completed when the child ends');
     like(join('', $s->err =~ /^(lines: .*\n)/mg), qr/\Alines: a\nlines: b\nlines: half line\n/, 'lines come whole, however they were written');
+    ok($s->wait_output('err', qr/^lines: unfinished\nsole-supervisor: lines: pid/m), '... before its obituary');
     $s->wait_output('out', qr/last/);
     wait_until { (status_of('lines', 'long'))[1] eq 'ended' };
     my @y = $s->err =~ /^long: (y+)$/mg;

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use lib 'tests/lib';
+use IO::Socket::UNIX;
 use Sole::Supervised;
 use Sole::Test;
 use Test::More;
@@ -144,6 +145,23 @@ for my $case (['one_for_one', 'b'], ['one_for_all', 'a b c.1 c.2'], ['rest_for_o
     wait_marks('held', 2);
     wait_until { (status_of('held', 'a'))[1] eq 'ready' };
     is((status_of('held', 'b'))[1], 'stopped', '... and one_for_all does not start it');
+    is(stop_well($s), 0, '');
+}
+
+# and so does an order that is under way
+{
+    my $s = supervised('underway', "strategy = one_for_all\n", child('a', 'mark FILE:underway ready', ready => 'notify'), child('b', 'gate-term FILE:open ready', ready => 'notify'));
+    wait_up($s);
+    my $order = IO::Socket::UNIX->new(Peer => path('underway.supervisor'));
+    $order->print("stop b\n");
+    $order->flush;
+    <$order>;
+    kill KILL => (marks('underway'))[0][1];
+    ok($s->wait_output('err', qr/a: pid \d+: killed/), 'a sibling dies while an ordered stop is under way');
+    spew('open', '');
+    is(scalar(<$order>), "ok\n", '... the stop is done');
+    wait_until { (status_of('underway', 'a'))[1] eq 'ready' };
+    is((status_of('underway', 'b'))[1], 'stopped', '... and stands');
     is(stop_well($s), 0, '');
 }
 

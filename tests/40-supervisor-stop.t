@@ -44,7 +44,7 @@ for my $signal (qw(TERM INT)) {
     kill STOP => (status_of('limit', 'stopped'))[0];
     my $begin = time;
     is(stop_well($s), 0, 'a child that ignores SIGTERM does not change the exit status');
-    cmp_ok(time - $begin, '<', 4, '... it is killed after its own limit');
+    cmp_ok(time - $begin, '<', seconds(4), '... it is killed after its own limit');
     like($s->{err}, qr/stubborn: pid \d+: not gone after 30\dms: killing it/, '... which is told');
     like($s->{err}, qr/stopped: pid \d+: killed by SIGTERM/, 'one that was halted by SIGSTOP hears SIGTERM');
     like($s->{err}, qr/now: pid \d+: killed by SIGKILL/, 'stop-timeout = 0 kills at once');
@@ -67,6 +67,15 @@ for my $signal (qw(TERM INT)) {
     is(scalar(grep { /^Z/ } map { slurp("/proc/$_/stat") =~ /\) (.)/ ? $1 : () } @second), 0, '... without a zombie');
 }
 {
+    my $s = supervised('unknown', child('a', 'anonymous FILE:anonymous mark FILE:unknown ready', ready => 'notify'));
+    wait_up($s);
+    my $pid = slurp(path('anonymous')) + 0;
+    wait_until { slurp("/proc/$pid/comm") =~ /sleep/ };
+    is(stop_well($s), 0, '');
+    ok(!alive($pid), 'a daemon that cannot be told to be a child\'s is killed at the end');
+    like($s->{err}, qr/1 processes that children left behind are killed/, '... which is told');
+}
+{
     # The main process ends first; what is left of its group has its time.
     my $file = path('inner');
     my $script = spew('inner.sh', "trap 'exit 0' TERM\n(trap 'sleep 0.3; echo done > $file; exit' TERM; echo up > $file; while :; do sleep 0.05; done) &\nwait\n");
@@ -78,14 +87,14 @@ for my $signal (qw(TERM INT)) {
 
 # hurry
 {
-    my $s = supervised('hurry', child('a', 'ignore TERM ready', ready => 'notify', 'stop-timeout' => '1h'));
+    my $s = supervised('hurry', map { child($_, 'ignore TERM ready', ready => 'notify', 'stop-timeout' => '1h') } qw(a b));
     wait_up($s);
     my $begin = time;
     $s->signal('TERM');
     $s->wait_output('err', qr/told to stop:/);
     $s->signal('TERM');
     is($s->finish, 0, 'a second signal shortens the limits to a second');
-    cmp_ok(time - $begin, '<', 10, '... ');
+    cmp_ok(time - $begin, '<', seconds(10), '... of those too whose turn comes later');
     like($s->{err}, qr/told to stop again: children have one second each/, '... and says so');
 }
 {

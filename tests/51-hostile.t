@@ -159,6 +159,16 @@ subtest 'clients that never read do not make the owner grow, and cost others not
     ok wait_until { status($client)->{'outbox-bytes'} == 0 }, 'when they leave nothing is kept for them';
 };
 
+subtest 'a client with many answers under way gets them as fast as it reads' => sub {
+    my $eager = dealer(endpoint('hostile'), receive => 0, send => 0);
+    ask($eager, item(PING, ''));
+    my $start = time;
+    send_body($eager, message(item(PING, ''))) for 1 .. 1000;
+    is scalar(grep { defined receive_body($eager) } 1 .. 1000), 1000, 'a thousand answers';
+    cmp_ok time - $start, '<', seconds(1.5), 'come at once, though a pipe holds sixteen';
+    $eager->close;
+};
+
 subtest 'a message that asks for far more than it weighs is answered within bounds' => sub {
     my $before = memory_peak($owner);
     my $greedy = dealer(endpoint('hostile'), receive => 1);
@@ -274,6 +284,23 @@ subtest 'connections beyond the descriptors are refused, and the others served' 
     ok wait_until { my $socket = raw_client('narrow'); push @served, $socket if $socket; $again += !!$socket; $again >= 40 },
         'when some leave others may come';
     cmp_ok scalar @served, '<=', $most, 'up to the same number';
+
+    # All at once, while the owner is too busy to count them: only accept itself can refuse.
+    my $before = raw_ask_stats($served[0])->{connections_refused};
+    my $busy   = dealer(endpoint('narrow'), send => 0);
+    my $long   = message((item(RUN, op(COUNT) x 1024, flags => QUERY)) x 300);
+    close pop @served;
+    ok wait_until { ask($busy, item(PING, ''))->{code} == 0 }, 'somebody keeps the owner busy';
+    close $_ for splice @served, 1;
+    ok wait_until { raw_ask_stats($served[0])->{connections_opened} && descriptors($narrow) < 60 }, 'nearly all leave';
+    send_body($busy, $long) for 1 .. 30;
+    my @mass = map { raw_connect('narrow') } 1 .. 400;
+    is scalar(grep { defined } @mass), 400, '400 come at once';
+    ok wait_until { raw_ask_stats($served[0])->{connections_refused} > $before }, 'refused are those for whom there is no descriptor';
+    is scalar(grep { defined receive_body($busy) } 1 .. 30), 30, 'what the owner was busy with is answered';
+    close $_ for @mass;
+    $busy->close;
+    ok wait_until { my $socket = raw_client('narrow'); !!$socket }, 'and it serves others afterwards';
     is $narrow->stop, 0, 'the owner ends well';
 };
 
@@ -283,7 +310,8 @@ subtest '--max-connections' => sub {
     is scalar(grep { defined } @served), 10, 'ten are served';
     for (1 .. 5) {
         my $more = raw_connect('small');
-        raw_write($more, GREETING);
+        # Far enough that nothing but the limit would close it.
+        raw_handshake($more);
         ok raw_closed($more), 'one more is refused';
     }
     is scalar(grep { raw_ping($_) } @served), 10, 'those that are in do not notice';

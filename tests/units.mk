@@ -15,7 +15,7 @@ UNIT_supervisor = $(filter-out %/main.o %/zpl.o,$(SUPER_O)) $(COMMON_O)
 UNIT_clients    = $(call objects,clients,$(LIBRARY_PURE)) $(COMMON_O)
 
 # Allocations of the code under test pass through the test, which may refuse them.
-UNIT_WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+UNIT_WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
 unit_archive = @mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 $(BUILD)/tests/common.a: $(UNIT_common)

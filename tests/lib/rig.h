@@ -380,4 +380,44 @@ static inline int64_t rig_look(const struct rig *rig, const char *key)
 	return found != NULL && found->type == VALUE_INTEGER ? found->integer : INT64_MIN;
 }
 
+/* ---- for a test ---- */
+
+enum { KIB = 1024 };
+
+static inline int rig_set_up(void **state)
+{
+	struct rig *rig = rig_new();
+
+	*state = rig;
+	return rig_start(rig, &table_behaviour, 1) ? 0 : -1;
+}
+
+static inline int rig_tear_down(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+/* Begins again with limits that the test has changed. */
+static inline void rig_restart(struct rig *rig)
+{
+	service_destroy(&rig->service);
+	memset(&rig->counters, 0, sizeof rig->counters);
+	assert_true(rig_start(rig, &table_behaviour, 1));
+}
+
+static inline const struct value *rig_big(size_t size)
+{
+	static uint8_t bytes[600 * KIB];
+	static struct value value;
+
+	assert_true(size <= sizeof bytes);
+	memset(bytes, 'b', sizeof bytes);
+	value = value_bytes(bytes, size);
+	return &value;
+}
+
+/* A test with an owner of the table, with the default limits. */
+#define ON_A_RIG(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
+
 #endif

@@ -2,8 +2,8 @@
  *
  * scarce.h - memory that runs out when a test says so.
  *
- * For tests linked with --wrap=malloc,--wrap=calloc,--wrap=realloc: the code under
- * test and the test itself allocate through here, cmocka and other libraries do not.
+ * For tests linked with --wrap=malloc,calloc,realloc and free: the code under test and
+ * the test itself allocate through here, cmocka and other libraries do not.
  */
 #ifndef SOLE_TESTS_SCARCE_H
 #define SOLE_TESTS_SCARCE_H
@@ -16,6 +16,8 @@ static long scarce_left = -1;
 /* Whether every later one fails too, until scarce_end. */
 static bool scarce_for_good;
 static unsigned long scarce_denied;
+/* Blocks that are allocated and not yet freed. */
+static long scarce_live;
 
 static inline void scarce_begin(long succeed, bool for_good)
 {
@@ -48,23 +50,39 @@ static bool scarce_deny(void)
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
+void __real_free(void *old);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+void __wrap_free(void *old);
+
+static void *scarce_given(void *block)
+{
+	scarce_live += block != NULL;
+	return block;
+}
 
 void *__wrap_malloc(size_t size)
 {
-	return scarce_deny() ? NULL : __real_malloc(size);
+	return scarce_deny() ? NULL : scarce_given(__real_malloc(size));
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	return scarce_deny() ? NULL : __real_calloc(count, size);
+	return scarce_deny() ? NULL : scarce_given(__real_calloc(count, size));
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-	return scarce_deny() ? NULL : __real_realloc(old, size);
+	if (scarce_deny())
+		return NULL;
+	return old == NULL ? scarce_given(__real_realloc(old, size)) : __real_realloc(old, size);
+}
+
+void __wrap_free(void *old)
+{
+	scarce_live -= old != NULL;
+	__real_free(old);
 }
 
 #endif

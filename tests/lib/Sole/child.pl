@@ -17,6 +17,7 @@
 #   helper FILE         starts a process in the same group, its pid into FILE
 #   daemon FILE         starts one that leaves group and session, its pid into FILE
 #   await FILE          waits until it exists
+#   anonymous FILE      the same, and its environment is empty
 #   listen              accepts one connection on descriptor 3, writes "served NAME PID\n"
 #   pause SECONDS       waits
 #   exit N, kill SIGNAL ends
@@ -58,6 +59,7 @@ sub left_behind {
     if ($leave) { setsid(); exit 0 if fork }
     $SIG{TERM} = 'IGNORE' if $file =~ /stubborn/;
     append($file, "$$\n");
+    if ($file =~ /anonymous/) { %ENV = (); exec '/bin/sleep', '1000' }
     forever();
 }
 
@@ -91,6 +93,7 @@ while (defined(my $step = shift @ARGV)) {
     elsif ($step eq 'look') { look(shift) }
     elsif ($step eq 'beat') { my ($time, $times) = splice @ARGV, 0, 2; for (1 .. $times) { select undef, undef, undef, $time; tell_all('WATCHDOG=1') } }
     elsif ($step eq 'helper') { left_behind(shift, 0) }
+    elsif ($step eq 'anonymous') { left_behind(shift, 1) }
     elsif ($step eq 'daemon') { left_behind(shift, 1) }
     elsif ($step eq 'pause') { select undef, undef, undef, shift }
     elsif ($step eq 'exit') { exit shift }
