@@ -94,8 +94,7 @@ void child_take_report(void *owner)
 	source_close(&child->report);
 	if (got != sizeof failure)
 		return;
-	child->failure.error = failure.error;
-	memcpy(child->failure.stage, failure.stage, sizeof child->failure.stage);
+	child->failure = failure;
 	child->failure.stage[sizeof child->failure.stage - 1] = '\0';
 }
 
@@ -183,7 +182,8 @@ void child_expire(struct supervisor *s, struct child *child)
 		child_ready(s, child);
 	if (child_state(child) == CHILD_READY && child->beat_limit_ns <= s->now_ns) {
 		quantity_format_duration(child->spec->watchdog_ns, text, sizeof text);
-		log_error("%s: pid %d: no watchdog beat for %s: aborting it", child->name, (int)child->pid, text);
+		log_error("%s: pid %d: no watchdog beat for %s: aborting it", child->name, (int)child->pid,
+			  text);
 		child->cause = CAUSE_WATCHDOG;
 		child_event(s, child, EVENT_OVERDUE);
 		child_signal(child, SIGABRT);

@@ -94,7 +94,8 @@ static void answer_last(struct control_client *client, const char *format, ...)
 
 static bool is_target(const struct child *child, const char *target)
 {
-	return !child->removed && (strcmp(child->spec->name, target) == 0 || strcmp(child->name, target) == 0);
+	return !child->removed && (strcmp(child->spec->name, target) == 0 ||
+				   strcmp(child->name, target) == 0);
 }
 
 static size_t count_targets(const struct supervisor *s, const char *target)
@@ -369,7 +370,8 @@ static void client_check(struct supervisor *s, struct control_client *client)
 	else if (failed != NULL && client->goal == GOAL_DOWN)
 		answer_last(client, "error %d %s was started again meanwhile", EX_TEMPFAIL, failed->name);
 	else if (failed != NULL)
-		answer_last(client, "error %d %s ended before it was ready: see the supervisor's log", EX_SOFTWARE,
+		answer_last(client, "error %d %s ended before it was ready: see the supervisor's log",
+			    EX_SOFTWARE,
 			    failed->name);
 	else if (reached == targets)
 		answer_last(client, "ok");
@@ -384,7 +386,7 @@ int64_t control_update(struct supervisor *s)
 	    source_watch(&control->listener, EPOLLIN) == 0)
 		control->accept_again_ns = 0;
 	if (control->accept_again_ns != 0)
-		next = control->accept_again_ns > s->now_ns ? control->accept_again_ns : s->now_ns + accept_pause_ns;
+		next = s->now_ns + accept_pause_ns;
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &control->clients[i];
 		if (client->source.fd >= 0 && client->goal != GOAL_NONE)
@@ -415,10 +417,12 @@ static int take_lock(const char *path, const char *name)
 			ssize_t got = read(fd, holder, sizeof holder - 1);
 			holder[got > 0 ? got : 0] = '\0';
 			holder[strcspn(holder, "\n")] = '\0';
-			fatal(EX_UNAVAILABLE, "a supervisor called %s is running already, pid %s: stop it, or give "
+			fatal(EX_UNAVAILABLE,
+			      "a supervisor called %s is running already, pid %s: stop it, or give "
 			      "this one another name", name, holder[0] != '\0' ? holder : "unknown");
 		}
-		if (fstat(fd, &locked) == 0 && stat(path, &standing) == 0 && locked.st_ino == standing.st_ino &&
+		if (fstat(fd, &locked) == 0 && stat(path, &standing) == 0 &&
+		    locked.st_ino == standing.st_ino &&
 		    locked.st_dev == standing.st_dev) {
 			if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
 				fatal(EX_IOERR, "cannot write %s: %s", path, strerror(errno));

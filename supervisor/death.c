@@ -90,13 +90,14 @@ static void word_cause(const struct child *child, int wait_status, char *text, s
 {
 	const char *why = child->cause == CAUSE_WATCHDOG    ? " (no watchdog beat)" :
 			  child->cause == CAUSE_START_LIMIT ? " (not ready in time)" : "";
+	const char *abbreviation = WIFSIGNALED(wait_status) ? sigabbrev_np(WTERMSIG(wait_status)) : NULL;
 
 	if (child->cause == CAUSE_NOT_RUN)
 		snprintf(text, size, "could not be run: %s: %s: %s", child->failure.stage,
 			 child->spec->words[0], strerror(child->failure.error));
 	else if (WIFSIGNALED(wait_status))
-		snprintf(text, size, "killed by SIG%s%s%s", sigabbrev_np(WTERMSIG(wait_status)) != NULL ?
-			 sigabbrev_np(WTERMSIG(wait_status)) : "RT", WCOREDUMP(wait_status) ? " (core dumped)" : "", why);
+		snprintf(text, size, "killed by SIG%s%s%s", abbreviation != NULL ? abbreviation : "RT",
+			 WCOREDUMP(wait_status) ? " (core dumped)" : "", why);
 	else
 		snprintf(text, size, "exited with status %d%s", WEXITSTATUS(wait_status), why);
 }
@@ -109,7 +110,8 @@ static void obituary(struct supervisor *s, struct child *child, int wait_status,
 
 	word_cause(child, wait_status, cause, sizeof cause);
 	quantity_format_duration(s->now_ns - child->started_ns, age, sizeof age);
-	unsigned left = restarts_left(&s->history, (unsigned)s->plan->intensity, s->plan->period_ns, s->now_ns);
+	unsigned left = restarts_left(&s->history, (unsigned)s->plan->intensity, s->plan->period_ns,
+				      s->now_ns);
 	if (gives_up)
 		snprintf(next, sizeof next, "giving up");
 	else if (child->after == AFTER_RESTART && child->not_before_ns > s->now_ns) {
@@ -150,8 +152,9 @@ static void decide_after_death(struct supervisor *s, struct child *child, int wa
 	if (restarts) {
 		child->failures = failures_after(child->failures, s->now_ns - child->started_ns,
 						 s->plan->stable_ns);
-		child->not_before_ns = s->now_ns + backoff_delay_ns(child->failures, s->plan->backoff_first_ns,
-								    s->plan->backoff_most_ns, supervisor_random(s));
+		int64_t delay = backoff_delay_ns(child->failures, s->plan->backoff_first_ns,
+						 s->plan->backoff_most_ns, supervisor_random(s));
+		child->not_before_ns = s->now_ns + delay;
 		allowed = restart_allowed(&s->history, (unsigned)s->plan->intensity, s->plan->period_ns,
 					  s->now_ns);
 	}
@@ -186,7 +189,8 @@ void child_died(struct supervisor *s, struct child *child, int wait_status)
 		decide_after_death(s, child, wait_status);
 	else
 		obituary(s, child, wait_status, false);
-	if (by_itself && child->after == AFTER_END && child->spec->significant && !child->ended_well && s->status == 0)
+	if (by_itself && child->after == AFTER_END && child->spec->significant && !child->ended_well &&
+	    s->status == 0)
 		s->status = EXIT_FAILURE;
 	if (by_itself && !child->ended_well)
 		child->failed_ns = s->now_ns;

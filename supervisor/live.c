@@ -55,7 +55,8 @@ int64_t live_update(struct supervisor *s)
 	time[0] = '\0';
 	if (s->went)
 		quantity_format_duration(s->now_ns - s->go_ns, time, sizeof time);
-	snprintf(text, sizeof text, "%s: %zu of %zu up, %s operations/s, %llu restarts%s%s%s", s->plan->name, up,
+	snprintf(text, sizeof text, "%s: %zu of %zu up, %s operations/s, %llu restarts%s%s%s",
+		 s->plan->name, up,
 		 s->count, rate, (unsigned long long)s->restarts, s->went ? ", " : "", time,
 		 s->stopping ? ", stopping" : s->went ? "" : ", starting");
 	size_t columns = terminal_columns();

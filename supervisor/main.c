@@ -34,7 +34,8 @@ static struct supervisor supervisor = {
 static bool check_only;
 
 static const struct option_spec options[] = {
-	{ "check", 'c', OPTION_FLAG, &check_only, 0, 0, NULL, "print the plan, or every mistake in FILE, and exit" },
+	{ "check", 'c', OPTION_FLAG, &check_only, 0, 0, NULL,
+	 "print the plan, or every mistake in FILE, and exit" },
 	{ "duration", 'd', OPTION_DURATION, &supervisor.duration_option_ns, 0, INT64_MAX, "TIME",
 	  "stop after TIME, counted from when all are ready; 0: never" },
 	{ "verbose", 'v', OPTION_FLAG, &supervisor.verbose, 0, 0, NULL,

@@ -263,7 +263,8 @@ static bool stream_read(struct stream *stream, size_t most)
 {
 	while (most > 0) {
 		size_t room = sizeof stream->bytes - stream->used;
-		ssize_t got = read(stream->source.fd, stream->bytes + stream->used, room < most ? room : most);
+		ssize_t got = read(stream->source.fd, stream->bytes + stream->used,
+				   room < most ? room : most);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == EAGAIN)

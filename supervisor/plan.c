@@ -168,13 +168,15 @@ static void take_listen(struct reader *reader, const struct zpl_item *item)
 		return;
 	}
 	if (child->listen_count == LISTENS_MAX) {
-		mistakes_add(reader->mistakes, item->line, "more than %d listen lines in a child", LISTENS_MAX);
+		mistakes_add(reader->mistakes, item->line, "more than %d listen lines in a child",
+			     LISTENS_MAX);
 		return;
 	}
 	for (size_t i = 0; i < reader->plan->child_count; i++)
 		for (size_t k = 0; k < reader->plan->children[i].listen_count; k++)
 			if (strcmp(reader->plan->children[i].listens[k], value) == 0)
-				mistakes_add(reader->mistakes, item->line, "listen: '%.60s' is given to %s already",
+				mistakes_add(reader->mistakes, item->line,
+					     "listen: '%.60s' is given to %s already",
 					     value, reader->plan->children[i].name);
 	child->listens[child->listen_count++] = copy(reader, value);
 }
@@ -184,7 +186,8 @@ static void take_directory(struct reader *reader, const struct zpl_item *item)
 	struct stat st;
 
 	if (stat(item->value, &st) != 0 || !S_ISDIR(st.st_mode)) {
-		mistakes_add(reader->mistakes, item->line, "directory: '%.100s' is not a folder", item->value);
+		mistakes_add(reader->mistakes, item->line, "directory: '%.100s' is not a folder",
+			     item->value);
 		return;
 	}
 	reader->child->directory = copy(reader, item->value);
@@ -197,7 +200,8 @@ static void take_environment(struct reader *reader, const struct zpl_item *item)
 
 	if (strspn(item->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != length ||
 	    (*item->name >= '0' && *item->name <= '9')) {
-		mistakes_add(reader->mistakes, item->line, "'%.60s' is not the name of a variable", item->name);
+		mistakes_add(reader->mistakes, item->line, "'%.60s' is not the name of a variable",
+			     item->name);
 		return;
 	}
 	for (size_t i = 0; i < child->environment_count; i++)
@@ -208,7 +212,8 @@ static void take_environment(struct reader *reader, const struct zpl_item *item)
 			return;
 		}
 	if (child->environment_count == VARIABLES_MAX) {
-		mistakes_add(reader->mistakes, item->line, "more than %d variables in a child", VARIABLES_MAX);
+		mistakes_add(reader->mistakes, item->line, "more than %d variables in a child",
+			     VARIABLES_MAX);
 		return;
 	}
 	char *pair = copy(reader, item->name);
@@ -228,7 +233,7 @@ static void take_special(struct reader *reader, const struct setting *setting, c
 	} else if (strcmp(setting->name, "environment") == 0) {
 		if (*item->value != '\0')
 			mistakes_add(reader->mistakes, item->line,
-				     "environment: give each variable on its own line below, as NAME = VALUE");
+				     "environment: give each variable on a line below it, as NAME = VALUE");
 	} else if (strcmp(setting->name, "name") == 0) {
 		const char *problem = rundir_name_problem(item->value);
 		if (problem != NULL)
@@ -246,7 +251,8 @@ static void unknown_setting(struct reader *reader, const struct setting *table, 
 	for (size_t i = 0, used = 0; i < count && used < sizeof known; i++)
 		used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? " " : "",
 					 table[i].name);
-	mistakes_add(reader->mistakes, item->line, "'%.40s' is not a setting of %s: %s", item->name, of, known);
+	mistakes_add(reader->mistakes, item->line, "'%.40s' is not a setting of %s: %s", item->name, of,
+		     known);
 }
 
 /* Takes one item by its table. `target` is the structure the offsets are of. */
@@ -264,7 +270,8 @@ static void take_setting(struct reader *reader, const struct setting *table, siz
 		return;
 	}
 	if (lines[i] != 0 && strcmp(item->name, "listen") != 0) {
-		mistakes_add(reader->mistakes, item->line, "%s is given in line %u already", item->name, lines[i]);
+		mistakes_add(reader->mistakes, item->line, "%s is given in line %u already", item->name,
+			     lines[i]);
 		return;
 	}
 	lines[i] = item->line;
@@ -293,7 +300,8 @@ static void finish_child(struct reader *reader)
 		mistakes_add(reader->mistakes, child->line, "child %s has no command", child->name);
 	const char *problem = child->words == NULL ? NULL : program_find(child, path);
 	if (problem != NULL)
-		mistakes_add(reader->mistakes, reader->child_lines[0], "command: '%.100s' %s", child->words[0],
+		mistakes_add(reader->mistakes, reader->child_lines[0], "command: '%.100s' %s",
+			     child->words[0],
 			     problem);
 	if (child->significant && child->restart == PERMANENT)
 		mistakes_add(reader->mistakes, child->line,
@@ -341,16 +349,18 @@ static void take_item(struct reader *reader, const struct zpl_item *item)
 		if (strcmp(item->name, "child") == 0)
 			start_child(reader, item);
 		else
-			take_setting(reader, plan_settings, COUNT(plan_settings), reader->plan_lines,
-				     reader->plan, "the supervisor (a child begins with 'child = NAME')", item);
+			take_setting(reader, plan_settings, COUNT(plan_settings), reader->plan_lines, reader->plan,
+				     "the supervisor (a child begins with 'child = NAME')", item);
 	} else if (item->level == 1 && reader->child != NULL) {
 		reader->grandparent = item->name;
 		take_setting(reader, child_settings, COUNT(child_settings), reader->child_lines, reader->child,
 			     "a child", item);
-	} else if (item->level == 2 && reader->child != NULL && strcmp(reader->grandparent, "environment") == 0) {
+	} else if (item->level == 2 && reader->child != NULL &&
+		   strcmp(reader->grandparent, "environment") == 0) {
 		take_environment(reader, item);
 	} else {
-		mistakes_add(reader->mistakes, item->line, "'%.60s' stands below %s, which has nothing below it",
+		mistakes_add(reader->mistakes, item->line,
+			     "'%.60s' stands below %s, which has nothing below it",
 			     item->name, item->level == 1 ? reader->parent :
 				 item->level == 2 && reader->child != NULL ? reader->grandparent : "a value");
 		reader->ignored_below = item->level;
@@ -382,18 +392,22 @@ static void check_whole(struct reader *reader)
 			const struct child_spec *a = &plan->children[i], *b = &plan->children[k];
 			bool same = strcmp(a->name, b->name) == 0;
 			if (k != i && makes_name(b, a->name) && (!same || k < i))
-				mistakes_add(reader->mistakes, a->line, "the name %.64s is taken by child %.64s of line %u",
+				mistakes_add(reader->mistakes, a->line,
+					     "the name %.64s is taken by child %.64s of line %u",
 					     a->name, b->name, b->line);
 		}
 	}
 	if (plan->child_count == 0)
-		mistakes_add(reader->mistakes, 0, "has no child: add a line 'child = NAME' with a command below it");
+		mistakes_add(reader->mistakes, 0,
+			     "has no child: add a line 'child = NAME' with a command below it");
 	if (plan->process_count > CHILDREN_MAX)
-		mistakes_add(reader->mistakes, 0, "asks for %zu processes: the limit is %d", plan->process_count,
+		mistakes_add(reader->mistakes, 0, "asks for %zu processes: the limit is %d",
+			     plan->process_count,
 			     CHILDREN_MAX);
 	if (plan->backoff_most_ns < plan->backoff_first_ns) {
 		if (reader->plan_lines[5] != 0)
-			mistakes_add(reader->mistakes, reader->plan_lines[5], "backoff-max is less than backoff");
+			mistakes_add(reader->mistakes, reader->plan_lines[5],
+				     "backoff-max is less than backoff");
 		else
 			plan->backoff_most_ns = plan->backoff_first_ns;
 	}
@@ -411,7 +425,8 @@ static void default_name(struct reader *reader, const char *file)
 	const char *problem = rundir_name_problem(name);
 	if (problem != NULL)
 		mistakes_add(reader->mistakes, 0,
-			     "'%.64s' cannot name the supervisor, %s: add a line 'name = NAME'", name, problem);
+			     "'%.64s' cannot name the supervisor, %s: add a line 'name = NAME'", name,
+			     problem);
 	reader->plan->name = name;
 }
 

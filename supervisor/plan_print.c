@@ -23,18 +23,22 @@ void child_spec_print(const struct child_spec *child, FILE *stream)
 	fprintf(stream, "    command        %s\n", child->command);
 	fprintf(stream, "    restart        %s%s\n", restart_names[child->restart],
 		child->significant ? ", significant" : "");
-	fprintf(stream, "    ready          %s", child->ready == READY_NOTIFY ? "when it says so" : "once it runs");
+	fprintf(stream, "    ready          %s",
+		child->ready == READY_NOTIFY ? "when it says so" : "once it runs");
 	fprintf(stream, child->start_limit_ns > 0 ? ", within %s\n" : ", whenever\n", start);
-	fprintf(stream, "    stop           SIGTERM, then SIGKILL after %s\n", child->stop_limit_ns > 0 ? stop : "no time");
+	fprintf(stream, "    stop           SIGTERM, then SIGKILL after %s\n",
+		child->stop_limit_ns > 0 ? stop : "no time");
 	fprintf(stream, "    watchdog       %s\n", child->watchdog_ns > 0 ? watchdog : "none");
 	fprintf(stream, "    output         %s\n", output_names[child->output]);
-	fprintf(stream, "    go             %s\n", child->go ? "waits for the end of its standard input" : "at once");
+	fprintf(stream, "    go             %s\n",
+		child->go ? "waits for the end of its standard input" : "at once");
 	if (child->directory != NULL)
 		fprintf(stream, "    directory      %s\n", child->directory);
 	for (size_t i = 0; i < child->environment_count; i++)
 		fprintf(stream, "    environment    %s\n", child->environment[i]);
 	for (size_t i = 0; i < child->listen_count; i++)
-		fprintf(stream, "    listen         %s, mode %04o\n", child->listens[i], (unsigned)child->listen_mode);
+		fprintf(stream, "    listen         %s, mode %04o\n", child->listens[i],
+			(unsigned)child->listen_mode);
 }
 
 void plan_print(const struct plan *plan, FILE *stream)

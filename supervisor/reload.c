@@ -277,7 +277,8 @@ void reload(struct supervisor *s)
 	listeners_prune(s);
 	if (s->went)
 		s->stop_ns = order_stop_time(s, s->go_ns);
-	log_info("%s was read again: %zu children changed, %zu new, %zu removed", s->file, changed, roster.fresh,
+	log_info("%s was read again: %zu children changed, %zu new, %zu removed", s->file, changed,
+		 roster.fresh,
 		 removed);
 }
 

@@ -56,10 +56,25 @@ static void make_mark(struct child *child)
 		 outer == NULL ? "" : "/", child->name);
 }
 
+enum { STRINGS = 4, STRING_BYTES = 2048 };
+_Static_assert(STRING_BYTES > LISTENS_MAX * RUNDIR_PATH_MAX + 64, "the names of all sockets fit");
+
+/* "LISTEN_FDNAMES=A:B": the name of an endpoint, or the last part of a path. */
+static void name_listens(const struct child_spec *spec, char text[STRING_BYTES])
+{
+	size_t used = (size_t)snprintf(text, STRING_BYTES, "LISTEN_FDNAMES=");
+
+	for (size_t i = 0; i < spec->listen_count; i++) {
+		const char *slash = strrchr(spec->listens[i], '/');
+		const char *name = slash == NULL ? spec->listens[i] : slash + 1;
+		used += (size_t)snprintf(text + used, STRING_BYTES - used, "%s%s", i > 0 ? ":" : "",
+					 strchr(name, ':') == NULL ? name : "unknown");
+	}
+}
+
 /* One allocation holds the pointers and the four strings made here. */
 static char **make_environment(const struct supervisor *s, const struct child *child, size_t *count)
 {
-	enum { STRINGS = 4, STRING_BYTES = 512, PATH_BYTES = RUNDIR_PATH_MAX + 32 };
 	size_t most = child->spec->environment_count + STRINGS + SPAWN_OWN_VARIABLES + 1, n = 0;
 	for (char **variable = environ; *variable != NULL; variable++)
 		most++;
@@ -79,10 +94,7 @@ static char **make_environment(const struct supervisor *s, const struct child *c
 	snprintf(text += STRING_BYTES, STRING_BYTES, "NOTIFY_SOCKET=%s", s->notify_path);
 	list[n++] = text;
 	if (child->spec->listen_count > 0) {
-		/* What systemd calls them by default; the paths are known from getsockname(2). */
-		size_t used = (size_t)snprintf(text += STRING_BYTES, STRING_BYTES, "LISTEN_FDNAMES=%s", child->spec->name);
-		for (size_t i = 1; i < child->spec->listen_count && used + PATH_BYTES < STRING_BYTES; i++)
-			used += (size_t)snprintf(text + used, STRING_BYTES - used, ":%zu", i);
+		name_listens(child->spec, text += STRING_BYTES);
 		list[n++] = text;
 	}
 	*count = n;

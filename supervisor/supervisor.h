@@ -22,6 +22,7 @@
 #include "supervisor/loop.h"
 #include "supervisor/output.h"
 #include "supervisor/plan.h"
+#include "supervisor/spawn.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,10 +59,7 @@ struct child {
 
 	enum after after;
 	enum death_cause cause;
-	struct spawn_outcome {         /* CAUSE_NOT_RUN: why */
-		int error;
-		char stage[28];
-	} failure;
+	struct spawn_failure failure;  /* CAUSE_NOT_RUN: why */
 	unsigned failures;             /* in a row, for the back-off */
 	unsigned resource_failures;    /* in a row: fork, pipe and the like */
 	unsigned restarts;             /* in all */

@@ -72,7 +72,8 @@ static void what_has_no_process_never_dies_and_what_has_one_never_starts(void **
 			if (!runs && child_state_runs(to))
 				assert_int_equal(k, EVENT_START);
 			if (runs && !child_state_runs(to))
-				assert_true(k == EVENT_GONE_RESTART || k == EVENT_GONE_END || k == EVENT_GONE_HOLD);
+				assert_true(k == EVENT_GONE_RESTART || k == EVENT_GONE_END ||
+					    k == EVENT_GONE_HOLD);
 		}
 	}
 }

@@ -26,7 +26,9 @@ sub with_failure {
 
 sub supervisor_pid {
     my ($s) = @_;
-    my ($pid) = grep { slurp("/proc/$_/comm") =~ /^sole-superviso/ } descendants($s->pid);
+    my $pid;
+    # Not seen while it is stopped for strace.
+    wait_until { ($pid) = grep { slurp("/proc/$_/comm") =~ /^sole-superviso/ } descendants($s->pid) };
     return $pid;
 }
 
@@ -66,7 +68,7 @@ for my $case (
     chmod 0755, $program;
     my $s = start($strace, '-f', '-o', path('exec.strace'), '-P', $program, '-e', 'trace=execve', '-e', 'inject=execve:error=EAGAIN',
         program('sole-supervisor'), write_file('exec', "intensity = 0\n", "child = p\n    command = $program\n"));
-    ok($s->wait_output('err', qr/(p: pid \d+: could not be run: running the program: \S+: Resource temporarily unavailable .* restarting it in .*\n){3}/),
+    ok($s->wait_output('err', qr/(sole-supervisor: p: pid \d+: could not be run: running the program: \S+: Resource temporarily unavailable .* restarting it in .*\n){3}/),
         'execve: error=EAGAIN: is told, tried again, and does not count as a restart');
     is(stop_traced($s), 0, '... and it stops as ever');
 }

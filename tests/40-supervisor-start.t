@@ -159,6 +159,7 @@ use Test::More;
     }
     is(scalar(keys %served), 4, 'a client is served by each generation: the socket stays while the child is restarted');
     like(slurp(path('sockets')), qr/^LISTEN_FDS=1$/m, 'LISTEN_FDS is set');
+    like(slurp(path('sockets')), qr/^LISTEN_FDNAMES=web2$/m, '... and LISTEN_FDNAMES');
     my ($pid) = slurp(path('sockets')) =~ /^pid (\d+)$/m;
     like(slurp(path('sockets')), qr/^LISTEN_PID=$pid$/m, '... for the child itself');
     my $other = run('sole-supervisor', write_file('listen3', child('x', '', listen => 'web2')));
