@@ -38,7 +38,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram log notify options quantity rundir wire
 OWNER_PURE  = behaviour core service session store table
-OWNER_SHELL = config endpoint main memory transport accept_gate
+OWNER_SHELL = config endpoint main memory transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request
 LIBRARY     = $(LIBRARY_PURE) connection context library values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * counters.h - what an owner counts since its start. One writer, the owner's
- * thread, except connections_refused, which the accept gate raises atomically.
+ * thread.
  */
 #ifndef SOLE_OWNER_COUNTERS_H
 #define SOLE_OWNER_COUNTERS_H

@@ -30,7 +30,8 @@ enum {
 	TELL_EVERY_MS = 250,    /* the rate of operations, to the supervisor */
 	MEMORY_EVERY_MS = 250,  /* looking at resident memory */
 	MEMORY_CLOSELY_MS = 25, /* while it is above the mark */
-	CUT_EVERY_MS = 1000,
+	CUT_EVERY_MS = 1000,    /* above the memory mark */
+	CUT_CLOSELY_MS = 200,   /* above twice the mark */
 	SILENT_MS = 1000,       /* above the mark: who delivered nothing whole for so long is cut */
 	FILLING_MS = 100,       /* above twice the mark: and who sends, but nothing whole, for so long */
 	QUIET_MS = 50,          /* leaving: no message for so long means that clients have heard */
@@ -231,14 +232,18 @@ static void guard_memory(struct owner *owner, int64_t now_ns)
 	if (owner->gauges.resident_bytes <= allowed)
 		return;
 	owner->memory_ns = now_ns + MEMORY_CLOSELY_MS * NS_PER_MS;
-	if (owner->gauges.resident_bytes > 2 * allowed)
+	/* Far above it there is no time to lose, and those who are seen to send go first. A client that
+	 * is cut for being silent connects again by itself. */
+	bool far_above = owner->gauges.resident_bytes > 2 * allowed;
+	if (far_above)
 		cut += transport_cut_silent(owner->transport, now_ns - FILLING_MS * NS_PER_MS, true);
-	if (now_ns >= owner->cut_ns) {
+	if (cut == 0 && now_ns >= owner->cut_ns + (far_above ? CUT_CLOSELY_MS : CUT_EVERY_MS) * NS_PER_MS) {
 		memory_trim();
-		owner->cut_ns = now_ns + CUT_EVERY_MS * NS_PER_MS;
+		owner->cut_ns = now_ns;
 		owner->gauges.resident_bytes = memory_resident();
 		if (owner->gauges.resident_bytes > allowed)
-			cut += transport_cut_silent(owner->transport, now_ns - SILENT_MS * NS_PER_MS, false);
+			cut += transport_cut_silent(owner->transport,
+						    now_ns - (far_above ? FILLING_MS : SILENT_MS) * NS_PER_MS, false);
 	}
 	if (cut > 0)
 		log_warn("%" PRIu64 " MiB of memory, over the mark: cut %u connections that delivered no whole message",

@@ -40,6 +40,8 @@ $(BUILD)/tests/14-%.t: $(BUILD)/tests/14-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck)
 $(BUILD)/tests/15-%.t: $(BUILD)/tests/15-%.o $(BUILD)/tests/supervisor.a
 	$(call link,-lcmocka)
+$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $(BUILD)/tests/common.a
+	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
