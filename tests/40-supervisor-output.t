@@ -103,7 +103,7 @@ sub read_until {
     my $file = write_file('terminal', child('x', 'ready tell X_SOLE_OPS=10 pause 0.1 tell X_SOLE_OPS=123456 complain hello', ready => 'notify', instances => 2));
     SKIP: {
         skip 'there is no script(1)', 4 unless -x '/usr/bin/script';
-        my $s = start('/usr/bin/script', '-qefc', program('sole-supervisor') . " '$file'", '/dev/null');
+        my $s = start('/usr/bin/script', '-qefc', "'" . program('sole-supervisor') . "' '$file'", '/dev/null');
         ok($s->wait_output('out', qr/terminal: 2 of 2 up, [1-9][\d ]* operations\/s, 0 restarts, \S+/), 'on a terminal there is a live line: children up, operations a second, restarts');
         $s->wait_output('out', qr/x\.2: hello/);
         like($s->out, qr/\r\e\[Kx\.[12]: hello\r?\n/, '... which is erased before a log line');

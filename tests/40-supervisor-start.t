@@ -85,7 +85,9 @@ use Test::More;
     is(join(' ', sort keys %fd), '0 1 2', 'a child has the three standard descriptors and no other');
     is($fd{0}, '/dev/null', '... the first is /dev/null');
     like($look, qr/^SigBlk:\t0+$/m, 'no signal is blocked');
-    like($look, qr/^SigIgn:\t0+80?$/m, 'none is ignored (but SIGFPE, by Perl)');
+    # Perl ignores SIGFPE; 32 and 33 are the C library's own, and nobody else can change them.
+    my ($ignored) = $look =~ /^SigIgn:\t([0-9a-f]+)$/m;
+    is(sprintf('%x', hex($ignored) & ~(0x80 | 0x180000000)), '0', 'none is ignored');
     my ($pid) = $look =~ /^pid (\d+)$/m;
     like($look, qr/^NSpgid:\t$pid$/m, 'it leads its process group');
     like($look, qr/^NSsid:\t$pid$/m, '... and its session');

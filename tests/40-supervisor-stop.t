@@ -137,7 +137,7 @@ for my $signal (qw(TERM INT)) {
 # a nested supervisor
 {
     my $inner = write_file('inner2', child('deep', 'daemon FILE:deep mark FILE:deepmain ready', ready => 'notify'));
-    my $s = supervised('outer', "child = inner\n    command = " . program('sole-supervisor') . " $inner\n    ready = notify\n");
+    my $s = supervised('outer', "child = inner\n    command = sole-supervisor $inner\n    ready = notify\n");
     ok(wait_up($s), 'a supervisor can be a child');
     my @pids = ((marks('deepmain'))[0][1], slurp(path('deep')) + 0);
     is((marks('deepmain'))[0][0], 'inner/deep', '... its children know the whole path of their name');
