@@ -80,20 +80,25 @@ check: all $(UNIT_TESTS)
 
 ## check-valgrind: the tests of the programs, each program run under valgrind; leaks are failures
 VALGRIND   = valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible \
-             --error-exitcode=99 --suppressions=tests/valgrind.supp
+             --error-exitcode=99 --child-silent-after-fork=yes
 check-valgrind: all $(UNIT_TESTS)
 	@for t in $(UNIT_TESTS); do $(VALGRIND) $$t >/dev/null || { echo "not clean under valgrind: $$t"; exit 1; }; done
 	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" $(PROVE) $(VALGRIND_TESTS)
-VALGRIND_TESTS = tests/34-owner-start.t tests/35-command-table.t tests/36-actors-totals.t
+VALGRIND_TESTS = $(patsubst %,tests/%.t,32-protocol-perl 34-owner-start 35-command-table 36-actors-life \
+                   36-actors-totals 40-supervisor-control 40-supervisor-reload 40-supervisor-start)
 
 ## analyze: gcc -fanalyzer and cppcheck over every file; any finding is a failure
 SOURCES    = $(sort $(wildcard common/*.c owner/*.c clients/*.c supervisor/*.c))
+ANALYZED   = $(SOURCES:%.c=build/analyze/%.o)
 analyze:
-	@mkdir -p build/analyze
-	@for f in $(SOURCES); do echo "  ANALYZE $$f"; \
-	  gcc $(CPPFLAGS) $(CFLAGS) -Werror -fanalyzer -c -o build/analyze/out.o "$$f" || exit 1; done
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	  --suppress=missingIncludeSystem --library=posix -I. -D_GNU_SOURCE $(SOURCES)
+	@$(MAKE) --silent -j"$$(nproc)" CC=gcc $(ANALYZED)
+	$(call say,CPPCHECK,$(words $(SOURCES)) files)cppcheck -j"$$(nproc)" --quiet --std=c11 \
+	  --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --suppress=missingIncludeSystem --library=posix -I. -D_GNU_SOURCE $(SOURCES)
+
+build/analyze/%.o: %.c | $(FIRST)
+	@mkdir -p $(@D)
+	$(call say,ANALYZE,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -Werror -fanalyzer -MMD -MP -c -o $@ $<
+-include $(wildcard build/analyze/*/*.d)
 
 ## bench: the seed's program beside its peers, alternating, with ratios
 bench: all bench-build
@@ -101,7 +106,7 @@ bench: all bench-build
 
 ## deps: installs what building and testing need, through apt, if anything is missing
 DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev uthash-dev libcmocka-dev perl \
-             libzmq-ffi-perl mandoc procps
+             libzmq-ffi-perl mandoc procps strace
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -130,13 +135,15 @@ MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1
 MAN7       = common/sole-protocol.7
 MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 install: all
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib" "$(DESTDIR)$(PREFIX)/include" \
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include" \
 	  "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/man/man7" "$(DESTDIR)$(PREFIX)/share/man/man8"
 	install -m 755 $(PROGRAMS) "$(DESTDIR)$(PREFIX)/bin"
 	install -m 644 $(BIN)/libsole.a "$(DESTDIR)$(PREFIX)/lib"
 	install -m 755 $(BIN)/libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib"
 	ln -sf libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib/libsole.so"
 	install -m 644 clients/sole.h "$(DESTDIR)$(PREFIX)/include"
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' clients/sole.pc.in >"$(DESTDIR)$(PREFIX)/lib/pkgconfig/sole.pc"
+	chmod 644 "$(DESTDIR)$(PREFIX)/lib/pkgconfig/sole.pc"
 	install -m 644 $(MAN1) "$(DESTDIR)$(PREFIX)/share/man/man1"
 	install -m 644 $(MAN7) "$(DESTDIR)$(PREFIX)/share/man/man7"
 	install -m 644 $(MAN8) "$(DESTDIR)$(PREFIX)/share/man/man8"
@@ -146,6 +153,7 @@ uninstall:
 	rm -f $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/bin/%",$(PROGRAMS)) \
 	  "$(DESTDIR)$(PREFIX)/lib/libsole.a" "$(DESTDIR)$(PREFIX)/lib/libsole.so" \
 	  "$(DESTDIR)$(PREFIX)/lib/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
+	  "$(DESTDIR)$(PREFIX)/lib/pkgconfig/sole.pc" \
 	  $(foreach m,$(MAN1) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
 
 ## clean: removes bin/ and build/

@@ -4,8 +4,8 @@
  *
  * In this order: hello; what is asked about the owner; what is to be sent again,
  * or withdrawn, in the order of its submission; what is new, as far as the
- * window, the message and the number of messages under way allow; a sign of
- * life. Each item is begun only when there is memory for all of it, so a
+ * window, the message and the number of messages under way allow; a PING, as a
+ * sign of life or to find out what is lost. Each item is begun only when there is memory for all of it, so a
  * message is never half-made.
  */
 #include "clients/engine_parts.h"
@@ -225,17 +225,19 @@ static void write_new(struct composing *c)
 	}
 }
 
-static void write_sign_of_life(struct composing *c)
+static void write_ping(struct composing *c)
 {
 	struct engine *engine = c->engine;
+	bool named = engine->session_state == SESSION_OPEN;
 
-	if (!engine->ping_wanted || engine->session_state != SESSION_OPEN || !begin(c, 0))
+	if (!engine->ping_wanted || !begin(c, 0))
 		return;
 	wire_write_request_header(c->out, &(struct request_header){ .size = PROTOCOL_ITEM_HEADER_BYTES,
 								   .kind = ITEM_PING,
-								   .session = engine->session });
+								   .session = named ? engine->session : 0 });
 	engine->ping_wanted = false;
-	engine->named_ns = c->now_ns;
+	if (named)
+		engine->named_ns = c->now_ns;
 }
 
 static void begin_message(struct buffer *out, uint64_t tag)
@@ -297,7 +299,7 @@ bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *o
 		write_urgent(&c);
 		if (write_again(&c) && c.runs_allowed)
 			write_new(&c);
-		write_sign_of_life(&c);
+		write_ping(&c);
 	}
 	if (c.message.items == 0)
 		return false;

@@ -10,9 +10,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <zmq.h>
 
-enum { SOCKETS_MAX = 16384 }; /* three for a handle; descriptors run out before */
+enum {
+	SOCKETS_MAX = 16384,   /* three for a handle; descriptors run out before */
+	START_DESCRIPTORS = 8, /* that a context and its first sockets take */
+};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -48,9 +53,24 @@ uint64_t context_generation(void)
 	return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
+/* libzmq 4.3.4 aborts the process when its threads, which the first socket starts, do not get
+ * their descriptors. Looking first leaves that to the moment between, in other threads. */
+static bool descriptors_left(void)
+{
+	int taken[START_DESCRIPTORS], count = 0, saved;
+
+	while (count < START_DESCRIPTORS && (taken[count] = eventfd(0, EFD_CLOEXEC)) >= 0)
+		count++;
+	saved = errno;
+	for (int i = 0; i < count; i++)
+		close(taken[i]);
+	errno = saved;
+	return count == START_DESCRIPTORS;
+}
+
 static void *make_context(void)
 {
-	void *made = zmq_ctx_new();
+	void *made = descriptors_left() ? zmq_ctx_new() : NULL;
 
 	if (made != NULL)
 		zmq_ctx_set(made, ZMQ_MAX_SOCKETS, SOCKETS_MAX);

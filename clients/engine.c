@@ -287,6 +287,15 @@ int engine_cancel(struct engine *engine, uint64_t id)
 
 /* ---- the session and the connection ---- */
 
+/* Is there a message of which only a later answer can tell whether it is lost? */
+static bool awaits_proof(const struct engine *engine)
+{
+	for (size_t i = 0; i < ENGINE_MESSAGES; i++)
+		if (engine->messages[i].proof != 0)
+			return true;
+	return false;
+}
+
 void engine_end_session(struct engine *engine, enum sole_code code)
 {
 	struct request *request, *other;
@@ -294,7 +303,7 @@ void engine_end_session(struct engine *engine, enum sole_code code)
 	engine->session_state = SESSION_NONE;
 	engine->session = 0;
 	engine->nonce_used = false;
-	engine->ping_wanted = false;
+	engine->ping_wanted = awaits_proof(engine);
 	for (request = engine->under_way.head; request != NULL; request = other) {
 		other = request->next;
 		if (!request_is_command(request))
@@ -391,7 +400,7 @@ void engine_connected(struct engine *engine, int64_t now_ns)
 
 /* ---- time ---- */
 
-/* The answer to a message did not come: what it carried goes out again. */
+/* The answer to a message does not come: what it carried goes out again. */
 static void give_up(struct engine *engine, struct engine_message *message)
 {
 	for (struct request *request = engine->under_way.head; request != NULL; request = request->next)
@@ -402,6 +411,30 @@ static void give_up(struct engine *engine, struct engine_message *message)
 	if (message->open && engine->session_state == SESSION_OPENING)
 		engine->session_state = SESSION_NONE;
 	engine_message_done(engine, message);
+}
+
+void engine_prove(struct engine *engine, uint64_t answered_tag)
+{
+	for (size_t i = 0; i < ENGINE_MESSAGES; i++) {
+		struct engine_message *message = &engine->messages[i];
+		if (message->proof != 0 && message->proof <= answered_tag)
+			give_up(engine, message);
+	}
+}
+
+static bool is_timed(const struct engine_message *message)
+{
+	return message->tag != 0 && message->proof == 0;
+}
+
+/* HELLO, OPEN and what is asked about the owner may be said twice; requests must not run twice. */
+static void overdue(struct engine *engine, struct engine_message *message)
+{
+	if (message->runs)
+		message->proof = engine->tag + 1;
+	else
+		give_up(engine, message);
+	engine->ping_wanted |= awaits_proof(engine);
 }
 
 /* What to answer when the time is up for a request that cannot have run. */
@@ -450,7 +483,7 @@ int64_t engine_deadline(const struct engine *engine)
 
 	for (size_t i = 0; i < ENGINE_MESSAGES; i++) {
 		const struct engine_message *message = &engine->messages[i];
-		if (message->tag != 0 && message->sent_ns + engine->resend_ns < earliest)
+		if (is_timed(message) && message->sent_ns + engine->resend_ns < earliest)
 			earliest = message->sent_ns + engine->resend_ns;
 	}
 	if (engine->hold_until_ns != 0 && engine->hold_until_ns < earliest)
@@ -463,16 +496,16 @@ int64_t engine_deadline(const struct engine *engine)
 void engine_expire(struct engine *engine, int64_t now_ns)
 {
 	struct request *request;
-	bool lost = false;
+	bool late = false;
 
 	for (size_t i = 0; i < ENGINE_MESSAGES; i++) {
 		struct engine_message *message = &engine->messages[i];
-		if (message->tag != 0 && message->sent_ns + engine->resend_ns <= now_ns) {
-			give_up(engine, message);
-			lost = true;
+		if (is_timed(message) && message->sent_ns + engine->resend_ns <= now_ns) {
+			overdue(engine, message);
+			late = true;
 		}
 	}
-	if (lost)
+	if (late)
 		engine->resend_ns = engine->resend_ns * 2 < ENGINE_RESEND_MAX_NS ? engine->resend_ns * 2
 										 : ENGINE_RESEND_MAX_NS;
 	if (engine->hold_until_ns != 0 && engine->hold_until_ns <= now_ns)

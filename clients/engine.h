@@ -55,8 +55,10 @@ enum {
 /* How long to wait for the truth about a request whose deadline is over. */
 #define ENGINE_GRACE_NS (100 * NS_PER_MS)
 
-/* No answer for so long: send again. Doubles up to the second. A round takes milliseconds,
- * so this is for answers that the owner dropped and for owners that were stopped. */
+/* No answer for so long: find out. Doubles up to the second. A round takes milliseconds, so this
+ * is for answers that the owner dropped and for owners that were stopped. Requests are not just
+ * sent again, since a query runs, and is counted, each time it arrives: a PING goes out, and
+ * because answers of a connection come in order, its answer shows that an earlier one is lost. */
 #define ENGINE_RESEND_NS     (1 * NS_PER_S)
 #define ENGINE_RESEND_MAX_NS (8 * NS_PER_S)
 
@@ -78,6 +80,7 @@ struct engine_message {
 	uint64_t tag;   /* 0: free */
 	int64_t sent_ns;
 	uint32_t items; /* answers that are still to come */
+	uint64_t proof; /* not 0: it is overdue, and an answer to this tag or a later one shows that its own is lost */
 	bool runs, hello, open;
 };
 
@@ -131,7 +134,7 @@ struct engine {
 	uint64_t session;
 	uint8_t nonce[PROTOCOL_NONCE_BYTES];
 	bool nonce_used;                /* it may have reached an owner: open with the same again */
-	bool ping_wanted;
+	bool ping_wanted;               /* as a sign of life, or to find out what is lost */
 	int64_t silence_ns;             /* granted */
 	int64_t named_ns;               /* when a message last named the session */
 	uint64_t next_sequence;         /* of the next new command */

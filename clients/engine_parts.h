@@ -43,6 +43,10 @@ void engine_bury_session(struct engine *engine);
 struct engine_message *engine_message(struct engine *engine, uint64_t tag);
 void engine_message_done(struct engine *engine, struct engine_message *message);
 
+/* An answer to this tag has come: what of the overdue messages before it has none is lost, and what
+ * they carried goes out again. */
+void engine_prove(struct engine *engine, uint64_t answered_tag);
+
 /* A fresh reply with what every reply with this code says. */
 struct sole_reply engine_reply(const struct engine *engine, int code);
 

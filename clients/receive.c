@@ -322,7 +322,7 @@ static bool take_cancel(struct engine *engine, struct item *item)
 
 static void take_control(struct engine *engine, struct item *item)
 {
-	/* A sign of life has no request behind it. */
+	/* Our own: no request is behind it. */
 	if (item->header.kind == ITEM_PING && item->header.sequence == 0) {
 		if (item->header.code == CODE_SESSION_FORGOTTEN && item->header.session == engine->session)
 			session_lost(engine);
@@ -500,6 +500,7 @@ static void receive_reply(struct engine *engine, const struct message_header *he
 		if (message->items == 0 && whole && header->kind == MESSAGE_REPLY)
 			engine_message_done(engine, message);
 	}
+	engine_prove(engine, header->tag);
 	engine_bury_session(engine);
 }
 

@@ -42,20 +42,19 @@ static void read_file(const char *path)
 	int mistakes = 0;
 
 	FILE *readable = fopen(path, "r");
-	if (readable == NULL)
+	/* A folder opens, and fails only here; zconfig_load would take it for an empty file. */
+	if (readable == NULL || (fgetc(readable) == EOF && ferror(readable)))
 		fatal(EX_CONFIG, "cannot read the configuration %s: %s", path, strerror(errno));
 	fclose(readable);
 	zconfig_t *root = zconfig_load(path);
 	if (root == NULL)
 		fatal(EX_CONFIG, "%s is not ZPL: one 'name = value' a line", path);
+	told.settings = root;
 	for (zconfig_t *item = zconfig_child(root); item != NULL; item = zconfig_next(item)) {
 		const char *name = zconfig_name(item), *value = zconfig_value(item);
-		/* Text options keep the pointer. */
-		char *kept = strdup(value != NULL ? value : "");
-		const char *problem = kept == NULL ? "no memory" :
-				      strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0 ?
-						     "not a setting for a file" :
-						     options_set(&program, name, kept);
+		const char *problem = strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0 ?
+					      "not a setting for a file" :
+					      options_set(&program, name, value != NULL ? value : "");
 		if (problem == NULL && zconfig_child(item) != NULL)
 			problem = "has settings below it, and takes none";
 		if (problem != NULL) {
@@ -63,7 +62,6 @@ static void read_file(const char *path)
 			mistakes++;
 		}
 	}
-	zconfig_destroy(&root);
 	if (mistakes > 0)
 		exit(EX_CONFIG);
 }

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,13 +25,21 @@ static int status_of_errno(void)
 	return errno == EACCES || errno == EPERM || errno == EROFS ? EX_NOPERM : EX_CANTCREAT;
 }
 
+/* Who has the lock, as its file tells; 0 when it does not. One that has only just taken it has yet
+ * to write its number: until then the file is empty or holds that of an owner that was killed. */
 static long holder(int lock)
 {
-	char text[32] = "";
+	long pid = 0;
 
-	if (pread(lock, text, sizeof text - 1, 0) <= 0)
-		return 0;
-	return strtol(text, NULL, 10);
+	for (int patience_ms = 100; patience_ms > 0; patience_ms--) {
+		char text[32] = "";
+		if (pread(lock, text, sizeof text - 1, 0) > 0)
+			pid = strtol(text, NULL, 10);
+		if (pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
+			break;
+		poll(NULL, 0, 1);
+	}
+	return pid;
 }
 
 /* The file may be removed by an owner that leaves between our open and our flock: what we

@@ -204,6 +204,37 @@ static void a_lost_answer_is_asked_for_again_and_the_command_runs_once(void **st
 	assert_int_equal(kit->engine.counters.sent_again, 2);
 }
 
+static void an_owner_that_is_only_slow_runs_a_query_once(void **state)
+{
+	struct kit *kit = *state;
+	struct buffer held = { 0 };
+
+	kit_connect(kit);
+	kit_pump(kit);
+	kit_submit(kit, 1, true, 0);
+	kit_submit(kit, 2, true, 0);
+	assert_next(kit, "RR");
+	buffer_append(&held, kit->out.data, kit->out.size);
+	for (int i = 0; i < 3; i++) { /* it asks what has become of it, ever more patiently */
+		kit->now_ns = engine_deadline(&kit->engine);
+		engine_expire(&kit->engine, kit->now_ns);
+		assert_next(kit, "P");
+	}
+	struct buffer ping = kit->out;
+	kit->out = held;
+	kit_serve(kit);
+	kit_hear(kit);
+	assert_told(kit, 1, CODE_OK);
+	assert_told(kit, 2, CODE_OK);
+	buffer_clear(&kit->out);
+	kit->out = ping;
+	kit_serve(kit);
+	kit_hear(kit);
+	kit_wait(kit, 10000);
+	assert_int_equal(kit->owner.reads, 2);
+	assert_int_equal(kit->engine.counters.sent_again, 0);
+}
+
 static void patience_doubles_while_the_owner_is_silent(void **state)
 {
 	struct kit *kit = *state;
@@ -789,6 +820,7 @@ int main(void)
 		T(no_more_than_the_window_is_under_way),
 		T(a_message_is_no_larger_than_the_owner_takes),
 		T(a_lost_answer_is_asked_for_again_and_the_command_runs_once),
+		T(an_owner_that_is_only_slow_runs_a_query_once),
 		T(patience_doubles_while_the_owner_is_silent),
 		T(after_a_cut_the_same_session_goes_on_in_order),
 		T(when_the_state_died_sent_commands_are_unknown_and_the_rest_goes_on),

@@ -27,6 +27,7 @@ my @wrong = (
     [['-e', 'ipc:///' . 'd' x 110, 'a'], 78, qr/the limit is 107: give a shorter one/, 'a path that is too long'],
     [['-e', 'ipc:///nowhere/at/all.sock', 'a'], 73, qr/does the folder exist/, 'a folder that is not there'],
     [['-c', path('none.zpl'), 'a'], 78, qr/cannot read the configuration/, 'a configuration that is not there'],
+    [['-c', folder(), 'a'], 78, qr/cannot read the configuration .*: Is a directory/, 'a folder for a configuration'],
 );
 for (@wrong) {
     my ($arguments, $status, $says, $title) = @$_;
@@ -86,6 +87,23 @@ ok((grep { $_ eq 'STOPPING=1' } $first->notices), '... and the supervisor is tol
 is_deeply([glob path('a.*')], [], 'nothing is left in the folder');
 
 is(start_owner('a')->stop('INT'), 0, 'SIGINT ends it just the same');
+
+# Started at the same moment, in the folder of one that was killed: its lock still names that.
+start_owner('race')->stop('KILL');
+my @odd;
+for my $round (1 .. 20) {
+    my @pair = map { start('sole-owner', 'race') } 1 .. 2;
+    wait_until { grep { !$_->running } @pair } 20;
+    my ($loser, @winners) = sort { $a->running <=> $b->running } @pair;
+    $loser->finish;
+    wait_until { $winners[0]->wait_ready(1) };
+    my $refused = ($loser->{status} // -1) == 69
+        && $loser->{err} =~ /is served by process @{[$winners[0]->pid]}: stop it first/;
+    push @odd, "round $round: $loser->{err}" if !$refused || !$winners[0]->running;
+    $winners[0]->stop($round % 2 ? 'KILL' : 'TERM');
+}
+is(join('', @odd), '', 'of two owners started at once one serves, and the other one names it');
+unlink glob path('race.*');
 
 # ---- what others leave behind ----
 

@@ -111,4 +111,18 @@ for (['status'], ['restart', 'x'], ['stop', 'x'], ['start', 'x'], ['status', 'x'
         '... and says what to do');
 }
 
+# Few descriptors
+SKIP: {
+    skip 'valgrind needs descriptors itself', 1 if $ENV{SOLE_WRAPPER};
+    my @odd;
+    for my $limit (4 .. 16) {
+        # The shell opens nothing: the program has the three standard ones and what is left.
+        my $got = run('/bin/sh', '-c', "ulimit -n $limit; exec \"\$@\"", 'sh', program('sole'), 'ping', '-t', '100ms',
+            '-o', 'nobody');
+        push @odd, "$limit: " . ($got->{status} // "signal $got->{signal}") . " $got->{err}"
+            if ($got->{status} // 0) !~ /^(?:69|71|127)$/ || ($got->{err} =~ tr/\n//) != 1;
+    }
+    is(join('', @odd), '', 'with few descriptors, status 71 and one line, or it works');
+}
+
 done_testing;
