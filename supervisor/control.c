@@ -15,6 +15,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -401,11 +403,28 @@ int64_t control_update(struct supervisor *s)
 
 /* ---- begin and end ---- */
 
+/* Who holds the lock, as its file tells; 0 when it does not. One that has only just taken
+ * it has yet to write its number: until then the file is empty, or names one that was killed. */
+static int holder(int lock_fd)
+{
+	int pid = 0;
+
+	for (int patience_ms = 100; patience_ms > 0; patience_ms--) {
+		char text[24] = "";
+		if (pread(lock_fd, text, sizeof text - 1, 0) > 0)
+			pid = (int)strtol(text, NULL, 10);
+		if (pid > 0 && (kill(pid, 0) == 0 || errno == EPERM))
+			break;
+		poll(NULL, 0, 1);
+	}
+	return pid;
+}
+
 /* Returns the locked descriptor. Another supervisor may remove the file as it ends,
  * so what was locked must still be what stands at the path. */
 static int take_lock(const char *path, const char *name)
 {
-	char holder[24] = "";
+	char pid[24] = "unknown";
 	struct stat locked, standing;
 
 	for (;;) {
@@ -414,12 +433,14 @@ static int take_lock(const char *path, const char *name)
 			fatal(EX_CANTCREAT, "cannot make %s: %s", path, strerror(errno));
 		/* cppcheck-suppress invalidFunctionArg ; fatal() does not come back */
 		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-			ssize_t got = read(fd, holder, sizeof holder - 1);
-			holder[got > 0 ? got : 0] = '\0';
-			holder[strcspn(holder, "\n")] = '\0';
+			if (errno != EWOULDBLOCK)
+				fatal(EX_OSERR, "cannot lock %s: %s", path, strerror(errno));
+			int number = holder(fd);
+			if (number > 0)
+				snprintf(pid, sizeof pid, "%d", number);
 			fatal(EX_UNAVAILABLE,
 			      "a supervisor called %s is running already, pid %s: stop it, or give "
-			      "this one another name", name, holder[0] != '\0' ? holder : "unknown");
+			      "this one another name", name, pid);
 		}
 		if (fstat(fd, &locked) == 0 && stat(path, &standing) == 0 &&
 		    locked.st_ino == standing.st_ino &&

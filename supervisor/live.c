@@ -46,18 +46,19 @@ int64_t live_update(struct supervisor *s)
 
 	if (!output_is_terminal())
 		return INT64_MAX;
-	if (s->now_ns < next_ns)
+	/* The go and the stop are told by a line, which took its place: it is never behind them. */
+	if (s->now_ns < next_ns && output_live_shown())
 		return next_ns;
 	next_ns = s->now_ns + every_ns;
-	for (size_t i = 0; i < s->count; i++)
-		up += s->views[i].state == CHILD_READY;
+	for (size_t i = 0; i < s->count; i++) /* one told to stop is up until it has ended */
+		up += s->stopping ? s->children[i]->pid > 0 : s->views[i].state == CHILD_READY;
 	group_digits((uint64_t)supervisor_rate(s), rate, sizeof rate);
 	time[0] = '\0';
-	if (s->went)
+	if (s->went && s->now_ns > s->go_ns) /* in the turn of the go, now_ns is before it */
 		quantity_format_duration(s->now_ns - s->go_ns, time, sizeof time);
 	snprintf(text, sizeof text, "%s: %zu of %zu up, %s operations/s, %llu restarts%s%s%s",
 		 s->plan->name, up,
-		 s->count, rate, (unsigned long long)s->restarts, s->went ? ", " : "", time,
+		 s->count, rate, (unsigned long long)s->restarts, time[0] != '\0' ? ", " : "", time,
 		 s->stopping ? ", stopping" : s->went ? "" : ", starting");
 	size_t columns = terminal_columns();
 	if (columns < sizeof text)

@@ -39,7 +39,10 @@ struct sink {
 };
 
 static struct sink out = { .what = "standard output" }, err = { .what = "standard error" };
-static bool terminal, live_shown;
+static bool terminal;        /* standard error is one */
+static bool shared;          /* ... and standard output is the same */
+static bool unfinished;      /* the cursor stands behind plain output without a newline */
+static bool live_shown;
 static char live[LIVE_BYTES];
 
 static void sink_open(struct sink *sink, int fd)
@@ -136,28 +139,50 @@ static void live_erase(void)
 	live_shown = false;
 }
 
-static void live_draw(void)
+/* What is not plain output begins a line of its own. */
+static void finish_line(void)
 {
-	/* Not over lines that still wait: the terminal is slow enough then. */
-	if (live[0] == '\0' || live_shown || err.used > 0)
-		return;
-	sink_put(&err, live, strlen(live));
-	live_shown = true;
-	sink_flush(&err);
+	if (unfinished)
+		sink_put(&err, "\n", 1);
+	unfinished = false;
 }
 
-/* One whole line to standard error, above the live line. */
+/* One whole line to standard error, where the live line was. That is drawn again at the
+ * end of the turn: once for many lines, and as things stand then. */
 static void put_line(const char *line, size_t size)
 {
 	live_erase();
+	finish_line();
 	sink_put(&err, line, size);
 	sink_flush(&err);
-	live_draw();
+}
+
+/* Bytes to standard output. Where that is the terminal of standard error, they go the way
+ * of the lines: two buffers for one screen would mix them up. */
+static void put_plain(const char *bytes, size_t size)
+{
+	struct sink *sink = shared ? &err : &out;
+
+	if (shared) {
+		live_erase();
+		unfinished = bytes[size - 1] != '\n';
+	}
+	sink_put(sink, bytes, size);
+	sink_flush(sink);
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat a_is, b_is;
+
+	return fstat(a, &a_is) == 0 && fstat(b, &b_is) == 0 && a_is.st_dev == b_is.st_dev &&
+	       a_is.st_ino == b_is.st_ino;
 }
 
 int output_open(void)
 {
 	terminal = isatty(STDERR_FILENO) == 1;
+	shared = terminal && same_file(STDOUT_FILENO, STDERR_FILENO);
 	sink_open(&out, STDOUT_FILENO);
 	sink_open(&err, STDERR_FILENO);
 	log_redirect(put_line);
@@ -183,7 +208,6 @@ void output_close(int64_t limit_ns)
 {
 	int64_t until = clock_monotonic_ns() + limit_ns;
 
-	live[0] = '\0';
 	live_erase();
 	sink_finish(&out, until);
 	sink_finish(&err, until);
@@ -197,12 +221,20 @@ bool output_is_terminal(void)
 
 void output_live(const char *text)
 {
-	if (!terminal || strcmp(live, text) == 0)
+	/* Not over lines that still wait: the terminal is slow enough then. */
+	if (!terminal || err.used > 0 || (live_shown && strcmp(live, text) == 0))
 		return;
 	snprintf(live, sizeof live, "%s", text);
 	live_erase();
-	live_draw();
+	finish_line();
+	sink_put(&err, live, strlen(live));
+	live_shown = true;
 	sink_flush(&err);
+}
+
+bool output_live_shown(void)
+{
+	return live_shown;
 }
 
 static bool tell_drops(struct sink *sink)
@@ -229,8 +261,7 @@ static void stream_line(struct stream *stream, const char *line, size_t size)
 	char text[STREAM_BYTES + 128];
 
 	if (stream->plain) {
-		sink_put(&out, line, size);
-		sink_flush(&out);
+		put_plain(line, size);
 		return;
 	}
 	int head = snprintf(text, sizeof text, "%s: ", stream->name);

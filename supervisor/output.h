@@ -2,6 +2,7 @@
  *
  * output.h - everything that goes to our standard output and standard error:
  * our own log lines, the children's output, the live line of a terminal.
+ * When both are one terminal, plain output and lines come in the order they were put.
  *
  * Nobody who does not read them may stop the supervisor: writes do not block,
  * what cannot be written at once waits in a bounded buffer, and what does not
@@ -27,8 +28,10 @@ void output_close(int64_t limit_ns);
 /* True when standard error is a terminal. */
 bool output_is_terminal(void);
 
-/* Shows `text` as the last line of the terminal, below all else; "" for none. */
+/* Shows `text`, which is not empty, as the last line of the terminal, below all else.
+ * Whatever is put out erases it, until it is shown again: see output_live_shown(). */
 void output_live(const char *text);
+bool output_live_shown(void);
 
 /* Tells what was dropped, once there is room. Returns true when something is
  * still waiting to be told. */

@@ -187,7 +187,8 @@ void children_sweep(struct supervisor *s);
 
 /* ---- live.c ---- */
 
-/* Redraws the live line when it is time. Returns when it is time next. */
+/* Redraws the live line when it is time, and when something was put in its place.
+ * Returns when it is time next. */
 int64_t live_update(struct supervisor *s);
 
 /* ---- supervise.c ---- */

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use lib 'tests/lib';
+use Fcntl qw(LOCK_EX);
 use Sole::Supervised;
 use Sole::Test;
 use Test::More;
@@ -187,6 +188,27 @@ like(run('sole-supervisor', '--help')->{out}, qr/--check.*--duration/s, '--help 
     line_like($r->{err}, qr/place\.supervisor exists and is no socket: remove it/, '... one line');
     is(slurp(path('place.supervisor')), 'a file', '... and it is left alone');
     unlink path('place.supervisor');
+}
+
+# Its lock is taken by us, who write our number a while after it was opened. On a loaded machine
+# that may come too late, so there are some attempts.
+{
+    my $pid;
+    write_file('early', child('x', 'ready', ready => 'notify'));
+    open my $lock, '+>', path('early.supervisor.lock') or die "open: $!\n";
+    flock $lock, LOCK_EX or die "flock: $!\n";
+    for (1 .. 20) {
+        truncate $lock, 0;
+        my $s = start('sole-supervisor', path('early.zpl'));
+        1 until !$s->running || grep { (readlink($_) // '') eq path('early.supervisor.lock') } glob '/proc/' . $s->pid . '/fd/*';
+        select undef, undef, undef, 0.02;
+        syswrite $lock, "$$\n";
+        sysseek $lock, 0, 0;
+        $s->finish;
+        ($pid) = $s->err =~ /running already, pid (\w+):/;
+        last if $pid eq $$;
+    }
+    is($pid, $$, 'a second supervisor waits for the first, which has only just begun, to tell its pid');
 }
 
 # one of a name

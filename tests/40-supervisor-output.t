@@ -100,17 +100,27 @@ sub read_until {
 
 # a terminal
 {
-    my $file = write_file('terminal', child('x', 'ready tell X_SOLE_OPS=10 pause 0.1 tell X_SOLE_OPS=123456 complain hello', ready => 'notify', instances => 2));
+    my $sum = q($SIG{TERM} = sub { print qq{total: 7\n}; exit }; $| = 1; print qq{begun\n}; sleep 1 while 1);
+    my $file = write_file('terminal', "child = sum\n    command = $^X -e '$sum'\n    output = plain\n",
+        "child = part\n    command = printf 'no end'\n    output = plain\n    restart = temporary\n",
+        child('x', 'ready tell X_SOLE_OPS=10 pause 0.1 tell X_SOLE_OPS=123456 complain hello', ready => 'notify', instances => 2));
     SKIP: {
-        skip 'there is no script(1)', 4 unless -x '/usr/bin/script';
+        skip 'there is no script(1)', 10 unless -x '/usr/bin/script';
         my $s = start('/usr/bin/script', '-qefc', "'" . program('sole-supervisor') . "' '$file'", '/dev/null');
-        ok($s->wait_output('out', qr/terminal: 2 of 2 up, [1-9][\d ]* operations\/s, 0 restarts, \S+/), 'on a terminal there is a live line: children up, operations a second, restarts');
+        ok($s->wait_output('out', qr/terminal: 3 of 4 up, [1-9][\d ]* operations\/s, 0 restarts, \S+/), 'on a terminal there is a live line: children up, operations a second, restarts');
         $s->wait_output('out', qr/x\.2: hello/);
         like($s->out, qr/\r\e\[Kx\.[12]: hello\r?\n/, '... which is erased before a log line');
+        $s->wait_output('out', qr/$_/) for 'begun', 'no end', 'x\.1: hello';
         my ($pid) = grep { slurp("/proc/$_/comm") =~ /^sole-superviso/ } descendants($s->pid);
         kill TERM => $pid;
         is($s->finish, 0, '');
-        like($s->out, qr/\r\e\[K\z/, '... and at the end');
+        my $out = $s->out;
+        unlike($out, qr/operations\/s[^\r\n]*\z/, '... and at the end');
+        like($out, qr/(?:\A|\n|\r\e\[K)$_\r?\n/, "... and before plain output: $_") for 'begun', 'total: 7';
+        like($out, qr/(?:\A|\n|\r\e\[K)no end\r?\n/, 'plain output without an end is not written over');
+        unlike($out, qr/are ready\r?\n.*, starting/s, 'once all are ready the live line does not say "starting"');
+        like($out, qr/told to stop: [^\r\n]*\r?\nterminal: 3 of 4 up, [^\r\n]*, stopping\r/, 'once told to stop it says "stopping", and how many are left');
+        unlike($out, qr/, -/, 'no time in it is negative');
     }
     my $s = start('sole-supervisor', $file);
     $s->wait_output('err', qr/hello/);
