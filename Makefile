@@ -29,7 +29,7 @@ WARNINGS   = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-p
              $(if $(filter gcc,$(CC)),-Wlogical-op -Wduplicated-cond -Wtrampolines)
 CFLAGS     = -std=gnu17 $(OPTIMIZE) $(WARNINGS) $(if $(DEVELOPER),-Werror) -fPIC -fvisibility=hidden -fno-common \
              -fstack-protector-strong $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-CPPFLAGS   = -I. -D_GNU_SOURCE $(if $(SANITIZE),,$(if $(findstring -O,$(OPTIMIZE)),-D_FORTIFY_SOURCE=2))
+CPPFLAGS   = -I. -Iowner/include -D_GNU_SOURCE $(if $(SANITIZE),,$(if $(findstring -O,$(OPTIMIZE)),-D_FORTIFY_SOURCE=2))
 LDFLAGS    = $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Wl,-z,relro,-z,now
 Q         := $(if $(V),,@)
 say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
@@ -37,9 +37,9 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram log notify options quantity rundir wire
-OWNER_PURE  = behaviour core service session store table
-OWNER_SHELL = config endpoint main memory transport connections outboxes envelope accept_gate
-LIBRARY_PURE  = engine compose receive request
+OWNER_PURE  = about behaviour core events execution items lock operations service session store table watch
+OWNER_SHELL = owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
+LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
@@ -50,16 +50,20 @@ SHELL_O    := $(call objects,owner,$(OWNER_SHELL))
 LIBRARY_O  := $(call objects,clients,$(LIBRARY))
 SUPER_O    := $(call objects,supervisor,$(SUPERVISOR))
 
-PROGRAMS   := $(patsubst %,$(BIN)/%,sole-owner sole-reader sole-writer sole-supervisor sole)
-LIBS       := $(BIN)/libsole.a $(BIN)/libsole.so
+PROGRAMS   := $(patsubst %,$(BIN)/%,sole-owner sole-check sole-reader sole-writer sole-supervisor sole)
+EXAMPLES   := $(patsubst owner/examples/%.c,$(BIN)/%.so,$(sort $(wildcard owner/examples/*.c)))
+LIBS       := $(BIN)/libsole-owner.a $(BIN)/libsole.a $(BIN)/libsole.so
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all run check check-valgrind analyze bench clean install uninstall help deps bench-deps analyze-deps
+.PHONY: all examples run check check-behaviour check-valgrind analyze bench clean install uninstall help deps bench-deps analyze-deps
 
-## all (default): programs into bin/, and the library
-all: $(PROGRAMS) $(LIBS)
+## all (default): programs into bin/, the libraries, and the behaviours that are examples
+all: $(PROGRAMS) $(LIBS) $(EXAMPLES)
+
+## examples: the behaviours of owner/examples, as shared objects in bin/
+examples: $(EXAMPLES)
 
 # `make -j8 deps run`: deps goes first wherever it is named.
 FIRST := $(filter deps bench-deps analyze-deps,$(MAKECMDGOALS))
@@ -78,6 +82,12 @@ PROVE      = prove -Itests/lib --timer $(if $(V),-v)
 check: all $(UNIT_TESTS)
 	@SOLE_BIN=$(BIN) $(PROVE) $(TESTS)
 
+## check-behaviour: tries a behaviour against its contract; BEHAVIOUR=x.so (or table), SEED=n to see a run again
+BEHAVIOUR  = table
+SEED       =
+check-behaviour: $(BIN)/sole-check
+	$(BIN)/sole-check $(if $(SEED),--seed $(SEED)) "$(BEHAVIOUR)"
+
 ## check-valgrind: the tests of the programs, each program run under valgrind; leaks are failures
 VALGRIND   = valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible \
              --error-exitcode=99 --child-silent-after-fork=yes
@@ -88,7 +98,7 @@ VALGRIND_TESTS = $(patsubst %,tests/%.t,32-protocol-perl 34-owner-start 35-comma
                    36-actors-totals 40-supervisor-control 40-supervisor-reload 40-supervisor-start)
 
 ## analyze: gcc -fanalyzer and cppcheck over every file; any finding is a failure
-SOURCES    = $(sort $(wildcard common/*.c owner/*.c clients/*.c supervisor/*.c))
+SOURCES    = $(sort $(wildcard common/*.c owner/*.c owner/kit/*.c owner/examples/*.c clients/*.c supervisor/*.c))
 ANALYZED   = $(SOURCES:%.c=build/analyze/%.o)
 analyze:
 	@$(MAKE) --silent -j"$$(nproc)" CC=gcc $(ANALYZED)
@@ -105,8 +115,8 @@ bench: all bench-build
 	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
 
 ## deps: installs what building and testing need, through apt, if anything is missing
-DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev uthash-dev libcmocka-dev perl \
-             libzmq-ffi-perl mandoc procps strace
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev uthash-dev libbsd-dev libcmocka-dev perl \
+             libzmq-ffi-perl mandoc procps strace python3 python3-zmq
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -131,20 +141,28 @@ bench-deps:
 	$(call install_missing,$(BENCH_DEPS))
 
 ## install: under DESTDIR and PREFIX (/usr/local)
-MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1
+MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1 owner/kit/sole-check.1
+MAN3       = clients/sole.3 owner/sole-behaviour.3
 MAN7       = common/sole-protocol.7
 MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
+# Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
+PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
+             /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages
 install: all
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include" \
-	  "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/man/man7" "$(DESTDIR)$(PREFIX)/share/man/man8"
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
+	  $(foreach n,1 3 7 8,"$(DESTDIR)$(PREFIX)/share/man/man$n")
 	install -m 755 $(PROGRAMS) "$(DESTDIR)$(PREFIX)/bin"
-	install -m 644 $(BIN)/libsole.a "$(DESTDIR)$(PREFIX)/lib"
+	install -m 644 $(BIN)/libsole.a $(BIN)/libsole-owner.a "$(DESTDIR)$(PREFIX)/lib"
 	install -m 755 $(BIN)/libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib"
 	ln -sf libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib/libsole.so"
 	install -m 644 clients/sole.h "$(DESTDIR)$(PREFIX)/include"
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' clients/sole.pc.in >"$(DESTDIR)$(PREFIX)/lib/pkgconfig/sole.pc"
-	chmod 644 "$(DESTDIR)$(PREFIX)/lib/pkgconfig/sole.pc"
+	install -m 644 owner/include/sole/behaviour.h "$(DESTDIR)$(PREFIX)/include/sole"
+	for pc in clients/libsole owner/libsole-owner; do to="$(DESTDIR)$(PREFIX)/lib/pkgconfig/$${pc##*/}.pc"; \
+	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in >"$$to" && chmod 644 "$$to" || exit 1; done
+	install -d "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
+	install -m 644 clients/python/sole.py "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -m 644 $(MAN1) "$(DESTDIR)$(PREFIX)/share/man/man1"
+	install -m 644 $(MAN3) "$(DESTDIR)$(PREFIX)/share/man/man3"
 	install -m 644 $(MAN7) "$(DESTDIR)$(PREFIX)/share/man/man7"
 	install -m 644 $(MAN8) "$(DESTDIR)$(PREFIX)/share/man/man8"
 
@@ -153,8 +171,10 @@ uninstall:
 	rm -f $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/bin/%",$(PROGRAMS)) \
 	  "$(DESTDIR)$(PREFIX)/lib/libsole.a" "$(DESTDIR)$(PREFIX)/lib/libsole.so" \
 	  "$(DESTDIR)$(PREFIX)/lib/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
-	  "$(DESTDIR)$(PREFIX)/lib/pkgconfig/sole.pc" \
-	  $(foreach m,$(MAN1) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
+	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(PREFIX)/lib/libsole-owner.a" \
+	  "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole.pc" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole-owner.pc" \
+	  "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)/sole.py" \
+	  $(foreach m,$(MAN1) $(MAN3) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
 
 ## clean: removes bin/ and build/
 clean:
@@ -169,10 +189,28 @@ $(BUILD)/%.o: %.c | $(FIRST)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 link = @mkdir -p $(@D)
-link += $(if $(V),,&& printf '  %-7s %s\n' LD $@) && $(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1)
+link += $(if $(V),,&& printf '  %-7s %s\n' LD $@) && $(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$(filter-out $(2),$^)) $(1)
 
-$(BIN)/sole-owner: $(SHELL_O) $(PURE_O) $(COMMON_O)
-	$(call link,-lczmq -lzmq -lck -lxxhash)
+# Behaviours in shared objects find the functions of sole/behaviour.h in the program that loads them.
+$(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
+	$(call link,-Wl$(comma)--whole-archive $(BIN)/libsole-owner.a -Wl$(comma)--no-whole-archive -Wl$(comma)--export-dynamic $(OWNER_LIBS),$(BIN)/libsole-owner.a)
+
+# For an owner of one's own behaviour: link this and call sole_owner_main.
+OWNER_LIBS = -lczmq -lzmq -lck -lxxhash
+$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(COMMON_O)
+	@mkdir -p $(@D)
+	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
+	  rm -f $@ && $(AR) rcs $@ $(BUILD)/libsole-owner.o
+
+# What a behaviour is tried with: the core of an owner, without its shell.
+KIT         = check input symbols world
+$(BIN)/sole-check: $(call objects,owner/kit,$(KIT)) $(call objects,owner,loader) $(PURE_O) $(COMMON_O)
+	$(call link,-Wl$(comma)--export-dynamic -lck)
+
+# Behaviours see the public headers only.
+$(EXAMPLES): $(BIN)/%.so: owner/examples/%.c owner/include/sole/behaviour.h clients/sole.h | $(FIRST)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -Iowner/include $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
 
 $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
@@ -180,7 +218,9 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-$(BIN)/sole: $(call objects,clients,command children) $(BIN)/libsole.a $(COMMON_O)
+COMMAND     = command command_ask command_call command_lock command_owner command_run command_script command_table \
+              command_txn command_watch children print signature
+$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(COMMON_O)
@@ -198,4 +238,4 @@ $(BIN)/libsole.so: $(LIBSOLE_O)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -shared -Wl,-soname,libsole.so.$(SOVERSION) -o $@.$(SOVERSION) $^ -lzmq && \
 	  ln -sf $(notdir $@).$(SOVERSION) $@
 
--include $(wildcard $(BUILD)/*/*.d)
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

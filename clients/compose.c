@@ -2,10 +2,10 @@
  *
  * compose.c - writes the next message of an engine.
  *
- * In this order: hello; what is asked about the owner; what is to be sent again,
- * or withdrawn, in the order of its submission; what is new, as far as the
- * window, the message and the number of messages under way allow; a PING, as a
- * sign of life or to find out what is lost. Each item is begun only when there is memory for all of it, so a
+ * In this order: hello; watches; what is asked about the owner; what is to be sent
+ * again, or withdrawn, in the order of its submission; what is new, as far as the
+ * window, the message and the number of messages under way allow; a PING,
+ * as a sign of life or to find out what is lost; acknowledgements. Each item is begun only when there is memory for all of it, so a
  * message is never half-made.
  */
 #include "clients/engine_parts.h"
@@ -43,7 +43,7 @@ static bool begin(struct composing *c, size_t payload_bytes)
 	return true;
 }
 
-static bool write_hello(struct composing *c)
+static bool write_hello_item(struct composing *c)
 {
 	const char *program = c->engine->options.program;
 	size_t length = strnlen(program, LARGEST_CONTROL_BYTES / 2);
@@ -57,6 +57,13 @@ static bool write_hello(struct composing *c)
 								   .flags = REQUEST_FLAG_NOTICES });
 	wire_write_list(c->out, list, sizeof list / sizeof *list);
 	wire_finish_item(c->out, start);
+	return true;
+}
+
+static bool write_hello(struct composing *c)
+{
+	if (!write_hello_item(c))
+		return false;
 	c->engine->hello = HELLO_SENT;
 	c->message.hello = true;
 	return true;
@@ -102,13 +109,13 @@ static void name_request(const struct composing *c, const struct request *reques
 	struct engine *engine = c->engine;
 
 	if (!request_is_command(request)) {
-		header->flags |= request->query ? REQUEST_FLAG_QUERY : 0;
 		header->sequence = request->id;
 		return;
 	}
 	header->session = engine->session;
 	header->sequence = request->sequence;
-	header->window = (uint16_t)(request->sequence - engine->oldest_sequence);
+	if (request->sequence > engine->oldest_sequence) /* a parked one is not */
+		header->window = (uint16_t)(request->sequence - engine->oldest_sequence);
 	engine->named_ns = c->now_ns;
 }
 
@@ -126,7 +133,9 @@ static bool write_request(struct composing *c, struct request *request)
 		.kind = withdrawal ? ITEM_CANCEL : request->kind,
 	};
 	name_request(c, request, &header);
+	header.flags |= request->query ? REQUEST_FLAG_QUERY : 0;
 	if (!withdrawal) {
+		header.flags |= request->otherwise ? REQUEST_FLAG_OTHERWISE : 0;
 		set_deadline(c, request, &header);
 		if (request->copies < UINT32_MAX)
 			request->copies++;
@@ -160,6 +169,73 @@ static void write_urgent(struct composing *c)
 	}
 }
 
+static void write_watch(struct composing *c, struct engine_watch *watch)
+{
+	struct engine *engine = c->engine;
+
+	if (!begin(c, LARGEST_CONTROL_BYTES + watch->prefix_bytes))
+		return;
+	watches_renumber(engine, watch);
+	size_t start = c->out->size;
+	const struct value list[] = { value_bytes(watch->prefix, watch->prefix_bytes),
+				      value_integer((int64_t)watch->history),
+				      value_integer((int64_t)watch->revision), value_integer(watch->index) };
+	wire_write_request_header(c->out, &(struct request_header){ .kind = ITEM_WATCH,
+								   .sequence = watch->number });
+	wire_write_list(c->out, list, sizeof list / sizeof *list);
+	wire_finish_item(c->out, start);
+	watch->state = WATCH_ASKED;
+	watch->tag = engine->tag;
+	engine->watches_wanted--;
+}
+
+/* Items that are nothing but a header. */
+static bool write_bare(struct composing *c, enum item_kind kind, uint64_t session, uint64_t sequence)
+{
+	if (!begin(c, 0))
+		return false;
+	wire_write_request_header(c->out, &(struct request_header){ .size = PROTOCOL_ITEM_HEADER_BYTES,
+								   .kind = (uint8_t)kind,
+								   .session = session,
+								   .sequence = sequence });
+	return true;
+}
+
+static bool watches_allowed(const struct engine *engine)
+{
+	return engine->watches_wanted > 0 && engine->watch_hold_ns == 0 && !engine->leaving;
+}
+
+static void write_watches(struct composing *c)
+{
+	struct engine *engine = c->engine;
+
+	while (engine->unwatch_count > 0 &&
+	       write_bare(c, ITEM_UNWATCH, 0, engine->unwatch[engine->unwatch_count - 1]))
+		engine->unwatch_count--;
+	if (!watches_allowed(engine))
+		return;
+	/* An owner refuses watches to whom it does not know, and the connection may have been replaced
+	 * unnoticed. */
+	if (!c->message.hello && !write_hello_item(c))
+		return;
+	for (size_t i = 0; i < engine->watch_room && engine->watches_wanted > 0 && !c->full; i++)
+		if (engine->watches[i] != NULL && engine->watches[i]->state == WATCH_WANTED)
+			write_watch(c, engine->watches[i]);
+}
+
+/* What is to be said once more to requests that the owner has parked: no new one need wait for it. */
+static bool write_parked_again(struct composing *c)
+{
+	struct engine *engine = c->engine;
+
+	for (struct request *request = engine->parked.head; request != NULL && engine->again_count > 0;
+	     request = request->next)
+		if (request->again && (request->cancelling || c->runs_allowed) && !write_request(c, request))
+			return false;
+	return true;
+}
+
 /* What is to be said once more. Returns false when a request had to stay behind, so
  * that no new one may overtake it. */
 static bool write_again(struct composing *c)
@@ -170,6 +246,8 @@ static bool write_again(struct composing *c)
 
 	if (engine->again_count == 0)
 		return true;
+	if (!write_parked_again(c))
+		return false;
 	for (struct request *request = engine->under_way.head; request != NULL && engine->again_count > 0;
 	     request = request->next) {
 		if (!request->again)
@@ -206,6 +284,10 @@ static void write_new(struct composing *c)
 			engine_decide(engine, request, SOLE_TOO_LARGE);
 			continue;
 		}
+		if (request->table && engine->hello == HELLO_ANSWERED && engine->other_behaviour) {
+			engine_decide(engine, request, SOLE_NO_OPERATION);
+			continue;
+		}
 		bool command = request_is_command(request);
 		if (command && engine->session_state != SESSION_OPEN) {
 			if (engine->session_state == SESSION_NONE)
@@ -230,14 +312,29 @@ static void write_ping(struct composing *c)
 	struct engine *engine = c->engine;
 	bool named = engine->session_state == SESSION_OPEN;
 
-	if (!engine->ping_wanted || !begin(c, 0))
+	if (!engine->ping_wanted || !write_bare(c, ITEM_PING, named ? engine->session : 0, 0))
 		return;
-	wire_write_request_header(c->out, &(struct request_header){ .size = PROTOCOL_ITEM_HEADER_BYTES,
-								   .kind = ITEM_PING,
-								   .session = named ? engine->session : 0 });
 	engine->ping_wanted = false;
 	if (named)
 		engine->named_ns = c->now_ns;
+}
+
+/* With whatever goes out; alone when it is time. */
+static void write_received(struct composing *c)
+{
+	struct engine *engine = c->engine;
+
+	if (engine->received_count == 0 || engine->session_state != SESSION_OPEN ||
+	    (c->message.items == 0 && !engine->received_due))
+		return;
+	while (engine->received_count > 0 &&
+	       write_bare(c, ITEM_RECEIVED, engine->session, engine->received[engine->received_count - 1]))
+		engine->received_count--;
+	engine->named_ns = c->now_ns;
+	if (engine->received_count == 0) {
+		engine->received_due = false;
+		engine->received_ns = INT64_MAX;
+	}
 }
 
 static void begin_message(struct buffer *out, uint64_t tag)
@@ -263,7 +360,8 @@ static void refuse_all(struct engine *engine)
 static bool anything_to_say(const struct engine *engine)
 {
 	return engine->hello == HELLO_NEEDED || engine->again_count > 0 || engine->urgent.head != NULL ||
-	       engine->waiting.head != NULL || engine->ping_wanted;
+	       engine->waiting.head != NULL || engine->ping_wanted || engine->received_due ||
+	       engine->unwatch_count > 0 || watches_allowed(engine);
 }
 
 bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *out)
@@ -296,10 +394,12 @@ bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *o
 	bool settled = engine->hello == HELLO_ANSWERED || engine->session_state == SESSION_NONE ||
 		       engine->session_state == SESSION_OPENING;
 	if (settled) {
+		write_watches(&c);
 		write_urgent(&c);
 		if (write_again(&c) && c.runs_allowed)
 			write_new(&c);
 		write_ping(&c);
+		write_received(&c);
 	}
 	if (c.message.items == 0)
 		return false;

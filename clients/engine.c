@@ -9,6 +9,10 @@
  *	   |     ended         v       behind until the owner has resolved
  *	   `-------------> DECIDED     its sequence
  *
+ * A request under way that the owner has admitted and cannot answer yet is PARKED:
+ * its place in the window is free again, its time limit, its withdrawal and its
+ * ghost are as before.
+ *
  * The owner runs a session's commands in sequence without gaps. So a command
  * whose caller has been answered without the owner's word (TIMED_OUT) cannot
  * just be forgotten: its ghost keeps the place in the window and is resolved by a
@@ -29,7 +33,36 @@ struct request *engine_command(const struct engine *engine, uint64_t sequence)
 {
 	struct request *request = engine->commands[sequence % PROTOCOL_WINDOW];
 
-	return request != NULL && request->sequence == sequence ? request : NULL;
+	if (request != NULL && request->sequence == sequence)
+		return request;
+	for (request = engine->parked.head; request != NULL; request = request->next)
+		if (request->sequence == sequence)
+			return request;
+	return NULL;
+}
+
+/* Does the owner have its sequence, or must it still get it? */
+static bool holds_sequence(const struct request *request)
+{
+	return (request->state == REQUEST_UNDER_WAY || request->state == REQUEST_PARKED) &&
+	       request->sequence != 0;
+}
+
+static void not_again(struct engine *engine, struct request *request)
+{
+	if (request->again)
+		engine->again_count--;
+	request->again = false;
+}
+
+static void leave_window(struct engine *engine, struct request *request)
+{
+	if (request->sequence == 0)
+		return;
+	engine->commands[request->sequence % PROTOCOL_WINDOW] = NULL;
+	while (engine->oldest_sequence < engine->next_sequence &&
+	       engine->commands[engine->oldest_sequence % PROTOCOL_WINDOW] == NULL)
+		engine->oldest_sequence++;
 }
 
 void engine_again(struct engine *engine, struct request *request)
@@ -62,22 +95,47 @@ static void unlink_request(struct engine *engine, struct request *request)
 		break;
 	case REQUEST_UNDER_WAY:
 		request_remove(&engine->under_way, request);
-		if (request->again)
-			engine->again_count--;
-		request->again = false;
+		not_again(engine, request);
+		leave_window(engine, request);
+		break;
+	case REQUEST_PARKED:
+		request_remove(&engine->parked, request);
+		not_again(engine, request);
 		break;
 	case REQUEST_DECIDED:
 	case REQUEST_FREE:
 		break;
 	}
 	request->state = REQUEST_DECIDED;
-	if (request->sequence != 0) {
-		engine->commands[request->sequence % PROTOCOL_WINDOW] = NULL;
-		request->sequence = 0;
-		while (engine->oldest_sequence < engine->next_sequence &&
-		       engine->commands[engine->oldest_sequence % PROTOCOL_WINDOW] == NULL)
-			engine->oldest_sequence++;
-	}
+	request->sequence = 0;
+}
+
+void engine_park(struct engine *engine, struct request *request, int64_t now_ns)
+{
+	if (request->state != REQUEST_UNDER_WAY)
+		return;
+	request_remove(&engine->under_way, request);
+	leave_window(engine, request);
+	if (!request->cancelling)
+		not_again(engine, request);
+	if (engine->parked.count == 0)
+		engine->parked_ns = now_ns + ENGINE_PARKED_NS;
+	request->state = REQUEST_PARKED;
+	request->refusal = 0;
+	request_push(&engine->parked, request);
+}
+
+/* One that finds no place is not said: the owner makes room by itself when it must. */
+void engine_received(struct engine *engine, uint64_t sequence, int64_t now_ns)
+{
+	for (size_t i = 0; i < engine->received_count; i++)
+		if (engine->received[i] == sequence)
+			return;
+	if (engine->received_count == ENGINE_RECEIVED_MAX)
+		return;
+	if (engine->received_count == 0)
+		engine->received_ns = now_ns + ENGINE_RECEIVED_NS;
+	engine->received[engine->received_count++] = sequence;
 }
 
 void engine_release(struct engine *engine, struct request *request)
@@ -109,7 +167,7 @@ void engine_decide(struct engine *engine, struct request *request, enum sole_cod
 {
 	request->decided = (uint16_t)code;
 	request_set_timer(&engine->pool, request, engine->decided_timer++);
-	if (request->state == REQUEST_UNDER_WAY && request->sequence != 0) {
+	if (holds_sequence(request)) {
 		if (!request->cancelling)
 			engine_again(engine, request);
 		request->cancelling = true;
@@ -125,7 +183,7 @@ static void tell_decided(struct engine *engine, struct request *request)
 	sole_callback *callback = request->callback;
 	void *context = request->context;
 
-	if (request->state != REQUEST_UNDER_WAY) {
+	if (!holds_sequence(request)) {
 		tell(engine, request, &reply);
 		return;
 	}
@@ -153,6 +211,7 @@ bool engine_init(struct engine *engine, const struct engine_options *options)
 		.oldest_sequence = 1,
 		.resend_ns = ENGINE_RESEND_NS,
 		.busy_ns = ENGINE_BUSY_NS,
+		.received_ns = INT64_MAX,
 	};
 	return buffer_reserve(&engine->scratch, 1);
 }
@@ -169,14 +228,33 @@ static bool value_convert(const struct sole_value *from, struct value *to)
 	case SOLE_BYTES:
 		*to = value_bytes(from->bytes, from->size);
 		return from->bytes != NULL || from->size == 0;
+	case SOLE_LIST: /* only owners make them */
+		break;
 	}
 	return false;
+}
+
+/* Where the operations divide: `count` when they do not. False: not as the flag says. */
+static bool find_otherwise(const struct sole_operation *operations, size_t count, bool wanted, size_t *at)
+{
+	size_t found = 0;
+
+	*at = count;
+	for (size_t i = 0; i < count; i++) {
+		if (operations[i].number != SOLE_OPERATION_OTHERWISE)
+			continue;
+		if (found++ == 0)
+			*at = i;
+		if (operations[i].argument_count != 0)
+			return false;
+	}
+	return found == (wanted ? 1 : 0);
 }
 
 /* Writes the operations as the payload of a RUN into `out`. */
 static int encode(struct buffer *out, const struct sole_operation *operations, size_t count)
 {
-	if (operations == NULL || count == 0)
+	if (count == 0)
 		return SOLE_USAGE;
 	for (size_t i = 0; i < count; i++) {
 		const struct sole_operation *operation = &operations[i];
@@ -235,8 +313,11 @@ int engine_submit(struct engine *engine, const struct sole_operation *operations
 		  int64_t now_ns, int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id)
 {
 	struct request *request;
+	bool otherwise = (flags & SOLE_OTHERWISE) != 0;
+	size_t first_half;
 
-	if ((flags & ~SOLE_QUERY) != 0 || count > UINT16_MAX)
+	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX || operations == NULL ||
+	    !find_otherwise(operations, count, otherwise, &first_half))
 		return SOLE_USAGE;
 	buffer_reset(&engine->scratch);
 	int code = encode(&engine->scratch, operations, count);
@@ -246,7 +327,10 @@ int engine_submit(struct engine *engine, const struct sole_operation *operations
 	if (code != SOLE_OK)
 		return code;
 	request->query = (flags & SOLE_QUERY) != 0;
-	request->operation_count = (uint16_t)count;
+	request->table = (flags & SOLE_TABLE) != 0;
+	request->otherwise = otherwise;
+	request->operation_count = (uint16_t)first_half;
+	request->otherwise_count = otherwise ? (uint16_t)(count - first_half - 1) : 0;
 	if (id != NULL)
 		*id = request->id;
 	return SOLE_OK;
@@ -287,6 +371,46 @@ int engine_cancel(struct engine *engine, uint64_t id)
 
 /* ---- the session and the connection ---- */
 
+void engine_on_session(struct engine *engine, sole_session_callback *callback, void *context)
+{
+	engine->session_callback = callback;
+	engine->session_context = context;
+	engine->session_told = 0;
+}
+
+static uint64_t open_session(const struct engine *engine)
+{
+	return engine->session_state == SESSION_OPEN ? engine->session : 0;
+}
+
+void engine_tell_session(struct engine *engine)
+{
+	uint64_t now = open_session(engine), before = engine->session_told;
+
+	if (engine->session_callback == NULL || now == before)
+		return;
+	engine->session_told = before != 0 ? 0 : now;
+	engine->session_callback(engine->options.handle, engine->session_told, engine->session_context);
+	if (before != 0 && now != 0) /* one was lost and another one opened */
+		engine_tell_session(engine);
+}
+
+/* Whether they had their turn in the last moment, nobody can say. */
+static void end_parked(struct engine *engine, enum sole_code code)
+{
+	struct request *request;
+
+	while ((request = engine->parked.head) != NULL) {
+		if (request->ghost) {
+			engine_release(engine, request);
+			continue;
+		}
+		unlink_request(engine, request);
+		if (request->decided == 0)
+			engine_decide(engine, request, code);
+	}
+}
+
 /* Is there a message of which only a later answer can tell whether it is lost? */
 static bool awaits_proof(const struct engine *engine)
 {
@@ -304,6 +428,10 @@ void engine_end_session(struct engine *engine, enum sole_code code)
 	engine->session = 0;
 	engine->nonce_used = false;
 	engine->ping_wanted = awaits_proof(engine);
+	engine->received_count = 0;
+	engine->received_ns = INT64_MAX;
+	engine->received_due = false;
+	end_parked(engine, code);
 	for (request = engine->under_way.head; request != NULL; request = other) {
 		other = request->next;
 		if (!request_is_command(request))
@@ -374,8 +502,16 @@ void engine_disconnected(struct engine *engine)
 	engine->ping_wanted = false;
 	memset(engine->messages, 0, sizeof engine->messages);
 	engine->run_messages = 0;
+	watches_disconnected(engine);
 	if (engine->session_state == SESSION_OPENING)
 		engine->session_state = SESSION_NONE;
+}
+
+static void ask_for_parked(struct engine *engine, int64_t now_ns)
+{
+	for (struct request *request = engine->parked.head; request != NULL; request = request->next)
+		engine_again(engine, request);
+	engine->parked_ns = now_ns + ENGINE_PARKED_NS;
 }
 
 void engine_connected(struct engine *engine, int64_t now_ns)
@@ -389,6 +525,7 @@ void engine_connected(struct engine *engine, int64_t now_ns)
 	engine->busy_ns = ENGINE_BUSY_NS;
 	engine->resend_ns = ENGINE_RESEND_NS;
 	engine->named_ns = now_ns;
+	ask_for_parked(engine, now_ns);
 	for (struct request *request = engine->under_way.head; request != NULL; request = other) {
 		other = request->next;
 		if (!request->query || !request->cancelling)
@@ -406,6 +543,10 @@ static void give_up(struct engine *engine, struct engine_message *message)
 	for (struct request *request = engine->under_way.head; request != NULL; request = request->next)
 		if (request->tag == message->tag)
 			engine_again(engine, request);
+	for (struct request *request = engine->parked.head; request != NULL; request = request->next)
+		if (request->tag == message->tag)
+			engine_again(engine, request);
+	watches_give_up(engine, message->tag);
 	if (message->hello && engine->hello == HELLO_SENT)
 		engine->hello = HELLO_NEEDED;
 	if (message->open && engine->session_state == SESSION_OPENING)
@@ -488,8 +629,16 @@ int64_t engine_deadline(const struct engine *engine)
 	}
 	if (engine->hold_until_ns != 0 && engine->hold_until_ns < earliest)
 		earliest = engine->hold_until_ns;
+	if (engine->watch_hold_ns != 0 && engine->watch_hold_ns < earliest)
+		earliest = engine->watch_hold_ns;
+	if (engine->received_count > 0 && engine->received_ns < earliest)
+		earliest = engine->received_ns;
+	if (engine->connected && engine->parked.count > 0 && engine->parked_ns < earliest)
+		earliest = engine->parked_ns;
 	if (keeps_alive(engine) && engine->named_ns + engine->silence_ns / 3 < earliest)
 		earliest = engine->named_ns + engine->silence_ns / 3;
+	if (engine->session_callback != NULL && open_session(engine) != engine->session_told)
+		earliest = INT64_MIN;
 	return earliest;
 }
 
@@ -510,11 +659,20 @@ void engine_expire(struct engine *engine, int64_t now_ns)
 										 : ENGINE_RESEND_MAX_NS;
 	if (engine->hold_until_ns != 0 && engine->hold_until_ns <= now_ns)
 		engine->hold_until_ns = 0;
+	if (engine->watch_hold_ns != 0 && engine->watch_hold_ns <= now_ns)
+		engine->watch_hold_ns = 0;
+	if (engine->received_count > 0 && engine->received_ns <= now_ns) {
+		engine->received_due = true;
+		engine->received_ns = INT64_MAX;
+	}
+	if (engine->connected && engine->parked.count > 0 && engine->parked_ns <= now_ns)
+		ask_for_parked(engine, now_ns);
 	if (keeps_alive(engine) && engine->named_ns + engine->silence_ns / 3 <= now_ns)
 		engine->ping_wanted = true;
 	while ((request = request_earliest(&engine->pool)) != NULL && request->timer_ns <= now_ns)
 		time_is_up(engine, request, now_ns);
 	engine_bury_session(engine);
+	engine_tell_session(engine);
 }
 
 /* ---- the end ---- */
@@ -540,6 +698,7 @@ void engine_clear(struct engine *engine)
 void engine_abandon(struct engine *engine)
 {
 	request_pool_clear(&engine->pool);
+	watches_free(engine);
 	buffer_clear(&engine->scratch);
 	free(engine->values);
 	free(engine->lists);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * engine.h - what a client says and when: requests, the session, sequences,
- * gathering, retries, cancelling, time limits. See sole-protocol(7).
+ * gathering, retries, cancelling, time limits, watches. See sole-protocol(7).
  *
  * It is pure: no socket, no clock, no randomness and no libzmq. Whoever drives
  * it (library.c; a simulator) tells what happened and what time it is:
@@ -24,6 +24,11 @@
  * second copy, sent because the first answer did not come, could open a session
  * with another owner and run there too. The price is one round trip more before
  * the first command of a handle; queries need no session and pay nothing.
+ *
+ * What makes each event come once. A watch is a place: the (revision, index) of the
+ * event that it wants next. Each time it is asked for, from that place on, it has a new
+ * number, and an owner sends the events of one number in order without a gap. So only
+ * those of the latest number count; what they repeat lies before the place.
  */
 #ifndef SOLE_CLIENTS_ENGINE_H
 #define SOLE_CLIENTS_ENGINE_H
@@ -48,6 +53,10 @@ enum {
 	ENGINE_FIRST_BYTES = 64 << 10,    /* of a message before the owner told its limit */
 	ENGINE_SMALLEST_MAXIMUM = 4096,   /* an owner that says less is not believed */
 	ENGINE_PENDING_MAX = 1000000,     /* requests submitted and not yet answered */
+	ENGINE_WATCHES_MAX = 4096,
+	ENGINE_PREFIX_MAX = 2048,         /* of a watch: more than any owner takes */
+	ENGINE_RECEIVED_MAX = 256,        /* late answers not yet acknowledged: what an owner parks */
+	ENGINE_UNWATCH_MAX = 64,          /* the rest is said when their events come */
 };
 
 #define ENGINE_PENDING_BYTES_MAX ((size_t)256 << 20) /* of their payloads */
@@ -66,6 +75,16 @@ enum {
 #define ENGINE_BUSY_NS     (1 * NS_PER_MS)
 #define ENGINE_BUSY_MAX_NS (256 * NS_PER_MS)
 
+/* A parked request is answered without being asked for. Its answer may be lost on the way all
+ * the same: look so often. */
+#define ENGINE_PARKED_NS   (10 * NS_PER_S)
+
+/* The acknowledgement of a late answer goes along with the next message, and alone after this. */
+#define ENGINE_RECEIVED_NS (100 * NS_PER_MS)
+
+/* The owner has no room for a watch: ask again after this. */
+#define ENGINE_WATCH_NS    (250 * NS_PER_MS)
+
 struct engine_options {
 	struct sole *handle;  /* given to the callbacks; never looked at */
 	const char *program;  /* told to the owner; must outlive the engine */
@@ -82,6 +101,29 @@ struct engine_message {
 	uint32_t items; /* answers that are still to come */
 	uint64_t proof; /* not 0: it is overdue, and an answer to this tag or a later one shows that its own is lost */
 	bool runs, hello, open;
+};
+
+/*
+ *              it is written             "done"
+ *    WANTED ----------------> ASKED -----------------> SET
+ *       ^                       |                       |
+ *       `--- no answer, busy, the connection is gone ---'
+ */
+enum watch_state { WATCH_WANTED, WATCH_ASKED, WATCH_SET };
+
+struct engine_watch {
+	uint64_t id;          /* what the caller has: generation << 32 | place + 1 */
+	uint64_t number;      /* what the owner has: the same, of a later generation each time */
+	enum watch_state state;
+	uint64_t tag;         /* of the message that asked last */
+	bool begun;           /* its caller was told so; the place below is known */
+	uint64_t history;
+	uint64_t revision;    /* of the event wanted next, with its index; 0: from now on */
+	uint32_t index;
+	sole_watch_callback *callback;
+	void *context;
+	uint32_t prefix_bytes;
+	uint8_t prefix[];
 };
 
 /* Counted for sole(1) and tests. */
@@ -117,8 +159,10 @@ struct engine {
 	struct request_queue waiting;   /* commands and queries, in the order of their submission */
 	struct request_queue urgent;    /* PING, STATUS, STATS: not held back by anything */
 	struct request_queue under_way; /* in the order of their submission; ghosts included */
+	struct request_queue parked;    /* out of the window: the owner will answer. Ghosts included */
 	size_t pending;                 /* without ghosts */
-	size_t again_count;             /* of those under way: how many are to be written once more */
+	size_t again_count;             /* of those two: how many are to be written once more */
+	int64_t parked_ns;              /* when to ask for them again */
 	int64_t decided_timer;          /* orders the decided before everything that has a time */
 
 	bool connected, closing;
@@ -131,6 +175,7 @@ struct engine {
 	uint32_t window;                /* requests under way: the lesser of both sides' */
 
 	enum session_state session_state;
+	bool other_behaviour;           /* the owner's is not the table */
 	uint64_t session;
 	uint8_t nonce[PROTOCOL_NONCE_BYTES];
 	bool nonce_used;                /* it may have reached an owner: open with the same again */
@@ -140,6 +185,21 @@ struct engine {
 	uint64_t next_sequence;         /* of the next new command */
 	uint64_t oldest_sequence;       /* not resolved yet; equal to next when all are */
 	struct request *commands[PROTOCOL_WINDOW]; /* by sequence modulo its size */
+	uint64_t received[ENGINE_RECEIVED_MAX];    /* late answers to acknowledge: sequences */
+	size_t received_count;
+	int64_t received_ns;            /* when they go alone; INT64_MAX: now, or there are none */
+	bool received_due;
+	sole_session_callback *session_callback;
+	void *session_context;
+	uint64_t session_told;          /* what it was last told */
+
+	struct engine_watch **watches;  /* by place; NULL where there is none */
+	size_t watch_room, watch_count, watches_wanted;
+	uint64_t watch_generation;
+	struct engine_watch *telling;   /* whose callback runs; NULL: it has been ended meanwhile */
+	int64_t watch_hold_ns;          /* asking waits until then; 0: not held */
+	uint64_t unwatch[ENGINE_UNWATCH_MAX];
+	size_t unwatch_count;
 
 	uint64_t tag;                   /* the latest used */
 	struct engine_message messages[ENGINE_MESSAGES];
@@ -166,7 +226,7 @@ void engine_abandon(struct engine *engine);
 
 /* Copies everything. `deadline_ns`: INT64_MAX for none. Returns SOLE_OK and stores the id, or
  * the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
- * LOCAL_MEMORY, CLOSED. Not for engine_ask: kind is PING, STATUS or STATS. */
+ * LOCAL_MEMORY, CLOSED. For engine_ask: kind is PING, STATUS, STATS or DESCRIBE. */
 int engine_submit(struct engine *engine, const struct sole_operation *operations, size_t count, int flags,
 		  int64_t now_ns, int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id);
 int engine_ask(struct engine *engine, enum item_kind kind, int64_t now_ns, int64_t deadline_ns,
@@ -174,6 +234,14 @@ int engine_ask(struct engine *engine, enum item_kind kind, int64_t now_ns, int64
 
 /* SOLE_OK or SOLE_USAGE: see sole_cancel. */
 int engine_cancel(struct engine *engine, uint64_t id);
+
+/* See sole_watch and sole_unwatch. Copies the prefix. */
+int engine_watch(struct engine *engine, struct sole_value prefix, uint64_t history, uint64_t revision,
+		 uint32_t index, sole_watch_callback *callback, void *context, uint64_t *id);
+int engine_unwatch(struct engine *engine, uint64_t id);
+
+/* See sole_on_session. A session that is open is told at the next engine_expire. */
+void engine_on_session(struct engine *engine, sole_session_callback *callback, void *context);
 
 void engine_connected(struct engine *engine, int64_t now_ns);
 void engine_disconnected(struct engine *engine);
@@ -188,6 +256,21 @@ bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *o
 /* Ends the session: replaces `out` by the body that says so. False: no session, or nobody to tell.
  * engine->goodbye_answered tells when it has arrived. */
 bool engine_goodbye(struct engine *engine, struct buffer *out);
+
+static inline struct sole_value value_to_sole(const struct value *from)
+{
+	switch (from->type) {
+	case VALUE_INTEGER:
+		return (struct sole_value){ .type = SOLE_INTEGER, .integer = from->integer };
+	case VALUE_BYTES:
+		return (struct sole_value){ .type = SOLE_BYTES, .size = from->size, .bytes = from->bytes };
+	case VALUE_LIST:
+		return (struct sole_value){ .type = SOLE_LIST, .size = from->size, .bytes = from->bytes };
+	case VALUE_NONE:
+		break;
+	}
+	return (struct sole_value){ .type = SOLE_NONE };
+}
 
 /* The time at which engine_expire has something to do (it may be past); INT64_MAX: never. */
 int64_t engine_deadline(const struct engine *engine);

@@ -3,6 +3,7 @@
  * engine_parts.h - what engine.c, compose.c and receive.c share; for nobody else.
  *
  *	engine.c    the life of a request and of a connection, and time
+ *	watches.c   the life of a watch
  *	compose.c   writes messages
  *	receive.c   reads them
  */
@@ -16,7 +17,7 @@ static inline bool request_is_command(const struct request *request)
 	return request->kind == ITEM_RUN && !request->query;
 }
 
-/* The command under way with this sequence, or NULL. */
+/* The command under way, or parked, with this sequence; or NULL. */
 struct request *engine_command(const struct engine *engine, uint64_t sequence);
 
 /* The request is to be written once more. */
@@ -49,6 +50,39 @@ void engine_prove(struct engine *engine, uint64_t answered_tag);
 
 /* A fresh reply with what every reply with this code says. */
 struct sole_reply engine_reply(const struct engine *engine, int code);
+
+/* The owner has admitted the request and answers later: it leaves the window. */
+void engine_park(struct engine *engine, struct request *request, int64_t now_ns);
+
+/* The late answer to that sequence of the session is here: the owner need not keep it. */
+void engine_received(struct engine *engine, uint64_t sequence, int64_t now_ns);
+
+/* Tells what has become of the session, if that is news. */
+void engine_tell_session(struct engine *engine);
+
+/* ---- watches.c ---- */
+
+/* Gives it the number that it is asked for with next. */
+void watches_renumber(struct engine *engine, struct engine_watch *watch);
+
+/* They are asked for anew: all, or those that the message with this tag asked for. */
+void watches_disconnected(struct engine *engine);
+void watches_give_up(struct engine *engine, uint64_t tag);
+
+/* The owner's state has another history: those that have begun in the old one are over. */
+void watches_history(struct engine *engine, uint64_t history);
+
+/* Ends all of them. */
+void watches_refuse(struct engine *engine, enum sole_code code);
+
+/* What the owner answered to WATCH, and what it tells unasked. `payload` is the item's. False: it
+ * cannot be read. */
+bool watches_answered(struct engine *engine, const struct message_header *message,
+		      const struct reply_header *header, struct wire_reader payload, int64_t now_ns);
+bool watches_events(struct engine *engine, const struct message_header *message,
+		    const struct reply_header *header, struct wire_reader payload);
+
+void watches_free(struct engine *engine);
 
 /* The owner had no room: nothing goes out for a while, longer each time. */
 void engine_hold(struct engine *engine, int64_t now_ns);

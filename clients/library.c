@@ -433,6 +433,11 @@ const char *sole_endpoint(const struct sole *handle)
 
 /* ---- blocking calls ---- */
 
+static bool has_content(const struct sole_value *value)
+{
+	return value->type == SOLE_BYTES || value->type == SOLE_LIST;
+}
+
 /* Copies a reply and all that it points to. */
 static bool keep(struct kept_reply *kept, const struct sole_reply *reply)
 {
@@ -443,7 +448,7 @@ static bool keep(struct kept_reply *kept, const struct sole_reply *reply)
 	for (size_t i = 0; i < reply->result_count; i++) {
 		value_count += reply->results[i].count;
 		for (size_t k = 0; k < reply->results[i].count; k++)
-			if (reply->results[i].values[k].type == SOLE_BYTES)
+			if (has_content(&reply->results[i].values[k]))
 				content_bytes += reply->results[i].values[k].size;
 	}
 	size_t needed = list_bytes + value_count * sizeof(struct sole_value) + content_bytes + text_bytes;
@@ -463,7 +468,7 @@ static bool keep(struct kept_reply *kept, const struct sole_reply *reply)
 		lists[i] = (struct sole_list){ .values = values, .count = reply->results[i].count };
 		for (size_t k = 0; k < lists[i].count; k++, values++) {
 			*values = reply->results[i].values[k];
-			if (values->type != SOLE_BYTES)
+			if (!has_content(values))
 				continue;
 			if (values->size > 0)
 				memcpy(content, values->bytes, values->size);
@@ -577,6 +582,11 @@ int sole_stats(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply
 	return ask(handle, &(struct question){ .kind = ITEM_STATS }, timeout_ns, reply);
 }
 
+int sole_describe(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply)
+{
+	return ask(handle, &(struct question){ .kind = ITEM_DESCRIBE }, timeout_ns, reply);
+}
+
 /* ---- calls that return at once ---- */
 
 int sole_submit(struct sole *handle, const struct sole_operation *operations, size_t count, int flags,
@@ -607,6 +617,46 @@ int sole_cancel(struct sole *handle, uint64_t request)
 	return code;
 }
 
+int sole_on_session(struct sole *handle, sole_session_callback *callback, void *context)
+{
+	bool nested;
+	int code = enter(handle, &nested);
+
+	if (code != SOLE_OK)
+		return code;
+	engine_on_session(&handle->engine, callback, context);
+	if (!nested)
+		leave(handle, true);
+	return SOLE_OK;
+}
+
+int sole_watch(struct sole *handle, struct sole_value prefix, uint64_t history, uint64_t revision,
+	       uint32_t index, sole_watch_callback *callback, void *context, uint64_t *watch)
+{
+	bool nested;
+	int code = enter(handle, &nested);
+
+	if (code != SOLE_OK)
+		return code;
+	code = engine_watch(&handle->engine, prefix, history, revision, index, callback, context, watch);
+	if (!nested)
+		leave(handle, code == SOLE_OK);
+	return code;
+}
+
+int sole_unwatch(struct sole *handle, uint64_t watch)
+{
+	bool nested;
+	int code = enter(handle, &nested);
+
+	if (code != SOLE_OK)
+		return code;
+	code = engine_unwatch(&handle->engine, watch);
+	if (!nested)
+		leave(handle, code == SOLE_OK);
+	return code;
+}
+
 size_t sole_pending(const struct sole *handle)
 {
 	return handle != NULL ? handle->engine.pending : 0;
@@ -614,7 +664,7 @@ size_t sole_pending(const struct sole *handle)
 
 /* ---- inside a poll loop ---- */
 
-static bool watch(int epoll, int descriptor)
+static bool add_descriptor(int epoll, int descriptor)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 
@@ -631,9 +681,9 @@ int sole_descriptor(struct sole *handle)
 	if (first) {
 		int epoll = epoll_create1(EPOLL_CLOEXEC);
 		int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-		if (epoll >= 0 && timer >= 0 && watch(epoll, handle->connection.dealer_descriptor) &&
-		    watch(epoll, handle->connection.monitor_descriptor) && watch(epoll, handle->event) &&
-		    watch(epoll, timer)) {
+		if (epoll >= 0 && timer >= 0 && add_descriptor(epoll, handle->connection.dealer_descriptor) &&
+		    add_descriptor(epoll, handle->connection.monitor_descriptor) &&
+		    add_descriptor(epoll, handle->event) && add_descriptor(epoll, timer)) {
 			handle->epoll = epoll;
 			handle->timer = timer;
 		} else {
@@ -692,7 +742,8 @@ int sole_run(struct sole *handle, int64_t timeout_ns, int wake_descriptor)
 			code = SOLE_CANCELLED;
 			break;
 		}
-		if (handle->engine.pending == 0)
+		if (handle->engine.pending == 0 &&
+		    (until_ns != INT64_MAX || handle->engine.watch_count == 0))
 			break;
 		if (clock_monotonic_ns() >= until_ns) {
 			code = SOLE_TIMED_OUT;

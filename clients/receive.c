@@ -30,8 +30,9 @@ static struct request *find(struct engine *engine, const struct item *item)
 	else
 		request = request_find(&engine->pool, header->sequence);
 	/* Only commands have a session, and an id names no command to the owner. */
-	if (request != NULL && (request->state != REQUEST_UNDER_WAY || request->kind != ITEM_RUN ||
-				request_is_command(request) != (header->session != 0)))
+	if (request != NULL &&
+	    ((request->state != REQUEST_UNDER_WAY && request->state != REQUEST_PARKED) ||
+	     request->kind != ITEM_RUN || request_is_command(request) != (header->session != 0)))
 		request = NULL;
 	if (request == NULL)
 		engine->counters.strays++;
@@ -66,19 +67,6 @@ static bool value_room(struct engine *engine, size_t count)
 	return true;
 }
 
-static struct sole_value to_sole(const struct value *from)
-{
-	switch (from->type) {
-	case VALUE_INTEGER:
-		return (struct sole_value){ .type = SOLE_INTEGER, .integer = from->integer };
-	case VALUE_BYTES:
-		return (struct sole_value){ .type = SOLE_BYTES, .size = from->size, .bytes = from->bytes };
-	case VALUE_NONE:
-		break;
-	}
-	return (struct sole_value){ .type = SOLE_NONE };
-}
-
 /* Reads lists up to the end of the payload into engine->lists. The values move while they
  * grow, so the lists are pointed at them in the end. False: not lists, or no memory for them. */
 static bool read_lists(struct engine *engine, struct wire_reader payload_at, size_t *list_count)
@@ -97,7 +85,7 @@ static bool read_lists(struct engine *engine, struct wire_reader payload_at, siz
 			struct value value;
 			if (!wire_read_value(payload, &value) || !value_room(engine, values))
 				return false;
-			engine->values[values++] = to_sole(&value);
+			engine->values[values++] = value_to_sole(&value);
 		}
 	}
 	values = 0;
@@ -138,6 +126,20 @@ static void read_refusal(struct engine *engine, struct item *item, struct sole_r
 	}
 }
 
+/* Are these the results of that request? One list for each operation that ran. */
+static bool results_fit(const struct engine *engine, const struct request *request, size_t count)
+{
+	if (request->kind != ITEM_RUN)
+		return true;
+	if (!request->otherwise)
+		return count == request->operation_count;
+	const struct sole_list *half = engine->lists;
+	if (count == 0 || half->count != 1 || half->values[0].type != SOLE_INTEGER)
+		return false;
+	return (half->values[0].integer == 1 && count - 1 == request->operation_count) ||
+	       (half->values[0].integer == 2 && count - 1 == request->otherwise_count);
+}
+
 /* Tells the request's answer as the item has it. */
 static void answer(struct engine *engine, struct request *request, struct item *item)
 {
@@ -151,7 +153,7 @@ static void answer(struct engine *engine, struct request *request, struct item *
 	if (header->outcome != OUTCOME_DONE) {
 		read_refusal(engine, item, &reply);
 	} else if (read_lists(engine, item->payload, &reply.result_count) &&
-		   (request->kind != ITEM_RUN || reply.result_count == request->operation_count)) {
+		   results_fit(engine, request, reply.result_count)) {
 		reply.results = engine->lists;
 	} else {
 		/* It ran; what came of it is lost on the last inch. */
@@ -229,6 +231,13 @@ static void out_of_order(struct engine *engine, struct request *request, struct 
 	engine_hold(engine, item->now_ns);
 }
 
+/* The owner keeps the answer of what was parked until it hears that it has arrived. */
+static void acknowledge(struct engine *engine, const struct request *request, const struct item *item)
+{
+	if (request->state == REQUEST_PARKED)
+		engine_received(engine, request->sequence, item->now_ns);
+}
+
 /* Did not run and takes no sequence: to be sent again when the cause is gone. */
 static bool refused_for_now(struct engine *engine, struct request *request, struct item *item)
 {
@@ -261,13 +270,25 @@ static void take_run(struct engine *engine, struct item *item)
 
 	if (request == NULL)
 		return;
+	if (item->header.outcome == OUTCOME_WAITING) {
+		engine->busy_ns = ENGINE_BUSY_NS;
+		engine_park(engine, request, item->now_ns);
+		return;
+	}
+	/* The first query travels beside HELLO: what it asked was another behaviour's. */
+	if (request->table && request->query && engine->other_behaviour) {
+		engine_decide(engine, request, SOLE_NO_OPERATION);
+		return;
+	}
 	if (item->header.outcome == OUTCOME_DONE) {
 		engine->busy_ns = ENGINE_BUSY_NS;
+		acknowledge(engine, request, item);
 		answer(engine, request, item);
 		return;
 	}
+	/* Of one that is parked a copy has been admitted, whatever becomes of the others. */
 	bool not_run = item->header.outcome == OUTCOME_REFUSED || item->header.code == CODE_SESSION_FORGOTTEN;
-	if (not_run && request->copies > 0)
+	if (not_run && request->copies > 0 && request->state != REQUEST_PARKED)
 		request->copies--;
 	if (item->header.outcome == OUTCOME_REFUSED && refused_for_now(engine, request, item)) {
 		/* Nobody wants it any more, and now it is certain that it did not run. */
@@ -277,10 +298,12 @@ static void take_run(struct engine *engine, struct item *item)
 		return;
 	}
 	if (item->header.outcome == OUTCOME_UNKNOWN && item->header.code == CODE_SESSION_FORGOTTEN &&
-	    request_is_command(request))
+	    request_is_command(request)) {
 		forgotten(engine, request, item);
-	else
-		answer(engine, request, item);
+		return;
+	}
+	acknowledge(engine, request, item);
+	answer(engine, request, item);
 }
 
 /* Returns whether the answer to the request itself must follow. */
@@ -304,6 +327,7 @@ static bool take_cancel(struct engine *engine, struct item *item)
 			request->cancelling = false;
 			engine_again(engine, request);
 		} else {
+			acknowledge(engine, request, item);
 			answer_with(engine, request, item, request->expired ? SOLE_EXPIRED : SOLE_CANCELLED);
 		}
 		return false;
@@ -337,6 +361,13 @@ static void take_control(struct engine *engine, struct item *item)
 
 /* ---- the session ---- */
 
+static void hello_refused(struct engine *engine, uint16_t code)
+{
+	engine->hello = HELLO_REFUSED;
+	engine->hello_code = code;
+	watches_refuse(engine, (enum sole_code)code);
+}
+
 static bool take_hello(struct engine *engine, const struct message_header *message, struct item *item)
 {
 	size_t count;
@@ -349,8 +380,7 @@ static bool take_hello(struct engine *engine, const struct message_header *messa
 		return true;
 	}
 	if (item->header.outcome != OUTCOME_DONE) {
-		engine->hello = HELLO_REFUSED;
-		engine->hello_code = item->header.code;
+		hello_refused(engine, item->header.code);
 		return true;
 	}
 	if (!read_lists(engine, item->payload, &count) || count != 1 || engine->lists[0].count < 7)
@@ -364,11 +394,14 @@ static bool take_hello(struct engine *engine, const struct message_header *messa
 									: PROTOCOL_MESSAGE_MAX_BYTES;
 	engine->window = v[6].integer < engine->options.window ? (uint32_t)v[6].integer
 								 : engine->options.window;
+	engine->other_behaviour = v[2].type != SOLE_BYTES || v[2].size != 5 ||
+				  memcmp(v[2].bytes, "table", 5) != 0;
 	engine->incarnation = message->incarnation;
 	if (engine->history != message->history && engine->session != 0)
 		engine_end_session(engine, SOLE_OWNER_DIED);
 	engine->history = message->history;
 	engine->hello = HELLO_ANSWERED;
+	watches_history(engine, message->history);
 	return true;
 }
 
@@ -412,12 +445,22 @@ static bool take_open(struct engine *engine, struct item *item)
 
 /* ---- messages ---- */
 
+/* Only a command can wait, and "waiting" is never the last word. */
+static bool outcome_is_sound(const struct reply_header *header)
+{
+	bool waits = header->outcome == OUTCOME_WAITING;
+
+	if (header->outcome > OUTCOME_WAITING || (header->outcome == OUTCOME_DONE) != (header->code == CODE_OK) ||
+	    waits != (header->code == CODE_WAITING))
+		return false;
+	return !waits || (header->kind == ITEM_RUN && header->session != 0);
+}
+
 /* False when the item cannot be read. `more` counts items that must follow beside those asked for. */
 static bool take_item(struct engine *engine, const struct message_header *message, struct item *item,
 		      uint32_t *more)
 {
-	if (item->header.outcome > OUTCOME_UNKNOWN ||
-	    (item->header.outcome == OUTCOME_DONE) != (item->header.code == CODE_OK))
+	if (!outcome_is_sound(&item->header))
 		return false;
 	switch (item->header.kind) {
 	case ITEM_HELLO:
@@ -433,38 +476,74 @@ static bool take_item(struct engine *engine, const struct message_header *messag
 	case ITEM_PING:
 	case ITEM_STATUS:
 	case ITEM_STATS:
+	case ITEM_DESCRIBE:
 		take_control(engine, item);
 		return true;
+	case ITEM_WATCH:
+		return watches_answered(engine, message, &item->header, item->payload, item->now_ns);
 	case ITEM_GOODBYE:
 		engine->goodbye_answered = true;
 		return true;
 	case 0: /* about the message as a whole */
-		if (item->header.code == CODE_VERSION && engine->hello == HELLO_SENT) {
-			engine->hello = HELLO_REFUSED;
-			engine->hello_code = CODE_VERSION;
-		}
+		if (item->header.code == CODE_VERSION && engine->hello == HELLO_SENT)
+			hello_refused(engine, CODE_VERSION);
 		return item->header.code == CODE_VERSION;
 	default:
 		return true; /* of a later version: skipped */
 	}
 }
 
-static void receive_notice(struct engine *engine, const struct message_header *header,
-			   struct wire_reader *reader)
+/* The answer of a request that was parked. It may be here before the word that it was, and after
+ * the request has been answered otherwise. */
+static void take_late(struct engine *engine, struct item *item)
 {
-	struct reply_header item;
-	struct wire_reader payload;
+	const struct reply_header *header = &item->header;
 
-	if (header->incarnation != engine->incarnation || !engine->connected)
+	if (header->session == 0 || header->session != engine->session || header->outcome == OUTCOME_WAITING) {
+		engine->counters.strays++;
 		return;
-	for (size_t i = 0; i < header->count; i++) {
-		if (!wire_read_reply_header(reader, &item) || !wire_read_payload(reader, item.size, &payload)) {
-			engine->counters.malformed++;
-			return;
-		}
-		if (item.kind == ITEM_LEAVING)
-			engine->leaving = true;
 	}
+	engine_received(engine, header->sequence, item->now_ns);
+	take_run(engine, item);
+}
+
+static bool take_notice(struct engine *engine, const struct message_header *message, struct item *item)
+{
+	switch (item->header.kind) {
+	case ITEM_LEAVING:
+		engine->leaving = true;
+		return true;
+	case ITEM_RUN:
+		if (!outcome_is_sound(&item->header))
+			return false;
+		take_late(engine, item);
+		return true;
+	case ITEM_EVENTS:
+		return outcome_is_sound(&item->header) &&
+		       watches_events(engine, message, &item->header, item->payload);
+	default:
+		return true; /* of a later version: skipped */
+	}
+}
+
+static void receive_notice(struct engine *engine, const struct message_header *header,
+			   struct wire_reader *reader, int64_t now_ns)
+{
+	struct item item = { .now_ns = now_ns };
+
+	if (header->incarnation != engine->incarnation || header->history != engine->history ||
+	    !engine->connected)
+		return;
+	engine->heard_ns = now_ns;
+	for (size_t i = 0; i < header->count; i++) {
+		if (!wire_read_reply_header(reader, &item.header) ||
+		    !wire_read_payload(reader, item.header.size, &item.payload) ||
+		    !take_notice(engine, header, &item)) {
+			engine->counters.malformed++;
+			break;
+		}
+	}
+	engine_bury_session(engine);
 }
 
 static void receive_reply(struct engine *engine, const struct message_header *header,
@@ -516,9 +595,10 @@ void engine_receive(struct engine *engine, const void *body, size_t size, int64_
 		return;
 	}
 	if (header.kind == MESSAGE_NOTICE)
-		receive_notice(engine, &header, &reader);
+		receive_notice(engine, &header, &reader, now_ns);
 	else if (header.kind == MESSAGE_REPLY || header.kind == MESSAGE_REPLY_PART)
 		receive_reply(engine, &header, &reader, now_ns);
 	else
 		engine->counters.malformed++;
+	engine_tell_session(engine);
 }

@@ -26,6 +26,7 @@ enum request_state {
 	REQUEST_FREE,
 	REQUEST_WAITING,   /* in a queue of what has not been sent */
 	REQUEST_UNDER_WAY, /* sent, or about to be sent again */
+	REQUEST_PARKED,    /* admitted; the owner answers when its turn comes */
 	REQUEST_DECIDED,   /* in no queue: its answer is known and waits to be told */
 };
 
@@ -42,15 +43,18 @@ struct request {
 	int64_t submitted_ns;
 
 	uint8_t state;         /* enum request_state */
-	uint8_t kind;          /* enum item_kind: RUN, PING, STATUS, STATS */
+	uint8_t kind;          /* enum item_kind: RUN, PING, STATUS, STATS, DESCRIBE */
 	bool query;            /* takes no sequence and may be sent as often as one likes */
+	bool table;            /* its operations are the table's, and no other behaviour's */
+	bool otherwise;        /* has a second half, which runs when the first one does not hold */
 	bool again;            /* to be written once more: the request, or its withdrawal */
 	bool cancelling;       /* from now on its withdrawal is sent in its place */
 	bool expired;          /* its deadline is over and the withdrawal is being waited for */
 	bool ghost;            /* its caller has been answered; its sequence still stands in the way */
 	uint16_t decided;      /* enum sole_code to answer with; 0: none yet */
 	uint16_t refusal;      /* the latest refusal that was not final: BUSY, LEAVING ... */
-	uint16_t operation_count;
+	uint16_t operation_count;  /* of the first half, if there are two */
+	uint16_t otherwise_count;  /* of the second */
 	uint32_t copies;       /* times it was sent and may have run, for all that is known */
 
 	uint32_t heap_index;

@@ -15,7 +15,7 @@
  * session with it. It connects, reconnects and retries by itself until the time
  * limit, also when the owner is busy or leaving: a command is run once however
  * often it had to be sent. Every answer says whether the operation ran: see enum
- * sole_outcome.
+ * sole_outcome. sole(3) has all of this at more length, with an example.
  *
  * Two ways to use a handle, freely mixed:
  *   - blocking: sole_get, sole_put ... sole_call return when the answer is there
@@ -84,6 +84,8 @@ enum sole_code {
 	SOLE_WRONG_TYPE = 14,
 	SOLE_NO_MEMORY = 15,
 	SOLE_FULL = 16,
+	SOLE_WAITING = 17, /* between owner and library: no reply has it */
+	SOLE_TOO_OLD = 18,
 
 	/* the owner does not know */
 	SOLE_SESSION_FORGOTTEN = 100,
@@ -110,7 +112,12 @@ SOLE_API enum sole_outcome sole_outcome_of(int code);
 
 /* ---- values ---- */
 
-enum sole_type { SOLE_NONE = 0, SOLE_INTEGER = 1, SOLE_BYTES = 2 };
+enum sole_type {
+	SOLE_NONE = 0,
+	SOLE_INTEGER = 1,
+	SOLE_BYTES = 2,
+	SOLE_LIST = 3, /* of the other three: walk it with sole_next; in results only */
+};
 
 struct sole_value {
 	enum sole_type type;
@@ -125,6 +132,11 @@ SOLE_API struct sole_value sole_none(void);
 SOLE_API struct sole_value sole_integer(int64_t integer);
 SOLE_API struct sole_value sole_bytes(const void *bytes, uint32_t size); /* not copied */
 SOLE_API struct sole_value sole_text(const char *text);                  /* not copied */
+
+/* Takes the first item off a list (of type SOLE_LIST): 1 and the item, 0 at its end or when it is no
+ * list. The item lives as long as what the list is in.
+ *	while (sole_next(&list, &item)) ... */
+SOLE_API int sole_next(struct sole_value *list, struct sole_value *item);
 
 /* ---- a handle ---- */
 
@@ -181,14 +193,25 @@ struct sole_reply {
 	uint64_t revision;     /* of the state when it was answered; 0: not answered by an owner */
 	uint64_t incarnation;  /* which start of the owner answered */
 	uint64_t history;      /* revisions compare within one history */
-	size_t result_count;   /* when done: one list for each operation. When refused: 0 or 1 */
-	const struct sole_list *results; /* list with what the owner adds to the refusal */
+	size_t result_count;   /* when done: one list for each operation (see SOLE_OTHERWISE). When */
+	const struct sole_list *results; /* refused: 0, or 1 list with what the owner adds to that */
 	int failed_operation;  /* index of the operation that was refused, or -1 */
 };
 
 enum {
 	SOLE_QUERY = 1, /* every operation only reads: may be retried freely, needs no session */
+
+	/* One operation is SOLE_OPERATION_OTHERWISE, without arguments, and divides the request. If an
+	 * operation before it is refused with SOLE_CONFLICT, all before it is undone and those behind
+	 * it run in its place; else those behind it do not run. The reply has one more list in front,
+	 * of one integer: 1 or 2, the half whose results follow. Nothing in it may wait. */
+	SOLE_OTHERWISE = 2,
+	/* The numbers are those of the behaviour `table`: with an owner of another one the request is
+	 * refused with SOLE_NO_OPERATION, whatever these numbers mean there. sole_get and its like say so. */
+	SOLE_TABLE = 4,
 };
+
+enum { SOLE_OPERATION_OTHERWISE = 0xffff };
 
 /* Blocking: sends, waits, stores the reply if `reply` is not NULL. The operations take
  * effect all or none, uninterrupted. `timeout_ns`: 0 for the handle's; SOLE_FOREVER.
@@ -237,12 +260,54 @@ SOLE_API int sole_dispatch(struct sole *handle);
 
 /* Dispatches until nothing is pending (SOLE_OK), `timeout_ns` (as for sole_call) is over
  * (SOLE_TIMED_OUT), or sole_interrupt was called or `wake_descriptor` (-1: none) is readable
- * (SOLE_CANCELLED). Requests go on. */
+ * (SOLE_CANCELLED). Requests go on. With SOLE_FOREVER it also goes on while there is a watch. */
 SOLE_API int sole_run(struct sole *handle, int64_t timeout_ns, int wake_descriptor);
 
 /* Makes sole_run return: the one under way or, if none is, the next. The one function that any
  * thread and any signal handler may call. */
 SOLE_API void sole_interrupt(struct sole *handle);
+
+/* ---- the session ---- */
+
+/* Called from where callbacks are called, when this handle's session with the owner has been opened
+ * (`session`), and when it is lost (0): forgotten, or its owner died. What was bound to it, locks above all,
+ * is gone then. A connection that is cut loses nothing: the session goes on over the next one. Not called by
+ * sole_close. The rules of sole_callback hold. One callback a handle; NULL: none any more; of a session that
+ * is open already the next dispatch tells. SOLE_OK, SOLE_USAGE, SOLE_FORKED, SOLE_THREAD. */
+typedef void sole_session_callback(struct sole *handle, uint64_t session, void *context);
+SOLE_API int sole_on_session(struct sole *handle, sole_session_callback *callback, void *context);
+
+/* ---- watching ---- */
+
+struct sole_event {
+	int code;             /* SOLE_OK; SOLE_TOO_OLD: the watch is over, start anew from `revision`;
+	                         or why it could not begin, and it is over */
+	uint64_t history;     /* revisions compare within one */
+	uint64_t revision;
+	uint32_t index;       /* of the event within the revision */
+	struct sole_value kind, key, value; /* kind none: the watch has begun; the state was at `revision` */
+};
+
+/* `event` lives until it returns; the rules of sole_callback hold. It may call sole_unwatch, of this watch
+ * too. When the code is not SOLE_OK the watch is gone already. */
+typedef void sole_watch_callback(struct sole *handle, const struct sole_event *event, void *context);
+
+/* Calls back for each event whose key begins with `prefix` (bytes, none for all; copied), once and in
+ * order: from now on (`revision` 0), or from (revision, index) of `history` on. First it is told once
+ * that the watch has begun. "Now" is when the owner says so: what is changed before that may or may not be heard.
+ * Goes on over reconnects without a gap or a repeat; while the owner has no room for it, or is not there, it
+ * waits. When the owner no longer keeps what came in between, or another history begins, it is called with
+ * SOLE_TOO_OLD, and where to start again, and is over; so it is with the owner's refusal to begin.
+ *
+ * SOLE_OK and *watch (may be NULL), which sole_unwatch takes; else it will not be called: SOLE_USAGE,
+ * SOLE_TOO_LARGE (a prefix of more than 2048 bytes), SOLE_BUSY (4096 watches of this handle),
+ * SOLE_LOCAL_MEMORY, SOLE_CLOSED, SOLE_THREAD, SOLE_FORKED. A watch needs no session and is not pending;
+ * sole_run with SOLE_FOREVER goes on while there is one. */
+SOLE_API int sole_watch(struct sole *handle, struct sole_value prefix, uint64_t history, uint64_t revision,
+                        uint32_t index, sole_watch_callback *callback, void *context, uint64_t *watch);
+
+/* It is not called any more from here on. SOLE_OK, or SOLE_USAGE: no such watch (any more). */
+SOLE_API int sole_unwatch(struct sole *handle, uint64_t watch);
 
 /* ---- about the owner ---- */
 
@@ -251,6 +316,10 @@ SOLE_API void sole_interrupt(struct sole *handle);
 SOLE_API int sole_ping(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
 SOLE_API int sole_status(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
 SOLE_API int sole_stats(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+
+/* One list an operation: number, name, "query" or "command", arguments and results as text
+ * ("key:key, value:integer or bytes"), one line of help. */
+SOLE_API int sole_describe(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
 
 /* ---- the built-in behaviour `table`: keys are bytes, values integers or bytes ---- */
 
@@ -262,6 +331,24 @@ enum {
 	SOLE_TABLE_CAS = 5,    /* key, old, new      -> nothing; none stands for absent. Conflict:
 	                          refused, with the value found */
 	SOLE_TABLE_COUNT = 6,  /*                    -> how many keys there are */
+	SOLE_TABLE_INSERT = 7, /* key, value         -> nothing; refused (conflict) if it is there */
+	SOLE_TABLE_REPLACE = 8, /* key, value        -> nothing; refused (conflict) if it is not there */
+	SOLE_TABLE_GET_MANY = 9, /* key ...          -> value or none, for each */
+	SOLE_TABLE_SCAN = 10,  /* prefix, after, limit -> list of key, value, revision ...; cursor or none.
+	                          after: none, or the cursor of the scan before; limit 0: 1000 */
+	SOLE_TABLE_CAS_REVISION = 11, /* key, revision, new -> nothing; revision 0 stands for absent */
+	SOLE_TABLE_PUT_FOR = 12, /* key, value, ms   -> 1 if it was there; goes in so many milliseconds */
+	SOLE_TABLE_EXPIRE = 13, /* key, ms or none   -> 1 if it is there */
+	SOLE_TABLE_TTL = 14,   /* key                -> milliseconds left, or none */
+	SOLE_TABLE_BIND = 15,  /* key, value         -> 1 if it was there; goes with this session */
+	SOLE_TABLE_CHECK = 16, /* key, expected      -> nothing; refuses the request unless it is so */
+	SOLE_TABLE_CHECK_REVISION = 17, /* key, revision -> the same for the entry's revision */
+	SOLE_TABLE_REVISION = 18, /* key             -> value or none, revision or 0 */
+	SOLE_TABLE_LOCK = 20,  /* name               -> fencing token; waits until it is free */
+	SOLE_TABLE_TRY_LOCK = 21, /* name            -> fencing token; refused (conflict) if it is held */
+	SOLE_TABLE_UNLOCK = 22, /* name              -> nothing */
+	SOLE_TABLE_HOLDER = 23, /* name              -> session and token or none, how many wait */
+	SOLE_TABLE_CHECK_LOCK = 24, /* name, token   -> nothing; refuses the request unless it is held so */
 };
 
 /* Blocking, each one operation with the handle's time limit. Return a code. */
@@ -269,6 +356,17 @@ SOLE_API int sole_get(struct sole *handle, struct sole_value key, struct sole_va
 SOLE_API int sole_put(struct sole *handle, struct sole_value key, struct sole_value value);
 SOLE_API int sole_delete(struct sole *handle, struct sole_value key, int *existed);
 SOLE_API int sole_add(struct sole *handle, struct sole_value key, int64_t delta, int64_t *sum);
+
+/* Waits, `timeout_ns` as for sole_call, until the lock is this session's; *token (may be NULL) is the
+ * fencing token, larger than all before it. Held already: at once, with the same token. The lock is fair,
+ * and ends with the session: sole_unlock, sole_close, the end of this process; see sole_on_session. It is held when this
+ * returned SOLE_OK, and not when it was refused or the session was lost (SOLE_OWNER_DIED,
+ * SOLE_SESSION_FORGOTTEN); with any other code of outcome unknown (SOLE_TIMED_OUT) it may be: sole_unlock
+ * settles that. sole_unlock of what this session does not hold is SOLE_CONFLICT. */
+SOLE_API int sole_lock(struct sole *handle, struct sole_value name, int64_t timeout_ns, int64_t *token);
+SOLE_API int sole_unlock(struct sole *handle, struct sole_value name);
+
+/* *found (may be NULL): with SOLE_CONFLICT, the value that was there. */
 SOLE_API int sole_cas(struct sole *handle, struct sole_value key, struct sole_value old_value,
                       struct sole_value new_value, struct sole_value *found);
 

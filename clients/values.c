@@ -5,6 +5,7 @@
  */
 #include "clients/sole.h"
 
+#include "clients/engine.h"
 #include "common/wire.h"
 
 #include <string.h>
@@ -31,6 +32,22 @@ struct sole_value sole_text(const char *text)
 	return sole_bytes(text, size < UINT32_MAX ? (uint32_t)size : UINT32_MAX);
 }
 
+int sole_next(struct sole_value *list, struct sole_value *item)
+{
+	struct value value;
+
+	*item = sole_none();
+	if (list->type != SOLE_LIST || list->size == 0)
+		return 0;
+	struct wire_reader reader = wire_reader(list->bytes, list->size);
+	if (!wire_read_value(&reader, &value))
+		return 0;
+	*item = value_to_sole(&value);
+	list->bytes = reader.at;
+	list->size = (uint32_t)reader.left;
+	return 1;
+}
+
 const char *sole_name_of(int code)
 {
 	return code_name((unsigned)code);
@@ -43,16 +60,19 @@ const char *sole_text_of(int code)
 
 enum sole_outcome sole_outcome_of(int code)
 {
-	return (enum sole_outcome)code_outcome((unsigned)code);
+	enum outcome outcome = code_outcome((unsigned)code);
+
+	/* Nobody is told "waiting" as an outcome; of what waits it is not known. */
+	return outcome == OUTCOME_WAITING ? SOLE_UNKNOWN : (enum sole_outcome)outcome;
 }
 
 /* One operation of the table; its only result goes to *result, if it has one. */
 static int table_call(struct sole *handle, uint16_t number, const struct sole_value *arguments,
-		      uint16_t count, int flags, struct sole_value *result)
+		      uint16_t count, int flags, int64_t timeout_ns, struct sole_value *result)
 {
 	const struct sole_operation operation = { number, count, arguments };
 	struct sole_reply reply;
-	int code = sole_call(handle, &operation, 1, flags, 0, &reply);
+	int code = sole_call(handle, &operation, 1, flags | SOLE_TABLE, timeout_ns, &reply);
 
 	*result = sole_none();
 	if (reply.result_count == 1 && reply.results[0].count >= 1)
@@ -62,10 +82,10 @@ static int table_call(struct sole *handle, uint16_t number, const struct sole_va
 
 /* An operation that answers an integer. */
 static int integer_call(struct sole *handle, uint16_t number, const struct sole_value *arguments,
-			uint16_t count, int64_t *integer)
+			uint16_t count, int64_t timeout_ns, int64_t *integer)
 {
 	struct sole_value result;
-	int code = table_call(handle, number, arguments, count, 0, &result);
+	int code = table_call(handle, number, arguments, count, 0, timeout_ns, &result);
 
 	if (code != SOLE_OK)
 		return code;
@@ -78,7 +98,7 @@ static int integer_call(struct sole *handle, uint16_t number, const struct sole_
 int sole_get(struct sole *handle, struct sole_value key, struct sole_value *value)
 {
 	struct sole_value result;
-	int code = table_call(handle, SOLE_TABLE_GET, &key, 1, SOLE_QUERY, &result);
+	int code = table_call(handle, SOLE_TABLE_GET, &key, 1, SOLE_QUERY, 0, &result);
 
 	if (value != NULL)
 		*value = code == SOLE_OK ? result : sole_none();
@@ -90,13 +110,13 @@ int sole_put(struct sole *handle, struct sole_value key, struct sole_value value
 	const struct sole_value arguments[] = { key, value };
 	int64_t existed;
 
-	return integer_call(handle, SOLE_TABLE_PUT, arguments, 2, &existed);
+	return integer_call(handle, SOLE_TABLE_PUT, arguments, 2, 0, &existed);
 }
 
 int sole_delete(struct sole *handle, struct sole_value key, int *existed)
 {
 	int64_t was_there = 0;
-	int code = integer_call(handle, SOLE_TABLE_DELETE, &key, 1, &was_there);
+	int code = integer_call(handle, SOLE_TABLE_DELETE, &key, 1, 0, &was_there);
 
 	if (existed != NULL)
 		*existed = code == SOLE_OK && was_there != 0;
@@ -107,7 +127,7 @@ int sole_add(struct sole *handle, struct sole_value key, int64_t delta, int64_t 
 {
 	const struct sole_value arguments[] = { key, sole_integer(delta) };
 	int64_t result = 0;
-	int code = integer_call(handle, SOLE_TABLE_ADD, arguments, 2, &result);
+	int code = integer_call(handle, SOLE_TABLE_ADD, arguments, 2, 0, &result);
 
 	if (sum != NULL && code == SOLE_OK)
 		*sum = result;
@@ -119,9 +139,26 @@ int sole_cas(struct sole *handle, struct sole_value key, struct sole_value old_v
 {
 	const struct sole_value arguments[] = { key, old_value, new_value };
 	struct sole_value result;
-	int code = table_call(handle, SOLE_TABLE_CAS, arguments, 3, 0, &result);
+	int code = table_call(handle, SOLE_TABLE_CAS, arguments, 3, 0, 0, &result);
 
 	if (found != NULL)
 		*found = code == SOLE_CONFLICT ? result : sole_none();
 	return code;
+}
+
+int sole_lock(struct sole *handle, struct sole_value name, int64_t timeout_ns, int64_t *token)
+{
+	int64_t result = 0;
+	int code = integer_call(handle, SOLE_TABLE_LOCK, &name, 1, timeout_ns, &result);
+
+	if (token != NULL && code == SOLE_OK)
+		*token = result;
+	return code;
+}
+
+int sole_unlock(struct sole *handle, struct sole_value name)
+{
+	struct sole_value nothing;
+
+	return table_call(handle, SOLE_TABLE_UNLOCK, &name, 1, 0, 0, &nothing);
 }

@@ -45,7 +45,8 @@ bool buffer_reserve(struct buffer *buffer, size_t extra)
 	return true;
 }
 
-void buffer_append(struct buffer *buffer, const void *bytes, size_t size)
+/* Inline, so that a constant size becomes an instruction instead of a call of memcpy. */
+static inline void append(struct buffer *buffer, const void *bytes, size_t size)
 {
 	if (size == 0 || !buffer_reserve(buffer, size))
 		return;
@@ -53,21 +54,26 @@ void buffer_append(struct buffer *buffer, const void *bytes, size_t size)
 	buffer->size += size;
 }
 
+void buffer_append(struct buffer *buffer, const void *bytes, size_t size)
+{
+	append(buffer, bytes, size);
+}
+
 void buffer_u8(struct buffer *buffer, uint8_t v)
 {
-	buffer_append(buffer, &v, 1);
+	append(buffer, &v, 1);
 }
 
 void buffer_u16(struct buffer *buffer, uint16_t v)
 {
 	const uint8_t b[2] = { (uint8_t)v, (uint8_t)(v >> 8) };
-	buffer_append(buffer, b, sizeof b);
+	append(buffer, b, sizeof b);
 }
 
 void buffer_u32(struct buffer *buffer, uint32_t v)
 {
 	const uint8_t b[4] = { (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24) };
-	buffer_append(buffer, b, sizeof b);
+	append(buffer, b, sizeof b);
 }
 
 void buffer_u64(struct buffer *buffer, uint64_t v)

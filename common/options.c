@@ -87,11 +87,13 @@ static void print_help(const struct program *program)
 {
 	printf("%s\n\nUsage: %s %s\n\n%s\n", program->example, program->name, program->usage,
 	       program->about);
-	if (program->option_count > 0)
+	if (program->option_count > 0 && program->options[0].help != NULL)
 		printf("\n");
 	for (size_t i = 0; i < program->option_count; i++) {
 		const struct option_spec *o = &program->options[i];
 		char left[64], letter[8] = "    ";
+		if (o->help == NULL)
+			continue;
 		if (o->letter)
 			snprintf(letter, sizeof letter, "-%c, ", o->letter);
 		snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name,

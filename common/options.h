@@ -31,7 +31,7 @@ struct option_spec {
 	void *target;      /* the variable, which holds the default beforehand */
 	int64_t least, most; /* inclusive; used where kind is a number and most > 0 */
 	const char *argument; /* how --help calls the value, e.g. "TIME" */
-	const char *help;     /* one line */
+	const char *help;     /* one line; NULL: --help does not list it */
 };
 
 struct program {

@@ -74,7 +74,11 @@ enum message_kind {
 	ITEM(7, STATUS, "status")    /* names and values about the owner */                        \
 	ITEM(8, STATS, "stats")      /* counters: name, value, unit, sentence */                   \
 	ITEM(9, DESCRIBE, "describe") /* the operations of the behaviour */                        \
-	ITEM(32, LEAVING, "leaving") /* notice: the owner is about to end */
+	ITEM(10, WATCH, "watch")     /* asks for events from a revision on */                      \
+	ITEM(11, UNWATCH, "unwatch") /* no more of them */                                         \
+	ITEM(12, RECEIVED, "received") /* the late answer to (session, sequence) need not be kept */ \
+	ITEM(32, LEAVING, "leaving") /* notice: the owner is about to end */                       \
+	ITEM(33, EVENTS, "events")   /* notice: what a watch asked for */
 
 enum item_kind {
 #define ITEM(number, NAME, name) ITEM_##NAME = number,
@@ -85,12 +89,22 @@ enum item_kind {
 enum {
 	REQUEST_FLAG_QUERY = 1,    /* RUN: every operation is a query; it takes no sequence */
 	REQUEST_FLAG_RELATIVE = 2, /* deadline is nanoseconds from arrival, for other hosts */
+	REQUEST_FLAG_OTHERWISE = 8, /* RUN: has an OPERATION_OTHERWISE; the first list of the reply is the half that ran */
 	REQUEST_FLAG_NOTICES = 4,  /* HELLO: this peer takes messages it did not ask for */
 };
 
 #define SESSION_OPENED UINT64_MAX
 
-enum outcome { OUTCOME_DONE = 0, OUTCOME_REFUSED = 1, OUTCOME_UNKNOWN = 2 };
+enum outcome {
+	OUTCOME_DONE = 0,
+	OUTCOME_REFUSED = 1,
+	OUTCOME_UNKNOWN = 2,
+	OUTCOME_WAITING = 3, /* admitted, not answered yet: the answer comes as a notice */
+};
+
+/* Not a behaviour's operation: divides a request in two. When an operation before it refuses
+ * with CODE_CONFLICT, all before it is undone and those behind it run in its place. */
+enum { OPERATION_OTHERWISE = 0xffff };
 
 enum code {
 #define CODE(number, NAME, outcome, name, text) CODE_##NAME = number,

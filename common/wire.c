@@ -6,20 +6,23 @@
  */
 #include "common/wire.h"
 
+#include <endian.h>
 #include <string.h>
 
-static uint64_t load(const uint8_t *at, size_t bytes)
+/* Copies, not loops over bytes: the sizes are constants where these are called, and so each becomes
+ * one instruction. */
+static inline uint64_t load(const uint8_t *at, size_t bytes)
 {
 	uint64_t v = 0;
-	for (size_t i = 0; i < bytes; i++)
-		v |= (uint64_t)at[i] << (8 * i);
-	return v;
+
+	memcpy(&v, at, bytes);
+	return le64toh(v);
 }
 
-static uint8_t *store(uint8_t *at, uint64_t v, size_t bytes)
+static inline uint8_t *store(uint8_t *at, uint64_t v, size_t bytes)
 {
-	for (size_t i = 0; i < bytes; i++)
-		at[i] = (uint8_t)(v >> (8 * i));
+	v = htole64(v);
+	memcpy(at, &v, bytes);
 	return at + bytes;
 }
 
@@ -84,6 +87,7 @@ bool value_equal(const struct value *a, const struct value *b)
 	case VALUE_INTEGER:
 		return a->integer == b->integer;
 	case VALUE_BYTES:
+	case VALUE_LIST:
 		return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
 	}
 	return false;
@@ -107,12 +111,25 @@ bool wire_read_u16(struct wire_reader *reader, uint16_t *v)
 	return true;
 }
 
+/* Values to the end, and no lists among them. */
+static bool list_is_sound(const uint8_t *bytes, size_t size)
+{
+	struct wire_reader inside = wire_reader(bytes, size);
+	struct value value;
+
+	while (inside.left > 0)
+		if (*inside.at == VALUE_LIST || !wire_read_value(&inside, &value))
+			return false;
+	return true;
+}
+
 bool wire_read_value(struct wire_reader *reader, struct value *value)
 {
 	const uint8_t *at = take(reader, 1);
 	if (at == NULL)
 		return false;
-	switch (*at) {
+	uint8_t type = *at;
+	switch (type) {
 	case VALUE_NONE:
 		*value = value_none();
 		return true;
@@ -122,7 +139,8 @@ bool wire_read_value(struct wire_reader *reader, struct value *value)
 			return false;
 		*value = value_integer((int64_t)load(at, 8));
 		return true;
-	case VALUE_BYTES: {
+	case VALUE_BYTES:
+	case VALUE_LIST: {
 		at = take(reader, 4);
 		if (at == NULL)
 			return false;
@@ -131,6 +149,11 @@ bool wire_read_value(struct wire_reader *reader, struct value *value)
 		if (at == NULL)
 			return false;
 		*value = value_bytes(at, size);
+		value->type = type;
+		if (type == VALUE_LIST && !list_is_sound(at, size)) {
+			reader->bad = true;
+			return false;
+		}
 		return true;
 	}
 	default:
@@ -168,10 +191,28 @@ bool wire_read_payload(struct wire_reader *reader, uint32_t item_size, struct wi
 	return true;
 }
 
+bool wire_skip_item(struct wire_reader *reader, uint8_t *kind)
+{
+	enum { KIND_OFFSET = 4 };
+	const uint8_t *at = reader->at;
+
+	if (reader->bad || reader->left < PROTOCOL_ITEM_HEADER_BYTES) {
+		reader->bad = true;
+		return false;
+	}
+	size_t size = (size_t)load(at, 4);
+	if (size < PROTOCOL_ITEM_HEADER_BYTES) {
+		reader->bad = true;
+		return false;
+	}
+	*kind = at[KIND_OFFSET];
+	return take(reader, size) != NULL;
+}
+
 void wire_write_value(struct buffer *out, const struct value *value)
 {
 	size_t room = 1 + (value->type == VALUE_INTEGER ? (size_t)8 : 0) +
-		      (value->type == VALUE_BYTES ? 4 + (size_t)value->size : 0);
+		      (value->type >= VALUE_BYTES ? 4 + (size_t)value->size : 0);
 
 	if (!buffer_reserve(out, room))
 		return;
@@ -179,7 +220,7 @@ void wire_write_value(struct buffer *out, const struct value *value)
 	*at++ = (uint8_t)value->type;
 	if (value->type == VALUE_INTEGER)
 		store(at, (uint64_t)value->integer, 8);
-	if (value->type == VALUE_BYTES) {
+	if (value->type >= VALUE_BYTES) {
 		at = store(at, value->size, 4);
 		if (value->size > 0)
 			memcpy(at, value->bytes, value->size);
@@ -192,6 +233,20 @@ void wire_write_list(struct buffer *out, const struct value *values, size_t coun
 	buffer_u8(out, (uint8_t)count);
 	for (size_t i = 0; i < count; i++)
 		wire_write_value(out, &values[i]);
+}
+
+size_t wire_begin_value_list(struct buffer *out)
+{
+	size_t start = out->size;
+
+	buffer_u8(out, VALUE_LIST);
+	buffer_u32(out, 0);
+	return start;
+}
+
+void wire_finish_value_list(struct buffer *out, size_t start)
+{
+	buffer_patch_u32(out, start + 1, (uint32_t)(out->size - start - 5));
 }
 
 void wire_finish_item(struct buffer *out, size_t start)

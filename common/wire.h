@@ -35,11 +35,16 @@ struct reply_header {
 };
 #undef FIELD
 
-enum value_type { VALUE_NONE = 0, VALUE_INTEGER = 1, VALUE_BYTES = 2 };
+enum value_type {
+	VALUE_NONE = 0,
+	VALUE_INTEGER = 1,
+	VALUE_BYTES = 2,
+	VALUE_LIST = 3, /* `bytes` are values of the other types, one behind the other */
+};
 
 struct value {
 	enum value_type type;
-	uint32_t size; /* of bytes */
+	uint32_t size; /* of bytes, or of the list in bytes */
 	union {
 		int64_t integer;
 		const uint8_t *bytes;
@@ -93,11 +98,19 @@ bool wire_read_list(struct wire_reader *reader, struct value *values, size_t roo
  * size told is smaller than a header or larger than what is left. */
 bool wire_read_payload(struct wire_reader *reader, uint32_t item_size, struct wire_reader *payload);
 
+/* Steps over an item, header and payload, and tells its kind. False as for the two above. */
+bool wire_skip_item(struct wire_reader *reader, uint8_t *kind);
+
 void wire_write_message_header(struct buffer *out, const struct message_header *header);
 void wire_write_request_header(struct buffer *out, const struct request_header *header);
 void wire_write_reply_header(struct buffer *out, const struct reply_header *header);
 void wire_write_value(struct buffer *out, const struct value *value);
 void wire_write_list(struct buffer *out, const struct value *values, size_t count);
+
+/* A value of type list, written bit by bit: begin, wire_write_value for each, then finish with
+ * what begin returned. */
+size_t wire_begin_value_list(struct buffer *out);
+void wire_finish_value_list(struct buffer *out, size_t start);
 
 /* Sets the size field of the item that began at `start` to reach the end of `out`. */
 void wire_finish_item(struct buffer *out, size_t start);

@@ -55,7 +55,11 @@ int accept_gate_init(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 		getrlimit(RLIMIT_NOFILE, &limit);
 	int most = limit.rlim_cur > INT_MAX ? INT_MAX : (int)limit.rlim_cur;
-	int room = most > 2 * ACCEPT_GATE_RESERVE ? most - ACCEPT_GATE_RESERVE : most / 2;
+	if (most < ACCEPT_GATE_LEAST) {
+		errno = EMFILE;
+		return -1;
+	}
+	int room = most - ACCEPT_GATE_RESERVE;
 	atomic_store(&mark, room);
 	return room;
 }

@@ -13,10 +13,14 @@
 
 #include <stdint.h>
 
-enum { ACCEPT_GATE_RESERVE = 32 }; /* descriptors kept for the owner's own use */
+enum {
+	ACCEPT_GATE_RESERVE = 32, /* descriptors kept for the owner's own use */
+	ACCEPT_GATE_LEAST = 2 * ACCEPT_GATE_RESERVE, /* with fewer in all, libzmq may not even start: it aborts */
+};
 
 /* Raises the soft limit of descriptors to the hard one and sets the mark below it by
- * the reserve. Returns how many descriptors connections may take. */
+ * the reserve. Returns how many descriptors connections may take; -1 and EMFILE when there
+ * are fewer than ACCEPT_GATE_LEAST in all. */
 int accept_gate_init(void);
 
 /* Connections refused so far. Any thread. */

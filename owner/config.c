@@ -17,6 +17,7 @@ static struct config told; /* the options' targets; copied out when all is read 
 static const struct option_spec options[] = {
 	{ "endpoint", 'e', OPTION_TEXT, &told.endpoint, 0, 0, "ipc://PATH", "listen there instead of DIR/NAME.sock" },
 	{ "config", 'c', OPTION_TEXT, &told.file, 0, 0, "FILE", "read settings, named like these options, from FILE" },
+	{ "behaviour", 'b', OPTION_TEXT, &told.behaviour, 0, 0, "FILE.so", "run this behaviour instead of the table" },
 	{ "check-config", 0, OPTION_FLAG, &told.check, 0, 0, NULL, "print the settings and the worst case of memory" },
 	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE", "permissions of the socket (0600)" },
 	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME", "how long stopping may wait for clients (1s)" },
@@ -99,6 +100,8 @@ void config_print(const struct config *config)
 	const struct limits *l = &config->limits;
 
 	printf("name = %s\n", config->name);
+	if (config->behaviour != NULL)
+		printf("behaviour = %s\n", config->behaviour);
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
 #define LIMIT(field, option, kind, value, least, most, help) printf("%s = %lld\n", option, (long long)l->field);
 #include "owner/limits.def"

@@ -13,6 +13,7 @@ struct config {
 	const char *name;     /* the operand */
 	const char *endpoint; /* "ipc://PATH", or NULL */
 	const char *file;
+	const char *behaviour; /* a shared object, or NULL */
 	void *settings;       /* what the file holds: text settings point into it */
 	int64_t socket_mode;
 	int64_t drain_ns;     /* how long clients may take to leave */

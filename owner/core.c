@@ -7,19 +7,16 @@
  * comes after it is stored, refusals too, so that a retry hears the same again.
  */
 #include "owner/core.h"
-#include "owner/call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { TICKS_AT_ONCE = 64, TICK_AGAIN_US = 1000000 };
+
 struct core {
 	struct core_settings settings;
-	struct store *store;
-	struct sessions *sessions;
-	struct operation_index *index;
-	void *context;
-	uint64_t revision;
-	int64_t now_us;
+	struct machine machine;
+	int64_t ticks_from_us; /* not before: a tick has failed */
 };
 
 struct core *core_new(const struct core_settings *settings, const char **why)
@@ -31,16 +28,29 @@ struct core *core_new(const struct core_settings *settings, const char **why)
 	if (core == NULL)
 		return NULL;
 	core->settings = *settings;
-	core->store = store_new(settings->hash_seed, (uint64_t)limits->entries, (uint64_t)limits->state_bytes);
-	core->sessions = sessions_new(settings->session_seed, (size_t)limits->sessions,
-				      (uint64_t)limits->session_replies_bytes);
-	core->index = operation_index_new(settings->behaviour);
-	if (core->index == NULL)
-		*why = "two operations of the behaviour have one number";
-	if (core->store != NULL && core->sessions != NULL && core->index != NULL)
-		core->context = settings->behaviour->create(core->store);
-	if (core->context == NULL)
+	struct machine *machine = &core->machine;
+	machine->behaviour = settings->behaviour;
+	machine->limits = limits;
+	machine->counters = settings->counters;
+	machine->effects.token = settings->token_base;
+	machine->store = store_new(settings->hash_seed, (uint64_t)limits->entries, (uint64_t)limits->state_bytes);
+	machine->sessions = sessions_new(settings->session_seed, (size_t)limits->sessions,
+					 (uint64_t)limits->session_replies_bytes);
+	machine->events = events_new((uint64_t)limits->events_bytes);
+	const char *problem = behaviour_problem(settings->behaviour);
+	if (problem != NULL)
+		*why = problem;
+	else if (machine->store != NULL && machine->sessions != NULL && machine->events != NULL)
+		machine->index = operation_index_new(settings->behaviour);
+	if (machine->index != NULL) {
+		machine->context = settings->behaviour->create((struct sole_store *)machine->store);
+		if (machine->context == NULL || store_failure(machine->store) != CODE_OK) {
+			*why = "the behaviour cannot be made: no memory, or more maps than a behaviour may have";
+			core_destroy(&core);
+		}
+	} else {
 		core_destroy(&core);
+	}
 	return core;
 }
 
@@ -50,107 +60,74 @@ void core_destroy(struct core **core)
 
 	if (c == NULL)
 		return;
-	if (c->context != NULL && c->settings.behaviour->destroy != NULL)
-		c->settings.behaviour->destroy(c->context);
-	operation_index_destroy(&c->index);
-	sessions_destroy(&c->sessions);
-	store_destroy(&c->store);
+	struct machine *machine = &c->machine;
+	if (machine->context != NULL && machine->behaviour->destroy != NULL)
+		machine->behaviour->destroy(machine->context);
+	operation_index_destroy(&machine->index);
+	sessions_destroy(&machine->sessions);
+	events_destroy(&machine->events);
+	store_destroy(&machine->store);
+	buffer_clear(&machine->effects.events);
+	buffer_clear(&machine->effects.answers);
+	buffer_clear(&machine->effects.detail);
+	free(machine->late);
 	free(c);
 	*core = NULL;
 }
 
 void core_set_clock(struct core *core, int64_t wall_us)
 {
-	if (wall_us > core->now_us)
-		core->now_us = wall_us;
+	if (wall_us > core->machine.now_us)
+		core->machine.now_us = wall_us;
 }
 
 uint64_t core_revision(const struct core *core)
 {
-	return core->revision;
+	return core->machine.revision;
 }
 
 struct sessions *core_sessions(struct core *core)
 {
-	return core->sessions;
+	return core->machine.sessions;
 }
 
 struct store *core_store(struct core *core)
 {
-	return core->store;
+	return core->machine.store;
 }
 
-const struct behaviour *core_behaviour(const struct core *core)
+struct events *core_events(struct core *core)
+{
+	return core->machine.events;
+}
+
+const struct sole_behaviour *core_behaviour(const struct core *core)
 {
 	return core->settings.behaviour;
 }
+
+const char *core_invariant(const struct core *core)
+{
+	const struct machine *machine = &core->machine;
+
+	return machine->behaviour->invariant != NULL ? machine->behaviour->invariant(machine->context) : NULL;
+}
+
+/* ---- sessions ---- */
 
 enum code core_open_session(struct core *core, const struct caller *caller,
 			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session)
 {
 	bool new = false;
-	enum code code = sessions_open(core->sessions, caller, nonce, session, &new);
+	enum code code = sessions_open(core->machine.sessions, caller, nonce, session, &new);
 
 	if (code == CODE_OK && new) {
-		core->revision++;
+		core->machine.revision++;
 		core->settings.counters->sessions_opened++;
 	} else if (code == CODE_BUSY) {
 		core->settings.counters->limit_sessions++;
 	}
 	return code;
-}
-
-void core_end_session(struct core *core, struct session **session)
-{
-	sessions_end(core->sessions, session);
-	core->revision++;
-}
-
-enum code core_session(struct core *core, const struct caller *caller, uint64_t id, struct session **session)
-{
-	*session = sessions_find(core->sessions, id);
-	if (*session == NULL) {
-		core->settings.counters->requests_unknown++;
-		return CODE_SESSION_FORGOTTEN;
-	}
-	if (!session_belongs(*session, caller)) {
-		core->settings.counters->sessions_denied++;
-		return CODE_DENIED;
-	}
-	return CODE_OK;
-}
-
-size_t core_begin_reply(const struct core *core, const struct request_header *header, enum code code,
-			struct buffer *out)
-{
-	size_t start = out->size;
-	const struct reply_header reply = {
-		.kind = header->kind,
-		.outcome = (uint8_t)code_outcome(code),
-		.code = (uint16_t)code,
-		.session = header->session,
-		.sequence = header->sequence,
-		.revision = core->revision,
-	};
-
-	wire_write_reply_header(out, &reply);
-	return start;
-}
-
-static void write_refusal(int failed, const char *text, const struct value *detail, struct buffer *out)
-{
-	const struct value list[] = { value_integer(failed), value_text(text),
-				      detail != NULL ? *detail : value_none() };
-	wire_write_list(out, list, detail != NULL && detail->type != VALUE_NONE ? 3 : 2);
-}
-
-void core_refuse(const struct core *core, const struct request_header *header, enum code code, int failed,
-		 const char *text, const struct value *detail, struct buffer *out)
-{
-	size_t start = core_begin_reply(core, header, code, out);
-
-	write_refusal(failed, text != NULL ? text : code_text(code), detail, out);
-	wire_finish_item(out, start);
 }
 
 static void count_refusal(struct counters *counters, enum code code)
@@ -166,134 +143,130 @@ static void count_refusal(struct counters *counters, enum code code)
 		counters->limit_memory++;
 }
 
-/* Which of the limits that operation_check knows was it? */
-static void count_too_large(struct counters *counters, const struct operation *operation,
-			    const struct value *arguments, size_t count, const struct limits *limits)
+/* Takes a waiting request out of its line and gives it `code` as its answer. CODE_NO_MEMORY: it
+ * waits as before. Should the behaviour fail otherwise, it would fail again: the request goes all
+ * the same, and whoever comes to its place in the line finds that it does not wait. */
+static enum code withdraw(struct core *core, struct session *session, uint64_t sequence, enum code code)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (arguments[i].type != VALUE_BYTES)
-			continue;
-		if (operation->arguments[i].type == FIELD_KEY) {
-			if (arguments[i].size > limits->key_bytes) {
-				counters->limit_key++;
-				return;
-			}
-		} else if (arguments[i].size > limits->value_bytes) {
-			counters->limit_value++;
-			return;
-		}
-	}
-}
+	struct machine *machine = &core->machine;
 
-/* What a request has come to while it runs. */
-struct execution {
-	struct core *core;
-	struct call call;
-	bool query_only;
-	int position;            /* of the operation being run */
-	uint64_t reads, writes;
-	size_t reply_end;        /* the largest size that `out` may reach */
-};
-
-static enum code run_operation(struct execution *x, struct wire_reader *payload)
-{
-	struct core *core = x->core;
-	const struct limits *limits = core->settings.limits;
-	struct value arguments[OPERATION_ARGUMENTS_MAX];
-	uint16_t number;
-	size_t count;
-
-	if (!wire_read_u16(payload, &number) ||
-	    !wire_read_list(payload, arguments, OPERATION_ARGUMENTS_MAX, &count))
-		return call_refuse(&x->call, CODE_MALFORMED, NULL, "operation %d ends in the middle, or has a value of an unknown type",
-				   x->position);
-	const struct operation *operation = operation_find(core->index, number);
-	if (operation == NULL)
-		return call_refuse(&x->call, CODE_NO_OPERATION, NULL, "%s has no operation number %u",
-				   core->settings.behaviour->name, number);
-	if (x->query_only && operation->kind != OPERATION_QUERY)
-		return call_refuse(&x->call, CODE_INVALID, NULL, "%s is a command: a request marked as query cannot run it",
-				   operation->name);
-	enum code code = operation_check(operation, arguments, count, limits, x->call.text, sizeof x->call.text);
-	if (code == CODE_TOO_LARGE)
-		count_too_large(core->settings.counters, operation, arguments, count, limits);
-	if (code != CODE_OK)
-		return code;
-
-	struct buffer *out = x->call.out;
-	size_t list = out->size;
-	buffer_u8(out, 0);
-	x->call.arguments = arguments;
-	x->call.answered = 0;
-	code = operation->run(&x->call);
-	if (code != CODE_OK)
-		return code;
-	if (out->failed)
+	if (execution_hook(machine, machine->behaviour->withdrawn, session->id, sequence) == CODE_NO_MEMORY)
 		return CODE_NO_MEMORY;
-	if (out->size > x->reply_end || x->call.answered > WIRE_LIST_MAX) {
-		core->settings.counters->limit_reply++;
-		return call_refuse(&x->call, CODE_TOO_LARGE, NULL, "the reply would not fit into a message: ask for less at a time");
-	}
-	out->data[list] = (uint8_t)x->call.answered;
-	if (operation->kind == OPERATION_QUERY)
-		x->reads++;
-	else
-		x->writes++;
+	/* The behaviour may have answered it in the same breath. */
+	if (!session_waits(session, sequence))
+		return CODE_OK;
+	/* Without a payload, which would need memory: write_stored knows what to say. */
+	session_answer(machine->sessions, session, sequence, (uint16_t)code, machine->revision, NULL, 0);
+	execution_note_late(machine, session->id, sequence);
+	machine->counters->waits_withdrawn++;
+	count_refusal(machine->counters, code);
 	return CODE_OK;
 }
 
-/* Runs every operation of the payload and appends their results; when one fails, appends
- * the refusal instead and leaves no trace in the store. */
-static enum code execute(struct core *core, const struct caller *caller, bool query_only,
-			 struct wire_reader payload, size_t reply_end, struct buffer *out)
+enum code core_end_session(struct core *core, struct session **session)
 {
-	struct execution x = {
-		.core = core,
-		.call = { .context = core->context, .caller = caller, .now_us = core->now_us, .out = out },
-		.query_only = query_only,
-		.reply_end = reply_end,
-	};
-	struct counters *counters = core->settings.counters;
-	size_t start = out->size;
-	enum code code = CODE_OK;
+	struct machine *machine = &core->machine;
+	uint64_t waiting, revision;
 
-	if (payload.left == 0)
-		code = call_refuse(&x.call, CODE_INVALID, NULL, "a request has at least one operation");
-	for (; code == CODE_OK && payload.left > 0; x.position++) {
-		if (x.position >= core->settings.limits->operations) {
-			counters->limit_operations++;
-			code = call_refuse(&x.call, CODE_TOO_LARGE, NULL, "more than %lld operations in a request: the limit is max-operations",
-					   (long long)core->settings.limits->operations);
-			break;
-		}
-		code = run_operation(&x, &payload);
-		if (code != CODE_OK)
-			break;
-	}
-	if (code != CODE_OK) {
-		/* The detail may point into what undo takes back: written first. */
-		out->size = start;
-		out->failed = false;
-		const char *text = x.call.text[0] != '\0' ? x.call.text : code_text(code);
-		write_refusal(x.position, text, &x.call.detail, out);
-		if (out->failed || out->size > reply_end) {
-			out->size = start;
-			out->failed = false;
-			write_refusal(x.position, text, NULL, out);
-		}
-		store_undo(core->store, 0);
-		return code;
-	}
-	if (store_mark(core->store) > 0) {
-		store_commit(core->store);
-		core->revision++;
-	}
-	counters->reads += x.reads;
-	counters->writes += x.writes;
+	while ((waiting = session_first_waiting(*session)) != 0)
+		if (withdraw(core, *session, waiting, CODE_CANCELLED) != CODE_OK)
+			return CODE_NO_MEMORY;
+	revision = machine->revision;
+	/* Else what it holds would be held for ever. */
+	if (execution_hook(machine, machine->behaviour->session_ended, (*session)->id, 0) == CODE_NO_MEMORY)
+		return CODE_NO_MEMORY;
+	sessions_end(machine->sessions, session);
+	machine->revision = revision + 1;
 	return CODE_OK;
 }
 
-/* Fills in what is known only after the run. */
+enum code core_session(struct core *core, const struct caller *caller, uint64_t id, struct session **session)
+{
+	*session = sessions_find(core->machine.sessions, id);
+	if (*session == NULL) {
+		core->settings.counters->requests_unknown++;
+		return CODE_SESSION_FORGOTTEN;
+	}
+	if (!session_belongs(*session, caller)) {
+		core->settings.counters->sessions_denied++;
+		return CODE_DENIED;
+	}
+	return CODE_OK;
+}
+
+/* ---- what nobody asks for ---- */
+
+int64_t core_tick(struct core *core)
+{
+	struct machine *machine = &core->machine;
+	int64_t due_us = INT64_MAX;
+
+	if (machine->behaviour->due == NULL || machine->behaviour->tick == NULL)
+		return INT64_MAX;
+	for (int i = 0; i < TICKS_AT_ONCE; i++) {
+		uint64_t revision = machine->revision;
+		due_us = machine->behaviour->due(machine->context);
+		if (due_us == 0)
+			return INT64_MAX;
+		if (due_us < core->ticks_from_us)
+			due_us = core->ticks_from_us;
+		if (due_us > machine->now_us)
+			return due_us;
+		machine->counters->ticks++;
+		/* What fails once, or does nothing, would do so for ever: it is tried again in a second. */
+		if (execution_hook(machine, machine->behaviour->tick, 0, 0) != CODE_OK ||
+		    machine->revision == revision)
+			core->ticks_from_us = machine->now_us + TICK_AGAIN_US;
+	}
+	return due_us;
+}
+
+bool core_expire(struct core *core, uint64_t id, uint64_t sequence)
+{
+	struct session *session = sessions_find(core->machine.sessions, id);
+
+	return session == NULL || !session_waits(session, sequence) ||
+	       withdraw(core, session, sequence, CODE_EXPIRED) == CODE_OK;
+}
+
+/* ---- replies ---- */
+
+size_t core_begin_reply(const struct core *core, const struct request_header *header, enum code code,
+			struct buffer *out)
+{
+	size_t start = out->size;
+	const struct reply_header reply = {
+		.kind = header->kind,
+		.outcome = (uint8_t)code_outcome(code),
+		.code = (uint16_t)code,
+		.session = header->session,
+		.sequence = header->sequence,
+		.revision = core->machine.revision,
+	};
+
+	wire_write_reply_header(out, &reply);
+	return start;
+}
+
+void core_refuse(const struct core *core, const struct request_header *header, enum code code, int failed,
+		 const char *text, const struct value *detail, struct buffer *out)
+{
+	size_t start = core_begin_reply(core, header, code, out);
+
+	write_refusal(failed, text != NULL ? text : code_text(code), detail, out);
+	wire_finish_item(out, start);
+}
+
+/* Leaves a place for the header, which finish_reply writes. */
+static size_t skip_header(struct buffer *out)
+{
+	size_t start = out->size;
+
+	if (buffer_reserve(out, PROTOCOL_ITEM_HEADER_BYTES))
+		out->size += PROTOCOL_ITEM_HEADER_BYTES;
+	return start;
+}
+
 static void finish_reply(const struct core *core, const struct request_header *header, enum code code,
 			 size_t start, struct buffer *out)
 {
@@ -301,52 +274,72 @@ static void finish_reply(const struct core *core, const struct request_header *h
 
 	core_begin_reply(core, header, code, &head);
 	wire_finish_item(out, start);
-	if (code != CODE_OK)
+	if (code_outcome(code) == OUTCOME_REFUSED)
 		count_refusal(core->settings.counters, code);
+}
+
+static void write_stored(uint64_t session, uint64_t sequence, const struct stored_reply *stored,
+			 struct buffer *out)
+{
+	const struct reply_header reply = {
+		.kind = ITEM_RUN,
+		.outcome = (uint8_t)code_outcome(stored->code),
+		.code = stored->code,
+		.session = session,
+		.sequence = sequence,
+		.revision = stored->revision,
+	};
+	size_t start = out->size;
+
+	wire_write_reply_header(out, &reply);
+	if (stored->size == 0) /* withdrawn while it waited */
+		write_refusal(-1, code_text(stored->code), NULL, out);
+	else
+		buffer_append(out, stored_payload(stored), stored->size);
+	wire_finish_item(out, start);
+}
+
+static size_t stored_item_bytes(const struct stored_reply *stored)
+{
+	return PROTOCOL_ITEM_HEADER_BYTES + (stored->size > 0 ? (size_t)stored->size : REFUSAL_TEXT_MAX);
 }
 
 /* The reply to a sequence that was admitted before, as it was given then. It cannot be refused
  * for want of room: that would say that the command did not run. */
-static void repeat_reply(struct core *core, const struct session *session, const struct request_header *header,
-			 size_t reply_max, struct buffer *out)
+static enum code repeat_reply(struct core *core, const struct session *session,
+			      const struct request_header *header, size_t reply_max, struct buffer *out)
 {
 	const struct stored_reply *stored = session_stored(session, header->sequence);
 	struct request_header run = *header;
 
 	run.kind = ITEM_RUN;
+	if (session_waits(session, header->sequence)) {
+		wire_finish_item(out, core_begin_reply(core, &run, CODE_WAITING, out));
+		return CODE_WAITING;
+	}
 	if (stored == NULL) {
 		core->settings.counters->requests_unknown++;
 		core_refuse(core, &run, CODE_REPLY_FORGOTTEN, -1, NULL, NULL, out);
-		return;
+		return CODE_REPLY_FORGOTTEN;
 	}
-	if (PROTOCOL_ITEM_HEADER_BYTES + (size_t)stored->size > reply_max) {
+	if (stored_item_bytes(stored) > reply_max) {
 		core->settings.counters->requests_unknown++;
 		core->settings.counters->limit_reply++;
 		core_refuse(core, &run, CODE_REPLY_FORGOTTEN, -1,
 			    "it was answered before; there is no room to repeat the answer here", NULL, out);
-		return;
+		return CODE_REPLY_FORGOTTEN;
 	}
-	if (!buffer_reserve(out, PROTOCOL_ITEM_HEADER_BYTES + (size_t)stored->size)) {
+	if (!buffer_reserve(out, stored_item_bytes(stored))) {
 		out->failed = false;
 		core->settings.counters->requests_unknown++;
 		core->settings.counters->limit_memory++;
 		core_refuse(core, &run, CODE_REPLY_FORGOTTEN, -1,
 			    "it was answered before; there is no memory to repeat the answer", NULL, out);
-		return;
+		return CODE_REPLY_FORGOTTEN;
 	}
 	core->settings.counters->requests_repeated++;
-	const struct reply_header reply = {
-		.kind = ITEM_RUN,
-		.outcome = (uint8_t)code_outcome(stored->code),
-		.code = stored->code,
-		.session = header->session,
-		.sequence = header->sequence,
-		.revision = stored->revision,
-	};
-	size_t start = out->size;
-	wire_write_reply_header(out, &reply);
-	buffer_append(out, stored->payload, stored->size);
-	wire_finish_item(out, start);
+	write_stored(header->session, header->sequence, stored, out);
+	return stored->code;
 }
 
 /* Is `sequence` the next of the session? CODE_OK: it is, and its reply has a place. */
@@ -380,60 +373,77 @@ static enum code admit(struct core *core, struct session *session, const struct 
 	return code;
 }
 
-static void run_command(struct core *core, struct session *session, const struct caller *caller,
-			const struct request_header *header, struct wire_reader payload, enum code verdict,
-			size_t reply_max, struct buffer *out)
+static enum code execute(struct core *core, const struct caller *caller, struct session *session,
+			 const struct request_header *header, struct wire_reader payload, enum code verdict,
+			 size_t reply_end, struct buffer *out)
+{
+	const struct execution_request request = {
+		.caller = caller,
+		.session = session,
+		.sequence = header->sequence,
+		.query_only = (header->flags & REQUEST_FLAG_QUERY) != 0,
+		.has_otherwise = (header->flags & REQUEST_FLAG_OTHERWISE) != 0,
+		.payload = payload,
+		.reply_end = reply_end,
+	};
+
+	if (verdict == CODE_OK)
+		return execution_run(&core->machine, &request, out);
+	write_refusal(-1, code_text(verdict), NULL, out);
+	return verdict;
+}
+
+static enum code run_command(struct core *core, struct session *session, const struct caller *caller,
+			     const struct request_header *header, struct wire_reader payload,
+			     enum code verdict, size_t reply_max, struct buffer *out)
 {
 	uint64_t oldest = header->sequence > header->window ? header->sequence - header->window : 1;
 
 	session_acknowledge(session, oldest);
-	if (header->sequence != 0 && header->sequence <= session->last) {
-		repeat_reply(core, session, header, reply_max, out);
-		return;
-	}
-	if (admit(core, session, header, out) != CODE_OK)
-		return;
-	size_t start = core_begin_reply(core, header, CODE_OK, out), payload_start = out->size;
-	if (verdict == CODE_OK)
-		verdict = execute(core, caller, false, payload, start + reply_max, out);
-	else
-		write_refusal(-1, code_text(verdict), NULL, out);
-	finish_reply(core, header, verdict, start, out);
-	core->settings.counters->replies_trimmed +=
-		session_store(core->sessions, session, (uint16_t)verdict, core->revision, out->data + payload_start,
-			      out->size - payload_start);
+	if (header->sequence != 0 && header->sequence <= session->last)
+		return repeat_reply(core, session, header, reply_max, out);
+	enum code code = admit(core, session, header, out);
+	if (code != CODE_OK)
+		return code;
+	size_t start = skip_header(out), payload_start = out->size;
+	code = execute(core, caller, session, header, payload, verdict, start + reply_max, out);
+	finish_reply(core, header, code, start, out);
+	if (code == CODE_WAITING)
+		session_park(session);
+	else if (code != CODE_BUSY) /* which uses no sequence */
+		core->settings.counters->replies_trimmed +=
+			session_store(core->machine.sessions, session, (uint16_t)code, core->machine.revision,
+				      out->data + payload_start, out->size - payload_start);
+	return code;
 }
 
-void core_run(struct core *core, const struct caller *caller, const struct request_header *header,
-	      struct wire_reader payload, enum code verdict, size_t reply_max, struct buffer *out)
+enum code core_run(struct core *core, const struct caller *caller, const struct request_header *header,
+		   struct wire_reader payload, enum code verdict, size_t reply_max, struct buffer *out)
 {
 	bool query = (header->flags & REQUEST_FLAG_QUERY) != 0;
 	struct session *session = NULL;
+	enum code code;
 
 	core->settings.counters->requests++;
 	if (header->session != 0) {
-		enum code code = core_session(core, caller, header->session, &session);
+		code = core_session(core, caller, header->session, &session);
 		if (code != CODE_OK) {
 			core->settings.counters->requests_refused += code_outcome(code) == OUTCOME_REFUSED;
 			core_refuse(core, header, code, -1, NULL, NULL, out);
-			return;
+			return code;
 		}
 	}
-	if (session != NULL && !query) {
-		run_command(core, session, caller, header, payload, verdict, reply_max, out);
-		return;
-	}
-	size_t start = core_begin_reply(core, header, CODE_OK, out);
-	if (verdict == CODE_OK)
-		verdict = execute(core, caller, query, payload, start + reply_max, out);
-	else
-		write_refusal(-1, code_text(verdict), NULL, out);
-	finish_reply(core, header, verdict, start, out);
+	if (session != NULL && !query)
+		return run_command(core, session, caller, header, payload, verdict, reply_max, out);
+	size_t start = skip_header(out);
+	code = execute(core, caller, session, header, payload, verdict, start + reply_max, out);
+	finish_reply(core, header, code, start, out);
+	return code;
 }
 
 bool core_admitted(const struct core *core, const struct caller *caller, const struct request_header *header)
 {
-	const struct session *session = sessions_find(core->sessions, header->session);
+	const struct session *session = sessions_find(core->machine.sessions, header->session);
 
 	return session != NULL && session_belongs(session, caller) &&
 	       (header->flags & REQUEST_FLAG_QUERY) == 0 && header->sequence != 0 &&
@@ -458,8 +468,15 @@ unsigned core_cancel(struct core *core, const struct caller *caller, const struc
 		struct buffer refusal = { .data = space, .capacity = sizeof space };
 		write_refusal(-1, code_text(CODE_CANCELLED), NULL, &refusal);
 		core->settings.counters->replies_trimmed += session_store(
-			core->sessions, session, CODE_CANCELLED, core->revision, refusal.data, refusal.size);
+			core->machine.sessions, session, CODE_CANCELLED, core->machine.revision, refusal.data,
+			refusal.size);
 		count_refusal(core->settings.counters, CODE_CANCELLED);
+	} else if (session_waits(session, header->sequence) &&
+		   withdraw(core, session, header->sequence, CODE_CANCELLED) != CODE_OK) {
+		core->settings.counters->limit_memory++;
+		core_refuse(core, header, CODE_NO_MEMORY, -1,
+			    "it goes on waiting: the owner has no memory to withdraw it", NULL, out);
+		return 1;
 	}
 	const struct stored_reply *stored = session_stored(session, header->sequence);
 	bool withdrawn = stored != NULL && stored->code == CODE_CANCELLED;
@@ -472,4 +489,46 @@ unsigned core_cancel(struct core *core, const struct caller *caller, const struc
 	size_t used = out->size - start;
 	repeat_reply(core, session, header, reply_max > used ? reply_max - used : 0, out);
 	return 2;
+}
+
+void core_received(struct core *core, const struct caller *caller, const struct request_header *header,
+		   struct buffer *out)
+{
+	struct session *session;
+	enum code code = core_session(core, caller, header->session, &session);
+
+	if (code != CODE_OK) {
+		core_refuse(core, header, code, -1, NULL, NULL, out);
+		return;
+	}
+	session_received(session, header->sequence);
+	size_t start = core_begin_reply(core, header, CODE_OK, out);
+	wire_write_list(out, NULL, 0);
+	wire_finish_item(out, start);
+}
+
+const struct late *core_take_late(struct core *core, size_t *count)
+{
+	*count = core->machine.late_count;
+	core->machine.late_count = 0;
+	return core->machine.late;
+}
+
+bool core_write_late(struct core *core, const struct late *late, size_t reply_max, struct buffer *out)
+{
+	const struct session *session = sessions_find(core->machine.sessions, late->session);
+	const struct stored_reply *stored = session != NULL ? session_stored(session, late->sequence) : NULL;
+	const struct request_header run = { .kind = ITEM_RUN,
+					    .session = late->session,
+					    .sequence = late->sequence };
+
+	if (stored != NULL && stored_item_bytes(stored) <= reply_max) {
+		write_stored(late->session, late->sequence, stored, out);
+		return true;
+	}
+	if (session == NULL || (stored == NULL && !session_lost_answer(session, late->sequence)))
+		return false;
+	core->settings.counters->requests_unknown++;
+	core_refuse(core, &run, CODE_REPLY_FORGOTTEN, -1, NULL, NULL, out);
+	return true;
 }

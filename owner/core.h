@@ -10,17 +10,16 @@
 #ifndef SOLE_OWNER_CORE_H
 #define SOLE_OWNER_CORE_H
 
-#include "owner/behaviour.h"
-#include "owner/counters.h"
-#include "owner/session.h"
+#include "owner/execution.h"
 
 struct core;
 
 struct core_settings {
-	const struct behaviour *behaviour;
+	const struct sole_behaviour *behaviour;
 	const struct limits *limits; /* read at each use: may be changed between rounds */
 	struct counters *counters;
 	uint64_t hash_seed, session_seed;
+	int64_t token_base; /* fencing tokens are larger */
 };
 
 enum { CORE_REPLY_RESERVE = 1024 }; /* bytes that any refusal fits into */
@@ -35,12 +34,38 @@ void core_set_clock(struct core *core, int64_t wall_us);
 uint64_t core_revision(const struct core *core);
 struct sessions *core_sessions(struct core *core);
 struct store *core_store(struct core *core);
-const struct behaviour *core_behaviour(const struct core *core);
+struct events *core_events(struct core *core);
+const struct sole_behaviour *core_behaviour(const struct core *core);
+
+/* NULL, or what the behaviour says is wrong with its state. May walk everything. */
+const char *core_invariant(const struct core *core);
 
 /* As sessions_open; a new session takes a revision. */
 enum code core_open_session(struct core *core, const struct caller *caller,
 			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session);
-void core_end_session(struct core *core, struct session **session);
+
+/* Withdraws what waits, lets the behaviour let go of what the session held, then ends it and stores
+ * NULL. CODE_NO_MEMORY: it is not ended; to be tried again. */
+enum code core_end_session(struct core *core, struct session **session);
+
+/* Does what the behaviour says is due, a bounded part of it. Returns when something is due next, in
+ * microseconds since 1970; INT64_MAX: nothing. Not after now: call again soon. */
+int64_t core_tick(struct core *core);
+
+/* A waiting request's deadline has passed: withdrawn, answered with CODE_EXPIRED. False: no memory, and
+ * it waits on; to be tried again. */
+bool core_expire(struct core *core, uint64_t session, uint64_t sequence);
+
+/* RECEIVED: the client has the late answer. Appends the reply item. */
+void core_received(struct core *core, const struct caller *caller, const struct request_header *header,
+		   struct buffer *out);
+
+/* The late answers since the last call, oldest first; valid until the core is next used. */
+const struct late *core_take_late(struct core *core, size_t *count);
+
+/* Appends the RUN reply item of a late answer: what it was or, when that is not kept or is larger than
+ * `reply_max`, CODE_REPLY_FORGOTTEN. False: nobody needs it any more. */
+bool core_write_late(struct core *core, const struct late *late, size_t reply_max, struct buffer *out);
 
 /* The session that a request names, if the caller may use it: CODE_OK, CODE_DENIED or
  * CODE_SESSION_FORGOTTEN. */
@@ -48,9 +73,9 @@ enum code core_session(struct core *core, const struct caller *caller, uint64_t 
 
 /* RUN: admits the request, runs its operations unless `verdict` (CODE_OK) is
  * CODE_EXPIRED or CODE_CANCELLED, and appends exactly one reply item to `out`, which has
- * CORE_REPLY_RESERVE bytes to spare, of at most `reply_max` bytes. */
-void core_run(struct core *core, const struct caller *caller, const struct request_header *header,
-	      struct wire_reader payload, enum code verdict, size_t reply_max, struct buffer *out);
+ * CORE_REPLY_RESERVE bytes to spare, of at most `reply_max` bytes. Returns its code. */
+enum code core_run(struct core *core, const struct caller *caller, const struct request_header *header,
+		   struct wire_reader payload, enum code verdict, size_t reply_max, struct buffer *out);
 
 /* Was this command admitted before? Then core_run repeats its reply, whatever the verdict. */
 bool core_admitted(const struct core *core, const struct caller *caller, const struct request_header *header);

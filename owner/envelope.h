@@ -8,7 +8,7 @@
 #ifndef SOLE_OWNER_ENVELOPE_H
 #define SOLE_OWNER_ENVELOPE_H
 
-#include "owner/behaviour.h"
+#include "owner/operations.h"
 #include "common/protocol.h"
 
 #include <zmq.h>

@@ -123,8 +123,8 @@ static struct outbox *outbox_make(struct outboxes *outboxes, const void *id, siz
 	return outbox;
 }
 
-/* Takes the body. */
-static void keep(struct outboxes *outboxes, struct return_path *path, zmq_msg_t *body, int64_t now_ns)
+/* Takes the body. False: dropped. */
+static bool keep(struct outboxes *outboxes, struct return_path *path, zmq_msg_t *body, int64_t now_ns)
 {
 	zmq_msg_t *id = &path->frames[0];
 	uint64_t bytes = zmq_msg_size(body) + WAITING_OVERHEAD_BYTES;
@@ -139,7 +139,7 @@ static void keep(struct outboxes *outboxes, struct return_path *path, zmq_msg_t 
 		zmq_msg_close(body);
 		if (outbox != NULL && outbox->first == NULL)
 			outbox_free(outboxes, outbox);
-		return;
+		return false;
 	}
 	return_path_copy(&waiting->path, path);
 	zmq_msg_init(&waiting->body);
@@ -154,18 +154,19 @@ static void keep(struct outboxes *outboxes, struct return_path *path, zmq_msg_t 
 		outboxes->retry_delay_ns = RETRY_LEAST_NS;
 		outboxes->retry_ns = now_ns + outboxes->retry_delay_ns;
 	}
+	return true;
 }
 
 /* ---- sending ---- */
 
-void outboxes_send(struct outboxes *outboxes, struct return_path *path, const struct buffer *body,
+bool outboxes_send(struct outboxes *outboxes, struct return_path *path, const struct buffer *body,
 		   int64_t now_ns)
 {
 	zmq_msg_t *id = &path->frames[0], message;
 
 	if (body->failed || zmq_msg_init_size(&message, body->size) != 0) {
 		outboxes->counters->outbox_drops++;
-		return;
+		return false;
 	}
 	memcpy(zmq_msg_data(&message), body->data, body->size);
 	/* What waits goes first. */
@@ -175,13 +176,13 @@ void outboxes_send(struct outboxes *outboxes, struct return_path *path, const st
 		outboxes->counters->messages_sent++;
 		break;
 	case SENT_FULL:
-		keep(outboxes, path, &message, now_ns);
-		break;
+		return keep(outboxes, path, &message, now_ns);
 	case SENT_GONE:
 		outboxes->counters->unroutable++;
 		zmq_msg_close(&message);
 		break;
 	}
+	return true;
 }
 
 /* Sends what waits for one peer, as far as it goes; *moved when anything did. True when the

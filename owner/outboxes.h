@@ -22,8 +22,9 @@ struct outboxes;
 struct outboxes *outboxes_new(void *router, const struct limits *limits, struct counters *counters);
 void outboxes_destroy(struct outboxes **outboxes);
 
-/* Sends `body` along `path` (of at least one frame), behind what waits for that peer. */
-void outboxes_send(struct outboxes *outboxes, struct return_path *path, const struct buffer *body,
+/* Sends `body` along `path` (of at least one frame), behind what waits for that peer. False: it was
+ * dropped, because the peer does not read and nothing more may be kept for it. */
+bool outboxes_send(struct outboxes *outboxes, struct return_path *path, const struct buffer *body,
 		   int64_t now_ns);
 
 /* Sends what waits as far as peers take it, when that is due. Returns when it is due again,

@@ -40,6 +40,7 @@ struct service_settings {
 struct service_message {
 	/* in */
 	struct caller caller;
+	uint64_t connection; /* where notices for its sender go; 0: not told */
 	uint64_t peer;  /* the same for all messages that came by one return path */
 	const uint8_t *body;
 	size_t size;
@@ -72,8 +73,30 @@ void service_round(struct service *service, struct service_message *messages, si
  * (its replies do not fit into one): all but the last have the kind MESSAGE_REPLY_PART. */
 const struct service_reply *service_replies(const struct service *service, size_t *count);
 
-/* Ends the sessions that have been silent for too long. When to call again: *next_ns. */
-void service_expire(struct service *service, int64_t now_ns, int64_t wall_us, int64_t *next_ns);
+/* Does what is due by the clocks: silent sessions, waiting requests past their deadline, the
+ * behaviour's ticks. When to call again at the latest: *next_ns. */
+void service_tend(struct service *service, int64_t now_ns, int64_t wall_us, int64_t *next_ns);
+
+/* A way to connections, for what was not asked for: the transport's, or a simulator's. */
+struct outlet {
+	void *context;
+	/* Would a notice leave now? False also when the connection takes none. */
+	bool (*ready)(const void *context, uint64_t connection);
+	/* False: dropped, and to be sent again when the connection has read. */
+	bool (*send)(void *context, uint64_t connection, const struct buffer *body);
+};
+
+/* Hands out late answers and events, to be called when the round is durable. A watch whose connection
+ * is not ready keeps its place. True: there is more that could leave at once. */
+bool service_deliver(struct service *service, const struct outlet *outlet);
+
+/* Processes that have opened sessions since: the shell is to watch them, and to say when one has ended.
+ * Then their sessions end at once. */
+bool service_next_process(struct service *service, pid_t *pid);
+void service_process_ended(struct service *service, pid_t pid);
+
+/* Its watches end; its sessions have until their silence is over to be heard again. */
+void service_connection_ended(struct service *service, uint64_t connection);
 
 /* From now on requests are refused with CODE_LEAVING, unrun; stores the notice that tells clients. */
 void service_leave(struct service *service, struct buffer *notice);

@@ -7,6 +7,7 @@
  */
 #include "owner/session.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,12 +35,20 @@ struct sessions *sessions_new(uint64_t seed, size_t sessions_max, uint64_t repli
 	return sessions;
 }
 
+static void payload_free(struct stored_reply *reply)
+{
+	if (reply->size > STORED_SMALL_BYTES)
+		free(reply->large);
+}
+
 static void replies_free(struct session *session)
 {
 	for (uint32_t i = 0; i < session->room; i++)
-		if (session->replies[i].payload != session->replies[i].small)
-			free(session->replies[i].payload);
+		payload_free(&session->replies[i]);
 	free(session->replies);
+	for (uint32_t i = 0; i < session->parked_count; i++)
+		payload_free(&session->parked[i].reply);
+	free(session->parked);
 }
 
 void sessions_destroy(struct sessions **sessions)
@@ -178,9 +187,7 @@ static struct stored_reply *at(const struct session *session, uint64_t sequence)
 
 static void drop(struct session *session, struct stored_reply *reply)
 {
-	if (reply->payload != reply->small)
-		free(reply->payload);
-	reply->payload = NULL;
+	payload_free(reply);
 	session->replies_bytes -= reply->size;
 	reply->size = 0;
 	reply->kept = false;
@@ -206,47 +213,186 @@ enum code session_reserve(struct session *session)
 	struct stored_reply *grown = calloc(room, sizeof *grown);
 	if (grown == NULL)
 		return CODE_NO_MEMORY;
-	for (uint64_t sequence = session->oldest; sequence <= session->last; sequence++) {
-		struct stored_reply *from = at(session, sequence), *to = &grown[sequence & (room - 1)];
-		*to = *from;
-		if (from->payload == from->small)
-			to->payload = to->small;
-	}
+	for (uint64_t sequence = session->oldest; sequence <= session->last; sequence++)
+		grown[sequence & (room - 1)] = *at(session, sequence);
 	free(session->replies);
 	session->replies = grown;
 	session->room = room;
 	return CODE_OK;
 }
 
-unsigned session_store(struct sessions *sessions, struct session *session, uint16_t code, uint64_t revision,
-		       const uint8_t *payload, size_t size)
+/* Drops replies until they take no more than is allowed: the oldest first, late answers behind the
+ * others, the newest last of all. Returns how many. */
+static unsigned trim(const struct sessions *sessions, struct session *session, struct stored_reply *newest)
 {
+	uint64_t most = sessions->replies_bytes_max;
 	unsigned dropped = 0;
-	struct stored_reply *reply = at(session, ++session->last);
 
-	*reply = (struct stored_reply){ .revision = revision, .code = code, .kept = true, .size = (uint32_t)size };
-	reply->payload = size <= sizeof reply->small ? reply->small : malloc(size);
-	if (reply->payload == NULL) {
-		reply->size = 0;
-		reply->kept = false;
-		return 1;
-	}
-	if (size > 0)
-		memcpy(reply->payload, payload, size);
-	session->replies_bytes += size;
-	for (uint64_t old = session->oldest;
-	     session->replies_bytes > sessions->replies_bytes_max && old <= session->last; old++)
-		if (at(session, old)->kept) {
+	for (uint64_t old = session->oldest; session->replies_bytes > most && old <= session->last; old++)
+		if (at(session, old)->kept && at(session, old) != newest) {
 			drop(session, at(session, old));
 			dropped++;
 		}
+	for (uint32_t i = 0; session->replies_bytes > most && i < session->parked_count; i++)
+		if (session->parked[i].reply.kept && &session->parked[i].reply != newest) {
+			drop(session, &session->parked[i].reply);
+			dropped++;
+		}
+	if (session->replies_bytes > most) {
+		drop(session, newest);
+		dropped++;
+	}
 	return dropped;
+}
+
+/* Returns how many replies were dropped for it, itself included. */
+static unsigned keep(struct sessions *sessions, struct session *session, struct stored_reply *reply,
+		     const uint8_t *payload, size_t size)
+{
+	uint8_t *copy = size <= STORED_SMALL_BYTES ? reply->small : malloc(size);
+
+	if (copy == NULL)
+		return 1;
+	if (size > 0)
+		memcpy(copy, payload, size);
+	if (size > STORED_SMALL_BYTES)
+		reply->large = copy;
+	reply->size = (uint32_t)size;
+	reply->kept = true;
+	session->replies_bytes += size;
+	return trim(sessions, session, reply);
+}
+
+unsigned session_store(struct sessions *sessions, struct session *session, uint16_t code, uint64_t revision,
+		       const uint8_t *payload, size_t size)
+{
+	struct stored_reply *reply = at(session, ++session->last);
+
+	*reply = (struct stored_reply){ .revision = revision, .code = code };
+	return keep(sessions, session, reply, payload, size);
+}
+
+/* ---- what waits ---- */
+
+static struct parked *find_parked(const struct session *session, uint64_t sequence)
+{
+	for (uint32_t i = 0; i < session->parked_count; i++)
+		if (session->parked[i].sequence == sequence)
+			return &session->parked[i];
+	return NULL;
+}
+
+static void remove_parked(struct session *session, struct parked *parked)
+{
+	struct parked *end = session->parked + session->parked_count--;
+
+	drop(session, &parked->reply);
+	memmove(parked, parked + 1, (size_t)((uint8_t *)end - (uint8_t *)(parked + 1)));
+}
+
+enum code session_reserve_parking(struct session *session)
+{
+	if (session->parked_count == SESSION_PARKED_MAX) {
+		for (uint32_t i = 0; i < session->parked_count; i++)
+			if (!session->parked[i].waiting) {
+				remove_parked(session, &session->parked[i]);
+				return CODE_OK;
+			}
+		return CODE_BUSY;
+	}
+	if (session->parked_count < session->parked_room)
+		return CODE_OK;
+	uint32_t room = session->parked_room ? session->parked_room * 2 : FIRST_ROOM;
+	struct parked *grown = realloc(session->parked, room * sizeof *grown);
+	if (grown == NULL)
+		return CODE_NO_MEMORY;
+	session->parked = grown;
+	session->parked_room = room;
+	return CODE_OK;
+}
+
+void session_park(struct session *session)
+{
+	*at(session, ++session->last) = (struct stored_reply){ .kept = false };
+	session->parked[session->parked_count++] =
+		(struct parked){ .sequence = session->last, .waiting = true, .until_ns = INT64_MAX };
+	session->waiting_count++;
+}
+
+bool session_waits(const struct session *session, uint64_t sequence)
+{
+	const struct parked *parked = find_parked(session, sequence);
+
+	return parked != NULL && parked->waiting;
+}
+
+uint64_t session_first_waiting(const struct session *session)
+{
+	for (uint32_t i = 0; i < session->parked_count; i++)
+		if (session->parked[i].waiting)
+			return session->parked[i].sequence;
+	return 0;
+}
+
+void session_limit_wait(struct session *session, uint64_t sequence, int64_t until_ns)
+{
+	struct parked *parked = find_parked(session, sequence);
+
+	if (parked != NULL && parked->until_ns == INT64_MAX)
+		parked->until_ns = until_ns;
+}
+
+uint64_t session_overdue(const struct session *session, int64_t now_ns, int64_t *next_ns)
+{
+	if (session->waiting_count == 0)
+		return 0;
+	for (uint32_t i = 0; i < session->parked_count; i++) {
+		const struct parked *parked = &session->parked[i];
+		if (!parked->waiting)
+			continue;
+		if (parked->until_ns <= now_ns)
+			return parked->sequence;
+		if (parked->until_ns < *next_ns)
+			*next_ns = parked->until_ns;
+	}
+	return 0;
+}
+
+unsigned session_answer(struct sessions *sessions, struct session *session, uint64_t sequence, uint16_t code,
+			uint64_t revision, const uint8_t *payload, size_t size)
+{
+	struct parked *parked = find_parked(session, sequence);
+
+	assert(parked != NULL && parked->waiting);
+	parked->waiting = false;
+	session->waiting_count--;
+	parked->reply = (struct stored_reply){ .revision = revision, .code = code };
+	return keep(sessions, session, &parked->reply, payload, size);
+}
+
+void session_received(struct session *session, uint64_t sequence)
+{
+	struct parked *parked = find_parked(session, sequence);
+
+	if (parked != NULL && !parked->waiting)
+		remove_parked(session, parked);
 }
 
 const struct stored_reply *session_stored(const struct session *session, uint64_t sequence)
 {
+	const struct parked *parked = session->parked_count > 0 ? find_parked(session, sequence) : NULL;
+
+	if (parked != NULL)
+		return !parked->waiting && parked->reply.kept ? &parked->reply : NULL;
 	if (sequence < session->oldest || sequence > session->last)
 		return NULL;
 	const struct stored_reply *reply = at(session, sequence);
 	return reply->kept ? reply : NULL;
+}
+
+bool session_lost_answer(const struct session *session, uint64_t sequence)
+{
+	const struct parked *parked = find_parked(session, sequence);
+
+	return parked != NULL && !parked->waiting && !parked->reply.kept;
 }

@@ -10,15 +10,28 @@
 #ifndef SOLE_OWNER_SESSION_H
 #define SOLE_OWNER_SESSION_H
 
-#include "owner/behaviour.h"
+#include "owner/operations.h"
+
+enum { SESSION_PARKED_MAX = 256, STORED_SMALL_BYTES = 32 };
 
 struct stored_reply {
 	uint64_t revision;
 	uint16_t code;
 	bool kept;     /* false: answered, but the payload was dropped */
-	uint32_t size;
-	uint8_t *payload; /* inside the struct when it is small */
-	uint8_t small[32];
+	uint32_t size; /* up to STORED_SMALL_BYTES it stands in `small` */
+	union {
+		uint8_t *large;
+		uint8_t small[STORED_SMALL_BYTES];
+	};
+};
+
+/* A command that waits, or waited, for its turn. It stands beside the window: however long it
+ * waits, the commands behind it go on. */
+struct parked {
+	uint64_t sequence;
+	bool waiting;
+	int64_t until_ns;          /* the shell's: its deadline, monotonic; INT64_MAX: none */
+	struct stored_reply reply; /* when it does not wait any more */
 };
 
 struct session {
@@ -31,7 +44,10 @@ struct session {
 	uint32_t room;
 	uint64_t replies_bytes;
 	uint32_t silence_ms;
+	struct parked *parked; /* in order of their sequences */
+	uint32_t parked_count, parked_room, waiting_count;
 	int64_t heard_ns;     /* the shell's: monotonic, not part of the state */
+	uint64_t connection;  /* the shell's: where it was last heard; 0: nowhere that takes notices */
 	size_t slot;
 	struct session *next_same_hash;
 };
@@ -72,7 +88,40 @@ enum code session_reserve(struct session *session);
 unsigned session_store(struct sessions *sessions, struct session *session, uint16_t code, uint64_t revision,
 		       const uint8_t *payload, size_t size);
 
+/* Before parking: CODE_OK, CODE_BUSY when SESSION_PARKED_MAX of the session wait,
+ * CODE_NO_MEMORY. The oldest answer that was never acknowledged makes room. */
+enum code session_reserve_parking(struct session *session);
+
+/* Admits last+1 as waiting; session_reserve and session_reserve_parking must have succeeded. */
+void session_park(struct session *session);
+bool session_waits(const struct session *session, uint64_t sequence);
+
+/* The lowest waiting sequence; 0: none. */
+uint64_t session_first_waiting(const struct session *session);
+
+/* Until when a waiting sequence may wait, unless that was said before. */
+void session_limit_wait(struct session *session, uint64_t sequence, int64_t until_ns);
+
+/* A waiting sequence of which the time is up at `now_ns`; 0: none (any more), and *next_ns is lowered
+ * to when the next one's is. */
+uint64_t session_overdue(const struct session *session, int64_t now_ns, int64_t *next_ns);
+
+/* Gives a waiting sequence its reply. As session_store; a small reply is always kept. */
+unsigned session_answer(struct sessions *sessions, struct session *session, uint64_t sequence, uint16_t code,
+			uint64_t revision, const uint8_t *payload, size_t size);
+
+/* The client has the late answer: it need not be kept. */
+void session_received(struct session *session, uint64_t sequence);
+
 /* The reply to a sequence up to `last`; NULL when it is no longer kept. */
 const struct stored_reply *session_stored(const struct session *session, uint64_t sequence);
+
+/* Whether a late answer was given and is not kept, nor was it acknowledged. */
+bool session_lost_answer(const struct session *session, uint64_t sequence);
+
+static inline const uint8_t *stored_payload(const struct stored_reply *reply)
+{
+	return reply->size <= STORED_SMALL_BYTES ? reply->small : reply->large;
+}
 
 #endif

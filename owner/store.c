@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * store.c - maps with undo, on Concurrency Kit's open-addressing hash set.
+ * store.c - maps with undo: each entry stands in Concurrency Kit's open-addressing hash
+ * set, for access by key, and in a red-black tree (BSD's tree.h), for order.
  *
  * Removing only marks an entry absent (type none); the hash set forgets it at
  * commit. So undo never has to insert, and cannot fail.
  */
 #include "owner/store.h"
 
+#ifndef __unused
+#define __unused __attribute__((unused)) /* tree.h needs it, and glibc has none */
+#endif
+#include <bsd/sys/tree.h>
 #include <ck_hs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +20,8 @@
 
 struct entry {
 	struct value value; /* bytes are malloc'ed; none: absent until commit */
+	RB_ENTRY(entry) order;
+	uint64_t revision;
 	uint16_t key_size;
 	bool dying;         /* used within commit */
 	uint8_t key[];
@@ -24,11 +31,15 @@ struct change {
 	struct map *map;
 	struct entry *entry;
 	struct value before; /* owns its bytes */
+	uint64_t revision_before;
 	bool inserted;       /* the change that brought the entry into the set */
 };
 
+RB_HEAD(entries, entry);
+
 struct map {
 	struct store *store;
+	struct entries order;
 	const char *name;
 	ck_hs_t set;
 	uint64_t count; /* entries that are not absent */
@@ -39,8 +50,15 @@ struct store {
 	size_t map_count;
 	struct change *changes;
 	size_t change_count, change_room;
-	uint64_t hash_seed, entries_max, bytes_max, entries, bytes;
+	uint64_t hash_seed, entries_max, bytes_max, entries, bytes, revision;
+	uint64_t work;       /* accesses so far */
+	enum code failure;   /* the first since the last commit or undo to the start */
 	struct entry *probe; /* a key being looked up, in the form the set compares */
+	/* What the last look-up found, for the next one of the same key: one who writes has read as
+	 * a rule. NULL when the probe or the entry may have changed since. */
+	struct map *found_map;
+	struct entry *found;
+	unsigned long found_hash;
 };
 
 static unsigned long hash_entry(const void *object, unsigned long seed)
@@ -54,6 +72,17 @@ static bool same_key(const void *a, const void *b)
 	const struct entry *x = a, *y = b;
 	return x->key_size == y->key_size && memcmp(x->key, y->key, x->key_size) == 0;
 }
+
+static int compare_keys(const struct entry *a, const struct entry *b)
+{
+	size_t shorter = a->key_size < b->key_size ? a->key_size : b->key_size;
+	int difference = memcmp(a->key, b->key, shorter);
+
+	return difference != 0 ? difference : (a->key_size > b->key_size) - (a->key_size < b->key_size);
+}
+
+/* cppcheck-suppress unknownMacro ; of tree.h */
+RB_GENERATE_STATIC(entries, entry, order, compare_keys)
 
 static void *ck_allocate(size_t size)
 {
@@ -145,6 +174,7 @@ struct map *store_map(struct store *store, const char *name)
 		free(map);
 		return NULL;
 	}
+	RB_INIT(&map->order);
 	map->store = store;
 	map->name = name;
 	store->maps[store->map_count++] = map;
@@ -153,13 +183,21 @@ struct map *store_map(struct store *store, const char *name)
 
 static struct entry *find(struct map *map, const void *key, size_t key_size, unsigned long *hash)
 {
-	struct entry *probe = map->store->probe;
+	struct store *store = map->store;
+	struct entry *probe = store->probe;
 
-	probe->key_size = (uint16_t)key_size;
-	if (key_size > 0)
-		memcpy(probe->key, key, key_size);
-	*hash = hash_entry(probe, map->set.seed);
-	return ck_hs_get(&map->set, *hash, probe);
+	store->work++;
+	if (store->found_map != map || probe->key_size != key_size ||
+	    (key_size > 0 && memcmp(probe->key, key, key_size) != 0)) {
+		probe->key_size = (uint16_t)key_size;
+		if (key_size > 0)
+			memcpy(probe->key, key, key_size);
+		store->found_hash = hash_entry(probe, map->set.seed);
+		store->found = ck_hs_get(&map->set, store->found_hash, probe);
+		store->found_map = map;
+	}
+	*hash = store->found_hash;
+	return store->found;
 }
 
 const struct value *map_get(struct map *map, const void *key, size_t key_size)
@@ -221,8 +259,10 @@ static void change(struct map *map, struct entry *entry, struct value value, boo
 {
 	account(map, entry, &entry->value, &value);
 	map->store->changes[map->store->change_count++] =
-		(struct change){ .map = map, .entry = entry, .before = entry->value, .inserted = inserted };
+		(struct change){ .map = map, .entry = entry, .before = entry->value,
+				   .revision_before = entry->revision, .inserted = inserted };
 	entry->value = value;
+	entry->revision = map->store->revision;
 }
 
 static bool copy_value(struct value *copy, const struct value *value)
@@ -259,6 +299,8 @@ static enum code insert(struct map *map, unsigned long hash, const struct value 
 		free(entry);
 		return CODE_NO_MEMORY;
 	}
+	RB_INSERT(entries, &map->order, entry);
+	map->store->found = entry; /* its key is the probe's */
 	change(map, entry, copy, true);
 	return CODE_OK;
 }
@@ -309,6 +351,42 @@ uint64_t map_count(const struct map *map)
 	return map->count;
 }
 
+uint64_t map_revision(struct map *map, const void *key, size_t key_size)
+{
+	unsigned long hash;
+	const struct entry *entry = key_size > STORE_KEY_MAX_BYTES ? NULL : find(map, key, key_size, &hash);
+
+	return entry == NULL || entry->value.type == VALUE_NONE ? 0 : entry->revision;
+}
+
+bool map_seek(struct map *map, const void *key, size_t key_size, bool after, struct map_entry *found)
+{
+	struct entry *probe = map->store->probe;
+	bool cut = key_size > STORE_KEY_MAX_BYTES;
+
+	map->store->work++;
+	map->store->found_map = NULL;
+	/* No key is longer: those at or above a longer one are those above its beginning. */
+	probe->key_size = (uint16_t)(cut ? STORE_KEY_MAX_BYTES : key_size);
+	if (probe->key_size > 0)
+		memcpy(probe->key, key, probe->key_size);
+	struct entry *entry = RB_NFIND(entries, &map->order, probe);
+	if (entry != NULL && (after || cut) && compare_keys(entry, probe) == 0)
+		entry = RB_NEXT(entries, &map->order, entry);
+	while (entry != NULL && entry->value.type == VALUE_NONE)
+		entry = RB_NEXT(entries, &map->order, entry);
+	if (entry == NULL)
+		return false;
+	*found = (struct map_entry){ .key = entry->key, .key_size = entry->key_size, .value = &entry->value,
+				     .revision = entry->revision };
+	return true;
+}
+
+void store_set_revision(struct store *store, uint64_t revision)
+{
+	store->revision = revision;
+}
+
 size_t store_mark(const struct store *store)
 {
 	return store->change_count;
@@ -316,17 +394,22 @@ size_t store_mark(const struct store *store)
 
 static void forget(struct map *map, struct entry *entry)
 {
+	map->store->found_map = NULL;
 	ck_hs_remove(&map->set, hash_entry(entry, map->set.seed), entry);
+	RB_REMOVE(entries, &map->order, entry);
 	entry_free(entry);
 }
 
 void store_undo(struct store *store, size_t mark)
 {
+	if (mark == 0)
+		store->failure = CODE_OK;
 	while (store->change_count > mark) {
 		struct change *c = &store->changes[--store->change_count];
 		account(c->map, c->entry, &c->entry->value, &c->before);
 		value_free(&c->entry->value);
 		c->entry->value = c->before;
+		c->entry->revision = c->revision_before;
 		if (c->inserted)
 			forget(c->map, c->entry);
 	}
@@ -347,11 +430,33 @@ void store_commit(struct store *store)
 		if (store->changes[i].entry != NULL)
 			forget(store->changes[i].map, store->changes[i].entry);
 	store->change_count = 0;
+	store->failure = CODE_OK;
+}
+
+void store_note_failure(struct store *store, enum code code)
+{
+	if (store->failure == CODE_OK)
+		store->failure = code;
+}
+
+void map_note_failure(struct map *map, enum code code)
+{
+	store_note_failure(map->store, code);
+}
+
+enum code store_failure(const struct store *store)
+{
+	return store->failure;
 }
 
 uint64_t store_bytes(const struct store *store)
 {
 	return store->bytes;
+}
+
+uint64_t store_work(const struct store *store)
+{
+	return store->work;
 }
 
 uint64_t store_entries(const struct store *store)

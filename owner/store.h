@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * store.h - where all state of a behaviour lives: maps from bytes to values, with
- * undo.
+ * store.h - where all state of a behaviour lives: maps from bytes to values, in
+ * order of keys, with undo.
  *
  * Because the store and not the behaviour holds the state, undo to a mark,
  * digest and size are written once, here, and are right for every behaviour.
@@ -44,15 +44,41 @@ enum code map_remove(struct map *map, const void *key, size_t key_size, bool *ex
 
 uint64_t map_count(const struct map *map);
 
+/* The revision at which `key` was last put (store_set_revision); 0 when it is not there. */
+uint64_t map_revision(struct map *map, const void *key, size_t key_size);
+
+struct map_entry {
+	const void *key;
+	size_t key_size;
+	const struct value *value;
+	uint64_t revision;
+};
+
+/* The first entry, by bytes, whose key is at or above `key` (above it, if `after`). False: there
+ * is none. The entry is valid until the map is next changed. */
+bool map_seek(struct map *map, const void *key, size_t key_size, bool after, struct map_entry *entry);
+
+/* What map_put notes as revision from now on. */
+void store_set_revision(struct store *store, uint64_t revision);
+
 /* Everything put or removed since the last store_commit can be undone, to the
  * start or to a mark taken in between. Undoing never fails. */
 size_t store_mark(const struct store *store);
 void store_undo(struct store *store, size_t mark);
 void store_commit(struct store *store);
 
+/* What a behaviour has been refused, and may have overlooked: the first since the last commit or undo to
+ * the start. CODE_OK: nothing. */
+void store_note_failure(struct store *store, enum code code);
+void map_note_failure(struct map *map, enum code code);
+enum code store_failure(const struct store *store);
+
 /* Bytes that the entries take, an allocator's overhead not counted. */
 uint64_t store_bytes(const struct store *store);
 uint64_t store_entries(const struct store *store);
+
+/* How often maps have been read or written so far: what operations have cost. */
+uint64_t store_work(const struct store *store);
 
 /* A number that is the same for two stores of the same contents, whatever the order in
  * which they came about and whatever the hash seed. Walks everything. */

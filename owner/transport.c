@@ -81,6 +81,8 @@ static int make_room(struct transport *t)
 	int room = accept_gate_init();
 	uint64_t most = (uint64_t)t->limits->connections;
 
+	if (room < 0)
+		return -1;
 	if (most > (uint64_t)room)
 		most = (uint64_t)room;
 	t->connections = connections_new(most, t->counters);
@@ -94,7 +96,7 @@ int transport_open(struct transport **transport, const struct transport_settings
 		   size_t error_size)
 {
 	struct transport *t = calloc(1, sizeof *t);
-	const char *step = "no memory";
+	const char *step = "cannot make room for connections (an owner needs 64 descriptors: see ulimit -n)";
 	char uri[128];
 
 	if (t == NULL)
@@ -233,15 +235,18 @@ static void place(struct transport *t, struct transport_message *message, struct
 	message->subscribed = connections_subscribed(t->connections, message->connection) != NULL;
 }
 
-size_t transport_receive(struct transport *transport, int64_t now_ns,
+size_t transport_receive(struct transport *transport, int64_t now_ns, size_t most,
 			 const struct transport_message **messages)
 {
 	struct transport *t = transport;
 	size_t bytes = 0, bytes_max = (size_t)t->limits->round_bytes, garbage = 0;
+	size_t room = most < t->batch_room ? most : t->batch_room;
 
 	t->now_ns = now_ns;
 	transport_release(t);
-	while (t->batch_count < t->batch_room && bytes < bytes_max && garbage < t->batch_room) {
+	/* Where round follows on round, transport_tend would come too late for a client that reads fast. */
+	outboxes_retry(t->outboxes, now_ns);
+	while (t->batch_count < room && bytes < bytes_max && garbage < t->batch_room) {
 		struct envelope *envelope = &t->batch[t->batch_count];
 		enum envelope_taken taken = envelope_receive(envelope, t->router);
 		if (taken == ENVELOPE_NOTHING)
@@ -261,7 +266,7 @@ size_t transport_receive(struct transport *transport, int64_t now_ns,
 		};
 		bytes += zmq_msg_size(&envelope->body);
 	}
-	if (t->batch_count == t->batch_room || bytes >= bytes_max)
+	if (t->batch_count == room || bytes >= bytes_max)
 		t->counters->round_full++;
 	/* Events came before the messages of the connections that they tell of. */
 	take_events(t);
@@ -297,21 +302,22 @@ bool transport_ready(const struct transport *transport, uint64_t connection)
 	return id != NULL && !outboxes_waiting(transport->outboxes, id->bytes, id->size);
 }
 
-void transport_send(struct transport *transport, uint64_t connection, const struct buffer *body)
+bool transport_send(struct transport *transport, uint64_t connection, const struct buffer *body)
 {
 	const struct routing_id *id = connections_subscribed(transport->connections, connection);
 	struct return_path path;
 
 	if (id == NULL) {
 		transport->counters->unroutable++;
-		return;
+		return true;
 	}
 	if (!return_path_init(&path, id->bytes, id->size)) {
 		transport->counters->outbox_drops++;
-		return;
+		return false;
 	}
-	outboxes_send(transport->outboxes, &path, body, transport->now_ns);
+	bool sent = outboxes_send(transport->outboxes, &path, body, transport->now_ns);
 	return_path_clear(&path);
+	return sent;
 }
 
 void transport_broadcast(struct transport *transport, const struct buffer *body)

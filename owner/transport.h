@@ -15,7 +15,7 @@
 #define SOLE_OWNER_TRANSPORT_H
 
 #include "common/buffer.h"
-#include "owner/behaviour.h"
+#include "owner/operations.h"
 #include "owner/counters.h"
 #include "owner/limits.h"
 
@@ -52,9 +52,9 @@ struct transport_message {
 	bool subscribed;     /* transport_subscribe was called for its connection */
 };
 
-/* Takes what has arrived, within the limits of a round; the return value is how many messages
- * stand in *messages. What is not framed as a message is dropped and counted. */
-size_t transport_receive(struct transport *transport, int64_t now_ns,
+/* Takes what has arrived, within the limits of a round and `most` (at least 1) messages; the return
+ * value is how many stand in *messages. What is not framed as a message is dropped and counted. */
+size_t transport_receive(struct transport *transport, int64_t now_ns, size_t most,
 			 const struct transport_message **messages);
 
 /* Sends a reply to message `index` of the batch. Never blocks and never fails: see above. */
@@ -70,8 +70,9 @@ void transport_release(struct transport *transport);
 bool transport_ready(const struct transport *transport, uint64_t connection);
 
 /* Sends what was not asked for, as transport_reply does. To a connection that has ended, or is not
- * subscribed, it is not sent, and counted as unroutable. */
-void transport_send(struct transport *transport, uint64_t connection, const struct buffer *body);
+ * subscribed, it is not sent, and counted as unroutable. False: dropped, and could be sent again
+ * when the peer has read. */
+bool transport_send(struct transport *transport, uint64_t connection, const struct buffer *body);
 
 /* To every connection that is subscribed. */
 void transport_broadcast(struct transport *transport, const struct buffer *body);

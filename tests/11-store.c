@@ -193,6 +193,164 @@ static void maps_are_found_by_name_and_kept_apart(void **state)
 	store_destroy(&store);
 }
 
+/* The first key at or above `from` (above it, if `after`): one letter, or 0. */
+static char seek(struct map *map, const char *from, bool after)
+{
+	struct map_entry entry;
+
+	if (!map_seek(map, from, strlen(from), after, &entry))
+		return 0;
+	assert_true(entry.key_size >= 1);
+	return *(const char *)entry.key;
+}
+
+static void a_seek_finds_the_next_key_that_is_there(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m"), *other = store_map(store, "o");
+	struct map_entry entry;
+
+	assert_int_equal(seek(map, "", false), 0);
+	put_integer(map, "c", 3);
+	put_integer(map, "a", 1);
+	put_integer(map, "e", 5);
+	put_integer(other, "b", 2);
+	assert_int_equal(seek(map, "", false), 'a');
+	assert_int_equal(seek(map, "a", false), 'a');
+	assert_int_equal(seek(map, "a", true), 'c');
+	assert_int_equal(seek(map, "b", false), 'c');
+	assert_int_equal(seek(map, "b", true), 'c');
+	assert_int_equal(seek(map, "e", true), 0);
+	assert_int_equal(seek(map, "ee", false), 0);
+	store_commit(store);
+	/* What is removed is stepped over before it is forgotten, and comes back with undo. */
+	assert_int_equal(map_remove(map, "c", 1, NULL), CODE_OK);
+	assert_int_equal(seek(map, "a", true), 'e');
+	assert_int_equal(map_remove(map, "e", 1, NULL), CODE_OK);
+	assert_int_equal(seek(map, "a", true), 0);
+	put_integer(map, "d", 4);
+	assert_int_equal(seek(map, "a", true), 'd');
+	store_undo(store, 0);
+	assert_int_equal(seek(map, "a", true), 'c');
+	assert_int_equal(seek(map, "c", true), 'e');
+	assert_true(map_seek(map, "c", 1, false, &entry));
+	assert_int_equal(entry.value->integer, 3);
+	store_destroy(&store);
+}
+
+static void keys_are_in_order_of_their_bytes_a_shorter_one_first(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *bytes;
+		size_t size;
+	} keys[] = { { "", 0 },	    { "\0", 1 },   { "\0\0", 2 },    { "\0\1", 2 }, { "a", 1 },
+		     { "a\0", 2 },  { "a\0b", 3 }, { "ab", 2 },	     { "b", 1 },    { "\x7f", 1 },
+		     { "\x80", 1 }, { "\xff", 1 }, { "\xff\xff", 2 } };
+	enum { COUNT = sizeof keys / sizeof *keys };
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+	struct map_entry entry;
+
+	for (size_t i = 0; i < COUNT; i++) { /* put in another order */
+		struct value value = value_integer((int64_t)(i * 5 % COUNT));
+		assert_int_equal(map_put(map, keys[i * 5 % COUNT].bytes, keys[i * 5 % COUNT].size, &value),
+				 CODE_OK);
+	}
+	assert_true(map_seek(map, NULL, 0, false, &entry));
+	for (size_t i = 0; i < COUNT; i++) {
+		assert_int_equal(entry.value->integer, i);
+		assert_int_equal(entry.key_size, keys[i].size);
+		assert_int_equal(map_seek(map, entry.key, entry.key_size, true, &entry), i + 1 < COUNT);
+	}
+	store_destroy(&store);
+}
+
+static void a_seek_from_beyond_the_longest_key(void **state)
+{
+	(void)state;
+	static char key[STORE_KEY_MAX_BYTES + 10];
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+	struct value value = value_integer(1);
+	struct map_entry entry;
+
+	memset(key, 'k', sizeof key);
+	assert_int_equal(map_put(map, key, STORE_KEY_MAX_BYTES, &value), CODE_OK);
+	assert_true(map_seek(map, key, STORE_KEY_MAX_BYTES, false, &entry));
+	assert_false(map_seek(map, key, STORE_KEY_MAX_BYTES, true, &entry));
+	assert_false(map_seek(map, key, sizeof key, false, &entry)); /* it is longer, and so behind */
+	assert_int_equal(put_integer(map, "l", 2), CODE_OK);
+	assert_true(map_seek(map, key, sizeof key, false, &entry));
+	assert_int_equal(entry.value->integer, 2);
+	store_destroy(&store);
+}
+
+static void an_entry_has_the_revision_at_which_it_was_put(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m");
+
+	assert_int_equal(map_revision(map, "a", 1), 0);
+	store_set_revision(store, 7);
+	put_integer(map, "a", 1);
+	put_integer(map, "b", 1);
+	store_commit(store);
+	store_set_revision(store, 8);
+	assert_int_equal(map_revision(map, "a", 1), 7);
+	put_integer(map, "a", 1); /* the same value is a change, too */
+	assert_int_equal(map_revision(map, "a", 1), 8);
+	map_remove(map, "b", 1, NULL);
+	assert_int_equal(map_revision(map, "b", 1), 0);
+	store_undo(store, 0);
+	assert_int_equal(map_revision(map, "a", 1), 7);
+	assert_int_equal(map_revision(map, "b", 1), 7);
+	store_set_revision(store, 9);
+	map_remove(map, "b", 1, NULL);
+	size_t mark = store_mark(store);
+	put_integer(map, "b", 2);
+	store_undo(store, mark);
+	assert_int_equal(map_revision(map, "b", 1), 0);
+	store_commit(store);
+	put_integer(map, "b", 2);
+	struct map_entry entry;
+	assert_true(map_seek(map, "b", 1, false, &entry));
+	assert_int_equal(entry.revision, 9);
+	store_destroy(&store);
+}
+
+/* The store looks a key up once for a read and the write behind it: whatever comes between. */
+static void a_key_is_found_again_whatever_came_between(void **state)
+{
+	(void)state;
+	struct store *store = new_store(1);
+	struct map *map = store_map(store, "m"), *other = store_map(store, "o");
+
+	assert_absent(map, "k");
+	assert_absent(other, "k");
+	put_integer(map, "k", 1);
+	assert_absent(other, "k");
+	put_integer(other, "k", 2);
+	assert_integer(map, "k", 1);
+	assert_integer(other, "k", 2);
+	store_undo(store, 1);
+	assert_absent(other, "k");
+	assert_integer(map, "k", 1);
+	map_remove(map, "k", 1, NULL);
+	store_commit(store);
+	assert_absent(map, "k");
+	put_integer(map, "k", 3);
+	assert_int_equal(seek(map, "k", false), 'k');
+	assert_integer(map, "k", 3);
+	assert_int_equal(seek(map, "j", false), 'k');
+	assert_absent(map, "j");
+	store_undo(store, 0);
+	assert_absent(map, "k");
+	store_destroy(&store);
+}
+
 static void undo_goes_back_to_a_mark_and_no_further(void **state)
 {
 	(void)state;
@@ -408,6 +566,7 @@ struct model {
 		int64_t integer;
 		uint8_t bytes[48];
 		size_t size;
+		uint64_t revision;
 	} at[MODEL_MAPS][MODEL_KEYS];
 };
 
@@ -429,9 +588,63 @@ static struct value model_value(const struct model *model, size_t map, size_t ke
 	case VALUE_BYTES:
 		return value_bytes(model->at[map][key].bytes, model->at[map][key].size);
 	case VALUE_NONE:
+	case VALUE_LIST:
 		break;
 	}
 	return value_none();
+}
+
+static int compare_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+	int difference = memcmp(a, b, a_size < b_size ? a_size : b_size);
+
+	return difference != 0 ? difference : (a_size > b_size) - (a_size < b_size);
+}
+
+/* The first key of the model at or above `from` (above it, if `after`), or MODEL_KEYS. */
+static size_t model_seek(const struct model *model, size_t map, const uint8_t *from, size_t from_size,
+			 bool after)
+{
+	uint8_t best[64], key[64];
+	size_t found = MODEL_KEYS, best_size = 0;
+
+	for (size_t k = 0; k < MODEL_KEYS; k++) {
+		size_t size = model_key(k, key);
+		int difference = compare_bytes(key, size, from, from_size);
+		if (model->at[map][k].type == VALUE_NONE || difference < 0 || (difference == 0 && after))
+			continue;
+		if (found == MODEL_KEYS || compare_bytes(key, size, best, best_size) < 0) {
+			memcpy(best, key, size);
+			best_size = size;
+			found = k;
+		}
+	}
+	return found;
+}
+
+/* From the key of a place, or bytes of chance. */
+static void assert_seek_as_model(struct unit_random *random, struct store *store, const struct model *model)
+{
+	size_t m = unit_below(random, MODEL_MAPS), size = 1 + unit_below(random, 5);
+	struct map *map = store_map(store, map_names[m]);
+	bool after = unit_below(random, 2);
+	struct map_entry entry;
+	uint8_t from[64], key[64];
+
+	if (unit_below(random, 3))
+		size = model_key(unit_below(random, MODEL_KEYS), from);
+	else
+		for (size_t i = 0; i < size; i++)
+			from[i] = (uint8_t)unit_below(random, MODEL_KEYS + 5);
+	size_t expected = model_seek(model, m, from, size, after);
+	assert_int_equal(map_seek(map, from, size, after, &entry), expected < MODEL_KEYS);
+	if (expected == MODEL_KEYS)
+		return;
+	struct value value = model_value(model, m, expected);
+	assert_int_equal(entry.key_size, model_key(expected, key));
+	assert_memory_equal(entry.key, key, entry.key_size);
+	assert_true(value_equal(entry.value, &value));
+	assert_true(entry.revision == model->at[m][expected].revision);
 }
 
 static void assert_as_model(struct store *store, const struct model *model, uint64_t overhead)
@@ -451,6 +664,7 @@ static void assert_as_model(struct store *store, const struct model *model, uint
 			if (found == NULL)
 				continue;
 			assert_true(value_equal(found, &expected));
+			assert_true(map_revision(map, key, key_size) == model->at[m][k].revision);
 			assert_int_equal(map_put(copy, key, key_size, &expected), CODE_OK);
 			here++;
 			bytes += overhead + key_size + (expected.type == VALUE_BYTES ? expected.size : 0);
@@ -464,7 +678,8 @@ static void assert_as_model(struct store *store, const struct model *model, uint
 	store_destroy(&fresh);
 }
 
-static void change_both(struct unit_random *random, struct store *store, struct model *model)
+static void change_both(struct unit_random *random, struct store *store, struct model *model,
+			uint64_t revision)
 {
 	size_t m = unit_below(random, MODEL_MAPS), k = unit_below(random, MODEL_KEYS);
 	struct map *map = store_map(store, map_names[m]);
@@ -489,6 +704,7 @@ static void change_both(struct unit_random *random, struct store *store, struct 
 		model->at[m][k].type = VALUE_NONE;
 		return;
 	}
+	model->at[m][k].revision = revision;
 	struct value value = model_value(model, m, k);
 	assert_int_equal(map_put(map, key, key_size, &value), CODE_OK);
 }
@@ -519,8 +735,10 @@ static void any_sequence_of_changes_marks_and_undos_is_as_the_model(void **state
 			depth = 0;
 			marked[0] = model;
 		} else {
-			change_both(&random, store, &model);
+			store_set_revision(store, (uint64_t)step + 1);
+			change_both(&random, store, &model, (uint64_t)step + 1);
 		}
+		assert_seek_as_model(&random, store, &model);
 		if (step % 100 == 0)
 			assert_as_model(store, &model, overhead);
 	}
@@ -702,6 +920,11 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_key_has_a_limit),
 	cmocka_unit_test(a_value_may_be_put_in_the_place_it_came_from),
 	cmocka_unit_test(maps_are_found_by_name_and_kept_apart),
+	cmocka_unit_test(a_seek_finds_the_next_key_that_is_there),
+	cmocka_unit_test(keys_are_in_order_of_their_bytes_a_shorter_one_first),
+	cmocka_unit_test(a_seek_from_beyond_the_longest_key),
+	cmocka_unit_test(an_entry_has_the_revision_at_which_it_was_put),
+	cmocka_unit_test(a_key_is_found_again_whatever_came_between),
 	cmocka_unit_test(undo_goes_back_to_a_mark_and_no_further),
 	cmocka_unit_test(an_entry_that_stands_in_many_changes_dies_once),
 	cmocka_unit_test(every_way_of_three_steps_can_be_undone),

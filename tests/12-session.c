@@ -64,7 +64,7 @@ static void assert_stored(const struct session *session, uint64_t sequence, size
 	assert_int_equal(reply->code, sequence % 7);
 	assert_int_equal(reply->revision, 100 + sequence);
 	for (size_t i = 0; i < size; i++)
-		assert_int_equal(reply->payload[i], (uint8_t)sequence);
+		assert_int_equal(stored_payload(reply)[i], (uint8_t)sequence);
 }
 
 static void a_session_is_found_by_its_id_until_it_ends(void **state)
@@ -323,6 +323,152 @@ static void the_table_grows_and_is_walked_whole(void **state)
 	sessions_destroy(&sessions);
 }
 
+/* ---- what waits ---- */
+
+static uint64_t park(struct session *session)
+{
+	assert_int_equal(session_reserve(session), CODE_OK);
+	assert_int_equal(session_reserve_parking(session), CODE_OK);
+	session_park(session);
+	return session->last;
+}
+
+static unsigned answer_late(struct sessions *sessions, struct session *session, uint64_t sequence,
+			    size_t size)
+{
+	static uint8_t payload[8 * KILOBYTE];
+
+	memset(payload, (int)sequence, size);
+	return session_answer(sessions, session, sequence, (uint16_t)(sequence % 7), 100 + sequence, payload,
+			      size);
+}
+
+static void one_that_waits_has_no_reply_until_it_is_answered(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = { 0, 1, 32, 33, 600 };
+
+	for (size_t i = 0; i < 5; i++) {
+		struct sessions *sessions = new_sessions(1, KILOBYTE);
+		struct session *session = open_session(sessions, 1);
+		answer(sessions, session, 10);
+		uint64_t sequence = park(session);
+		answer(sessions, session, 10); /* the next goes on */
+		assert_int_equal(sequence, 2);
+		assert_int_equal(session->last, 3);
+		assert_true(session_waits(session, 2));
+		assert_false(session_waits(session, 1) || session_waits(session, 3) ||
+			     session_waits(session, 4));
+		assert_null(session_stored(session, 2));
+		assert_false(session_lost_answer(session, 2));
+		assert_int_equal(session_first_waiting(session), 2);
+		session_acknowledge(session, 4); /* it stands beside the window */
+		assert_true(session_waits(session, 2));
+		session_received(session, 2); /* not yet */
+		assert_true(session_waits(session, 2));
+		assert_int_equal(answer_late(sessions, session, 2, sizes[i]), 0);
+		assert_false(session_waits(session, 2));
+		assert_int_equal(session_first_waiting(session), 0);
+		assert_int_equal(session->waiting_count, 0);
+		assert_stored(session, 2, sizes[i]);
+		session_acknowledge(session, UINT64_MAX);
+		assert_stored(session, 2, sizes[i]);
+		session_received(session, 1);
+		session_received(session, 2);
+		session_received(session, 2);
+		assert_null(session_stored(session, 2));
+		assert_false(session_lost_answer(session, 2));
+		assert_int_equal(session->replies_bytes, 0);
+		sessions_destroy(&sessions);
+	}
+}
+
+static void so_many_places_to_wait_and_the_oldest_answer_makes_room(void **state)
+{
+	(void)state;
+	struct sessions *sessions = new_sessions(1, 1 << 20);
+	struct session *session = open_session(sessions, 1);
+
+	for (int i = 0; i < SESSION_PARKED_MAX; i++) {
+		session_acknowledge(session, UINT64_MAX);
+		park(session);
+	}
+	assert_int_equal(session_reserve_parking(session), CODE_BUSY);
+	answer_late(sessions, session, 9, 40);
+	answer_late(sessions, session, 5, 40);
+	assert_stored(session, 5, 40);
+	session_acknowledge(session, UINT64_MAX);
+	park(session);
+	assert_null(session_stored(session, 5));
+	assert_stored(session, 9, 40);
+	assert_int_equal(session->replies_bytes, 40);
+	session_received(session, 9);
+	session_acknowledge(session, UINT64_MAX);
+	park(session);
+	session_acknowledge(session, UINT64_MAX);
+	assert_int_equal(session_reserve_parking(session), CODE_BUSY);
+	assert_int_equal(session_first_waiting(session), 1);
+	assert_true(session_waits(session, SESSION_PARKED_MAX + 2));
+	sessions_destroy(&sessions);
+}
+
+static void late_answers_count_in_the_bytes_and_go_last(void **state)
+{
+	(void)state;
+	struct sessions *sessions = new_sessions(1, KILOBYTE);
+	struct session *session = open_session(sessions, 1);
+
+	park(session);
+	park(session);
+	answer(sessions, session, 300);
+	assert_int_equal(answer_late(sessions, session, 1, 600), 0);
+	assert_int_equal(answer_late(sessions, session, 2, 400), 1);
+	assert_null(session_stored(session, 3));
+	assert_stored(session, 1, 600);
+	assert_int_equal(answer(sessions, session, 100), 1); /* the oldest that waited */
+	assert_stored(session, 4, 100);
+	assert_null(session_stored(session, 1));
+	assert_true(session_lost_answer(session, 1));
+	assert_stored(session, 2, 400);
+	assert_int_equal(session->replies_bytes, 500);
+	assert_int_equal(answer(sessions, session, 1025), 3); /* more than all may take: all go, it too */
+	assert_int_equal(session->replies_bytes, 0);
+	sessions_destroy(&sessions);
+}
+
+static void time_is_up_for_each_at_its_own_limit(void **state)
+{
+	(void)state;
+	struct sessions *sessions = new_sessions(1, KILOBYTE);
+	struct session *session = open_session(sessions, 1);
+	int64_t next = 1000;
+
+	assert_int_equal(session_overdue(session, INT64_MAX - 1, &next), 0);
+	for (int i = 0; i < 4; i++)
+		park(session);
+	session_limit_wait(session, 1, 300);
+	session_limit_wait(session, 2, 200);
+	session_limit_wait(session, 3, 400);
+	session_limit_wait(session, 2, 900); /* said before */
+	session_limit_wait(session, 77, 1);  /* nobody */
+	assert_int_equal(session_overdue(session, 199, &next), 0);
+	assert_int_equal(next, 200);
+	assert_int_equal(session_overdue(session, 200, &next), 2);
+	answer_late(sessions, session, 2, 4);
+	next = 1000;
+	assert_int_equal(session_overdue(session, 200, &next), 0);
+	assert_int_equal(next, 300);
+	answer_late(sessions, session, 1, 4);
+	next = 1000;
+	assert_int_equal(session_overdue(session, 350, &next), 0);
+	assert_int_equal(next, 400);
+	answer_late(sessions, session, 3, 4);
+	next = INT64_MAX;
+	assert_int_equal(session_overdue(session, INT64_MAX - 1, &next), 0); /* one without a limit is left */
+	assert_true(next == INT64_MAX);
+	sessions_destroy(&sessions);
+}
+
 /* ---- against a model ---- */
 
 static void any_sequence_of_answers_and_acknowledgements_is_as_the_model(void **state)
@@ -382,6 +528,10 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_window_of_replies_is_the_most),
 	cmocka_unit_test(beyond_the_bytes_allowed_the_oldest_replies_go),
 	cmocka_unit_test(the_table_grows_and_is_walked_whole),
+	cmocka_unit_test(one_that_waits_has_no_reply_until_it_is_answered),
+	cmocka_unit_test(so_many_places_to_wait_and_the_oldest_answer_makes_room),
+	cmocka_unit_test(late_answers_count_in_the_bytes_and_go_last),
+	cmocka_unit_test(time_is_up_for_each_at_its_own_limit),
 	cmocka_unit_test(any_sequence_of_answers_and_acknowledgements_is_as_the_model),
 };
 

@@ -285,7 +285,7 @@ static void each_limit_is_told_by_name_and_counted(void **state)
 	rig_refused(rig, 0, CODE_TOO_LARGE, 3, "max-operations");
 	rig_refused(rig, 1, CODE_TOO_LARGE, 0, "max-key");
 	rig_refused(rig, 2, CODE_TOO_LARGE, 0, "max-value");
-	rig_refused(rig, 3, CODE_FULL, 2, "as many entries");
+	rig_refused(rig, 3, CODE_FULL, 2, "max-entries");
 	rig_is(rig, 4, ITEM_RUN, CODE_OK);
 	rig_is(rig, 5, ITEM_OPEN, CODE_OK);
 	rig_refused(rig, 6, CODE_BUSY, -1, "max-sessions");
@@ -674,10 +674,10 @@ static void silence_ends_a_session_and_a_word_of_its_user_keeps_it(void **state)
 	struct sessions *sessions = core_sessions(service_core(rig->service));
 
 	rig->now_ns += NS_PER_S;
-	service_expire(rig->service, rig->now_ns, rig->wall_us, &next_ns);
+	service_tend(rig->service, rig->now_ns, rig->wall_us, &next_ns);
 	assert_int_equal(sessions_count(sessions), 3); /* just not yet */
 	assert_true(next_ns > rig->now_ns && next_ns <= rig->now_ns + NS_PER_S);
-	service_expire(rig->service, rig->now_ns + 1, rig->wall_us, &next_ns);
+	service_tend(rig->service, next_ns, rig->wall_us, &next_ns);
 	assert_null(sessions_find(sessions, second));
 	rig->now_ns += 3 * NS_PER_S;
 	rig_message(rig, &alice_again, true);
@@ -689,11 +689,11 @@ static void silence_ends_a_session_and_a_word_of_its_user_keeps_it(void **state)
 	rig_query(rig, first, 1);
 	rig_get(rig, "k");
 	rig_round(rig);
-	service_expire(rig->service, rig->now_ns, rig->wall_us, &next_ns);
+	service_tend(rig->service, rig->now_ns, rig->wall_us, &next_ns);
 	assert_non_null(sessions_find(sessions, first));
 	rig->now_ns += NS_PER_S + 1;
 	uint64_t revision = rig_revision(rig);
-	service_expire(rig->service, rig->now_ns, rig->wall_us, &next_ns);
+	service_tend(rig->service, rig->now_ns, rig->wall_us, &next_ns);
 	assert_null(sessions_find(sessions, first));
 	assert_int_equal(sessions_count(sessions), 1);
 	assert_int_equal(rig->counters.sessions_silent, 2);
@@ -730,56 +730,56 @@ static void only_what_changes_state_takes_a_revision(void **state)
 }
 
 /* A behaviour that does what the table never does. */
-static enum code probe_clock(struct call *call)
+static int probe_clock(struct sole_call *call)
 {
-	call_answer_integer(call, call_now_us(call));
-	return CODE_OK;
+	sole_answer(call, sole_integer(sole_call_now(call)));
+	return SOLE_OK;
 }
 
-static enum code probe_flood(struct call *call)
+static int probe_flood(struct sole_call *call)
 {
-	for (int64_t i = 0; i < call_argument(call, 0)->integer; i++)
-		call_answer_integer(call, i);
-	return CODE_OK;
+	for (int64_t i = 0; i < sole_argument(call, 0).integer; i++)
+		sole_answer(call, sole_integer(i));
+	return SOLE_OK;
 }
 
-static enum code probe_fail(struct call *call)
+static int probe_fail(struct sole_call *call)
 {
-	struct value value = value_integer(1);
-
-	assert_int_equal(map_put(call_context(call), "k", 1, &value), CODE_OK);
-	call_answer_integer(call, 1);
-	return CODE_BUSY; /* without a word */
+	assert_int_equal(sole_map_put(sole_call_context(call), sole_text("k"), sole_integer(1)), SOLE_OK);
+	sole_answer(call, sole_integer(1));
+	return (int)sole_argument(call, 0).integer; /* without a word */
 }
 
-static enum code probe_whoami(struct call *call)
+static int probe_whoami(struct sole_call *call)
 {
-	call_answer_integer(call, call_caller(call)->uid);
-	return CODE_OK;
+	sole_answer(call, sole_integer(sole_call_uid(call)));
+	return SOLE_OK;
 }
 
-static const struct operation probe_operations[] = {
-	{ 1, OPERATION_QUERY, "clock", "", { { 0 } }, { { 0 } }, probe_clock },
-	{ 2, OPERATION_QUERY, "flood", "", { { "n", FIELD_INTEGER } }, { { 0 } }, probe_flood },
-	{ 7, OPERATION_COMMAND, "fail", "", { { 0 } }, { { 0 } }, probe_fail },
-	{ 9, OPERATION_QUERY, "whoami", "", { { 0 } }, { { 0 } }, probe_whoami },
+static const struct sole_operation_entry probe_operations[] = {
+	{ 1, SOLE_IS_QUERY, "clock", "", { { 0 } }, { { 0 } }, probe_clock },
+	{ 2, SOLE_IS_QUERY, "flood", "", { { "n", SOLE_FIELD_INTEGER } }, { { 0 } }, probe_flood },
+	{ 7, SOLE_IS_COMMAND, "fail", "", { { "code", SOLE_FIELD_INTEGER } }, { { 0 } }, probe_fail },
+	{ 9, SOLE_IS_QUERY, "whoami", "", { { 0 } }, { { 0 } }, probe_whoami },
 };
 
-static void *probe_create(struct store *store)
+static void *probe_create(struct sole_store *store)
 {
-	return store_map(store, "probe");
+	return sole_store_map(store, "probe");
 }
 
-static const struct behaviour probe = { .name = "probe",
-					.version = 3,
-					.operations = probe_operations,
-					.operation_count = 4,
-					.create = probe_create };
+static const struct sole_behaviour probe = { .abi = SOLE_BEHAVIOUR_ABI,
+					     .name = "probe",
+					     .version = 3,
+					     .operations = probe_operations,
+					     .operation_count = 4,
+					     .create = probe_create };
 
 static void a_behaviour_sees_caller_and_clock_and_answers_within_bounds(void **state)
 {
 	struct rig *rig = *state;
 	struct value count = value_integer(255), more = value_integer(256), many = value_integer(200000);
+	struct value full = value_integer(SOLE_FULL), busy = value_integer(SOLE_BUSY);
 
 	service_destroy(&rig->service);
 	assert_true(rig_start(rig, &probe, 1));
@@ -793,17 +793,20 @@ static void a_behaviour_sees_caller_and_clock_and_answers_within_bounds(void **s
 	rig_simple(rig, ITEM_RUN);
 	rig_operation(rig, 2, &many, 1);
 	rig_simple(rig, ITEM_RUN);
-	rig_operation(rig, 7, NULL, 0);
+	rig_operation(rig, 7, &full, 1);
 	rig_simple(rig, ITEM_RUN);
 	rig_operation(rig, 3, NULL, 0);
+	rig_simple(rig, ITEM_RUN);
+	rig_operation(rig, 7, &busy, 1); /* the owner's to say */
 	rig_round(rig);
 	assert_int_equal(rig_integer(rig, 0, 0, 0), 5000000);
 	assert_int_equal(rig_integer(rig, 0, 1, 0), bob.uid);
 	assert_int_equal(rig_integer(rig, 0, 2, 254), 254);
 	rig_refused(rig, 1, CODE_TOO_LARGE, 0, "would not fit");
 	rig_refused(rig, 2, CODE_TOO_LARGE, 0, "would not fit");
-	rig_refused(rig, 3, CODE_BUSY, 0, "a limit of the owner");
+	rig_refused(rig, 3, CODE_FULL, 0, code_text(CODE_FULL));
 	rig_refused(rig, 4, CODE_NO_OPERATION, 0, "probe has no operation number 3");
+	rig_refused(rig, 5, CODE_INVALID, 0, "a fault of probe");
 	assert_int_equal(store_entries(core_store(service_core(rig->service))), 0);
 	assert_int_equal(rig->counters.limit_reply, 2);
 	/* Wall time that goes back is the same time still. */
@@ -822,11 +825,12 @@ static void a_behaviour_sees_caller_and_clock_and_answers_within_bounds(void **s
 static void a_behaviour_with_one_number_twice_does_not_start(void **state)
 {
 	struct rig *rig = *state;
-	static const struct operation twice[] = {
-		{ 1, OPERATION_QUERY, "a", "", { { 0 } }, { { 0 } }, probe_clock },
-		{ 1, OPERATION_QUERY, "b", "", { { 0 } }, { { 0 } }, probe_clock },
+	static const struct sole_operation_entry twice[] = {
+		{ 1, SOLE_IS_QUERY, "a", "", { { 0 } }, { { 0 } }, probe_clock },
+		{ 1, SOLE_IS_QUERY, "b", "", { { 0 } }, { { 0 } }, probe_clock },
 	};
-	static const struct behaviour bad = {
+	static const struct sole_behaviour bad = {
+		.abi = SOLE_BEHAVIOUR_ABI,
 		.name = "bad", .operations = twice, .operation_count = 2, .create = probe_create
 	};
 

@@ -3,12 +3,12 @@
  * Rounds of chance: the same messages make the same state and the same replies, a command
  * is answered once and for all, and memory that runs out leaves nothing half done.
  */
-#include "tests/lib/rig.h"
+#include "tests/lib/outlet.h"
 #include "tests/lib/scarce.h"
 
 /* ---- chance ---- */
 
-enum { CLIENTS = 6, RECORDS = 1 << 16 };
+enum { CLIENTS = 6, CONNECTIONS = 4, RECORDS = 1 << 16 };
 static const uint64_t query_sequences = 1ULL << 40; /* tells queries of a session from its commands */
 
 struct chance {
@@ -19,11 +19,72 @@ struct chance {
 		uint64_t session, sequence, answer;
 	} * records;
 	size_t answered, repeated;
+	uint64_t unready; /* the connection that does not read at the moment */
 };
 
 static size_t draw(struct chance *chance, size_t limit)
 {
 	return unit_below(&chance->random, limit);
+}
+
+/* The operations beyond the first six. */
+static void compose_further(struct chance *chance, struct rig *rig, const char *key, struct value value)
+{
+	static const char *const locks[] = { "l", "m", "n" };
+	const struct value name = value_text(locks[draw(chance, 3)]), at = value_text(key);
+	const struct value number = value_integer((int64_t)draw(chance, 4)), none = value_none();
+	const struct value ms = value_integer((int64_t)draw(chance, 40) - 1);
+
+	switch (draw(chance, 16)) {
+	case 0:
+		rig_operation(rig, 7, (const struct value[]){ at, value }, 2); /* insert */
+		return;
+	case 1:
+		rig_operation(rig, 8, (const struct value[]){ at, value }, 2); /* replace */
+		return;
+	case 2:
+		rig_operation(rig, 9, (const struct value[]){ at, name, at }, 3); /* get-many */
+		return;
+	case 3:
+		rig_operation(rig, 10,
+			      (const struct value[]){ value_text(""), draw(chance, 2) ? none : at, number },
+			      3);
+		return;
+	case 4:
+		rig_operation(rig, 11, (const struct value[]){ at, number, draw(chance, 2) ? none : value },
+			      3);
+		return;
+	case 5:
+		rig_operation(rig, 12, (const struct value[]){ at, value, ms }, 3); /* put-for */
+		return;
+	case 6:
+		rig_operation(rig, 13, (const struct value[]){ at, draw(chance, 2) ? none : ms },
+			      2); /* expire */
+		return;
+	case 7:
+		rig_operation(rig, 15, (const struct value[]){ at, value }, 2); /* bind */
+		return;
+	case 8:
+		rig_operation(rig, 16, (const struct value[]){ at, draw(chance, 2) ? none : number },
+			      2); /* check */
+		return;
+	case 9:
+		rig_operation(rig, draw(chance, 2) ? 14 : 18, &at, 1); /* ttl, revision */
+		return;
+	case 10:
+		rig_operation(rig, draw(chance, 2) ? 21 : 23, &name, 1); /* try-lock, holder */
+		return;
+	case 11:
+		rig_operation(rig, OPERATION_OTHERWISE, NULL, 0);
+		return;
+	case 12:
+	case 13:
+		rig_operation(rig, 22, &name, 1); /* unlock */
+		return;
+	default:
+		rig_operation(rig, 20, &name, 1); /* lock */
+		return;
+	}
 }
 
 static void compose_operations(struct chance *chance, struct rig *rig, bool query)
@@ -36,7 +97,7 @@ static void compose_operations(struct chance *chance, struct rig *rig, bool quer
 		struct value value = draw(chance, 2)
 					     ? value_integer((int64_t)draw(chance, 3))
 					     : value_bytes(bytes, draw(chance, draw(chance, 9) ? 50 : 300));
-		switch (draw(chance, query && draw(chance, 20) ? 2 : 7)) {
+		switch (draw(chance, query && draw(chance, 20) ? 2 : 12)) {
 		case 0:
 		case 1:
 			rig_get(rig, key);
@@ -53,8 +114,11 @@ static void compose_operations(struct chance *chance, struct rig *rig, bool quer
 		case 5:
 			rig_cas(rig, key, draw(chance, 2) ? value_none() : value_integer(1), value);
 			break;
+		case 6:
+			rig_operation(rig, (uint16_t)draw(chance, 26), &value, draw(chance, 2));
+			break;
 		default:
-			rig_operation(rig, (uint16_t)draw(chance, 9), &value, draw(chance, 2));
+			compose_further(chance, rig, key, value);
 			break;
 		}
 	}
@@ -88,15 +152,50 @@ static void compose_command(struct chance *chance, struct rig *rig)
 		header.window = (uint16_t)draw(chance, sequence < 20 ? (size_t)sequence : 20);
 	if (draw(chance, 10) == 0)
 		header.deadline = (uint64_t)rig->now_ns + draw(chance, 2);
+	else if (draw(chance, 4) == 0)
+		header.deadline = (uint64_t)rig->now_ns + draw(chance, 1000) * NS_PER_MS;
+	if (draw(chance, 10) == 0)
+		header.flags = REQUEST_FLAG_OTHERWISE;
 	rig_item(rig, &header);
-	compose_operations(chance, rig, false);
+	if (draw(chance, 3) > 0) {
+		compose_operations(chance, rig, false);
+		return;
+	}
+	const struct value name = value_text(draw(chance, 2) ? "l" : "m");
+	rig_operation(rig, draw(chance, 2) ? 20 : 22, &name, 1); /* alone it may wait */
+}
+
+static void compose_watch(struct chance *chance, struct rig *rig)
+{
+	static const char *const prefixes[] = { "", "1", "2", "l" };
+	const struct value list[] = {
+		value_text(prefixes[draw(chance, 4)]), value_integer(0x5678 + !draw(chance, 9)),
+		value_integer(draw(chance, 2) ? 0 : (int64_t)rig_revision(rig) - (int64_t)draw(chance, 30)),
+		value_integer((int64_t)draw(chance, 2))
+	};
+
+	rig_item(rig, &(struct request_header){ .kind = draw(chance, 4) ? ITEM_WATCH : ITEM_UNWATCH,
+						.sequence = draw(chance, 3) });
+	rig_list(rig, list, 4);
 }
 
 static void compose_item(struct chance *chance, struct rig *rig)
 {
 	uint64_t session = chance->sessions[draw(chance, CLIENTS)];
 
-	switch (draw(chance, 20)) {
+	switch (draw(chance, 22)) {
+	case 20:
+		if (draw(chance, 10) == 0) /* long enough to fall behind */
+			compose_watch(chance, rig);
+		else
+			compose_command(chance, rig);
+		break;
+	case 21:
+		rig_item(rig, &(struct request_header){ .kind = ITEM_RECEIVED,
+							.session = session,
+							.sequence = chance->next[draw(chance, CLIENTS)] -
+								    draw(chance, 9) });
+		break;
 	case 0:
 		rig_open(rig, (uint8_t)draw(chance, 8), (int64_t)draw(chance, 4000));
 		break;
@@ -141,6 +240,7 @@ static void compose_round(struct chance *chance, struct rig *rig)
 
 	for (size_t messages = 1 + draw(chance, 6); messages > 0; messages--) {
 		rig_message(rig, callers[draw(chance, 6)], draw(chance, 2));
+		rig->messages[rig->count - 1].connection = draw(chance, CONNECTIONS + 1);
 		for (size_t items = 1 + draw(chance, 8); items > 0; items--)
 			compose_item(chance, rig);
 	}
@@ -205,6 +305,7 @@ static void learn(struct chance *chance, const struct rig *rig)
 		case CODE_SESSION_FORGOTTEN:
 		case CODE_REPLY_FORGOTTEN:
 		case CODE_LEAVING:
+		case CODE_WAITING:
 			break;
 		default:
 			judge_command(chance, answer);
@@ -218,11 +319,13 @@ static struct rig *small_rig(uint64_t hash_seed)
 	struct rig *rig = rig_new();
 
 	rig->limits.operations = 3;
-	rig->limits.entries = 20;
+	rig->limits.entries = 60;
 	rig->limits.value_bytes = 200;
 	rig->limits.sessions = 5;
 	rig->limits.session_replies_bytes = 500;
 	rig->limits.outbox_total_bytes = 65536;
+	rig->limits.watches = 4;
+	rig->limits.events_bytes = 2048;
 	assert_true(rig_start(rig, &table_behaviour, hash_seed));
 	return rig;
 }
@@ -254,6 +357,50 @@ static void assert_same_replies(const struct rig *a, const struct rig *b)
 	}
 }
 
+/* What leaves unasked is the same as well. Connections come and go, and do not always read. */
+static void assert_same_notices(struct chance *chance, struct rig *rigs[2], struct bench_outlet *outlets[2])
+{
+	bool ended = draw(chance, 200) == 0;
+	uint64_t connection = 1 + draw(chance, CONNECTIONS);
+
+	if (draw(chance, 200) == 0)
+		chance->unready = draw(chance, CONNECTIONS + 1);
+	for (int i = 0; i < 2; i++) {
+		if (ended)
+			service_connection_ended(rigs[i]->service, connection);
+		outlets[i]->unready = chance->unready;
+		outlet_deliver(outlets[i], rigs[i]);
+	}
+	assert_int_equal(outlets[0]->count, outlets[1]->count);
+	for (size_t i = 0; i < outlets[0]->count; i++) {
+		const struct notice *a = &outlets[0]->notices[i], *b = &outlets[1]->notices[i];
+		assert_true(a->connection == b->connection && a->connection != 0);
+		assert_memory_equal(&a->header, &b->header, sizeof a->header);
+		assert_int_equal(a->payload.left, b->payload.left);
+		assert_memory_equal(a->payload.at, b->payload.at, a->payload.left);
+	}
+	outlet_clear(outlets[0]);
+	outlet_clear(outlets[1]);
+}
+
+/* Time goes by, and the owner does what it does by itself. */
+static void go_on(struct chance *chance, struct rig *rigs[2])
+{
+	bool tended = draw(chance, 10) == 0, died = draw(chance, 100) == 0;
+	int64_t next_ns[2];
+
+	rigs[0]->now_ns += (int64_t)draw(chance, 200) * NS_PER_MS;
+	rigs[0]->wall_us += (int64_t)draw(chance, 8000) - 2000;
+	for (int i = 0; i < 2; i++) {
+		if (tended)
+			service_tend(rigs[i]->service, rigs[0]->now_ns, rigs[0]->wall_us, &next_ns[i]);
+		if (died)
+			service_process_ended(rigs[i]->service, alice_again.pid);
+	}
+	if (tended)
+		assert_true(next_ns[0] == next_ns[1]);
+}
+
 static void the_same_messages_make_the_same_state_and_replies(void **state)
 {
 	(void)state;
@@ -263,9 +410,10 @@ static void the_same_messages_make_the_same_state_and_replies(void **state)
 	assert_non_null(chance->records);
 	chance->random.state = unit_seed();
 	struct rig *one = small_rig(unit_draw(&chance->random)), *two = small_rig(unit_draw(&chance->random));
-	int64_t next_ns;
+	struct rig *rigs[2] = { one, two };
+	struct bench_outlet *outlets[2] = { outlet_new(), outlet_new() };
 
-	for (int round = 0; round < 3000; round++) {
+	for (int round = 0; round < 4000; round++) {
 		compose_round(chance, one);
 		copy_round(two, one);
 		rig_raw_round(one);
@@ -274,22 +422,29 @@ static void the_same_messages_make_the_same_state_and_replies(void **state)
 		assert_true(rig_digest(one) == rig_digest(two));
 		assert_true(rig_revision(one) == rig_revision(two));
 		assert_memory_equal(&one->counters, &two->counters, sizeof one->counters);
+		assert_sound(one);
+		assert_sound(two);
 		learn(chance, one);
-		one->now_ns += (int64_t)draw(chance, 200) * NS_PER_MS;
-		one->wall_us += (int64_t)draw(chance, 2000) - 500;
-		if (draw(chance, 10) == 0) {
-			service_expire(one->service, one->now_ns, one->wall_us, &next_ns);
-			service_expire(two->service, one->now_ns, one->wall_us, &next_ns);
-		}
+		if (draw(chance, 5) > 0)
+			assert_same_notices(chance, rigs, outlets);
+		go_on(chance, rigs);
 	}
 	/* It was worth the while: each of these came about. */
-	printf("# %zu commands, %zu repeated\n", chance->answered, chance->repeated);
+	printf("# %zu commands, %zu repeated, %llu events sent, %llu watches behind\n", chance->answered,
+	       chance->repeated, (unsigned long long)one->counters.events_sent,
+	       (unsigned long long)one->counters.watches_behind);
 	assert_true(chance->answered > 1000 && chance->repeated > 100);
 	assert_true(one->counters.requests_cancelled > 0 && one->counters.requests_expired > 0);
 	assert_true(one->counters.limit_state > 0 && one->counters.limit_value > 0);
 	assert_true(one->counters.limit_operations > 0 && one->counters.limit_sessions > 0);
 	assert_true(one->counters.sessions_silent > 0 && one->counters.sessions_denied > 0);
 	assert_true(one->counters.requests_unknown > 0 && one->counters.replies_trimmed > 0);
+	assert_true(one->counters.answers_late > 0 && one->counters.waits_withdrawn > 0);
+	assert_true(one->counters.ticks > 0 && one->counters.sessions_died > 0 &&
+		    one->counters.hooks_failed == 0);
+	assert_true(one->counters.events_sent > 0 && one->counters.watches_opened > 0);
+	outlet_free(outlets[0]);
+	outlet_free(outlets[1]);
 	rig_free(one);
 	rig_free(two);
 	free(chance->records);

@@ -2,7 +2,8 @@
  *
  * No bytes from an owner harm a client: answers that are cut short, changed, made
  * up or repeated are counted and outlived, and whatever they did to the requests
- * under way, everybody is told once and the next request to a sound owner works.
+ * under way and to watches, everybody is told once and the next request to a sound
+ * owner works.
  *
  * The seed is printed; SEED=n replays.
  */
@@ -50,6 +51,40 @@ static void hear_exactly(struct kit *kit)
 	free(copy);
 }
 
+static unsigned events_heard;
+
+static void hear_event(struct sole *handle, const struct sole_event *event, void *context)
+{
+	unsigned sum = 0;
+
+	(void)handle, (void)context;
+	for (uint32_t i = 0; event->key.type == SOLE_BYTES && i < event->key.size; i++)
+		sum += ((const uint8_t *)event->key.bytes)[i];
+	events_heard += sum > 0;
+}
+
+/* Notices: late answers and events, some of them spoiled. */
+static void tell_unasked(struct kit *kit)
+{
+	struct kit_owner *owner = &kit->owner;
+
+	if (owner->parked_count > 0 && chance(3) == 0 &&
+	    kit_resolve(owner, chance((unsigned)owner->parked_count), CODE_OK, &kit->in)) {
+		if (chance(3) == 0)
+			spoil(&kit->in);
+		hear_exactly(kit);
+	}
+	for (size_t i = 0; i < owner->watch_count; i++) {
+		if (!kit_events(owner, i, &kit->in))
+			continue;
+		if (chance(3) == 0)
+			spoil(&kit->in);
+		hear_exactly(kit);
+	}
+	if (kit->engine.watch_count < 8 && chance(4) == 0)
+		engine_watch(&kit->engine, (struct sole_value){ .type = SOLE_BYTES }, 0, 0, 0, hear_event, NULL, NULL);
+}
+
 static void garbage_is_outlived(void **state)
 {
 	const char *seed_text = getenv("SEED");
@@ -60,8 +95,10 @@ static void garbage_is_outlived(void **state)
 	(void)state;
 	printf("# SEED=%u\n", seed);
 	srand(seed);
+	kit->owner.parks = kit->owner.lies = true;
 	kit_connect(kit);
 	for (int i = 0; i < ROUNDS; i++) {
+		tell_unasked(kit);
 		kit->now_ns += chance(300) * NS_PER_MS;
 		if (submitted < KIT_NUMBERS - 2 && chance(4) == 0) {
 			submitted++;
@@ -71,7 +108,9 @@ static void garbage_is_outlived(void **state)
 		if (chance(50) == 0)
 			kit_connect(kit);
 		if (kit->owner.session_count > KIT_SESSIONS - 8)
-			kit->owner.session_count = 0;
+			kit->owner.session_count = kit->owner.parked_count = 0;
+		if (kit->owner.watch_count == KIT_WATCHES) /* lies leave watches behind */
+			kit_connect(kit);
 		while (kit_next(kit)) {
 			kit_serve(kit);
 			if (chance(3) == 0)
@@ -82,6 +121,8 @@ static void garbage_is_outlived(void **state)
 		}
 	}
 	assert_true(kit->engine.counters.malformed > 100);
+	assert_true(events_heard > 100);
+	kit->owner.parks = false;
 	kit->now_ns += 30 * NS_PER_S;
 	kit_restart(&kit->owner, false);
 	kit_connect(kit);

@@ -789,7 +789,7 @@ static void wrong_use_is_refused(void **state)
 	assert_int_equal(SUBMIT(&many, 1, 0, kit_told), SOLE_USAGE);
 	assert_int_equal(SUBMIT(&good, 0, 0, kit_told), SOLE_USAGE);
 	assert_int_equal(SUBMIT(NULL, 1, 0, kit_told), SOLE_USAGE);
-	assert_int_equal(SUBMIT(&good, 1, 4, kit_told), SOLE_USAGE);
+	assert_int_equal(SUBMIT(&good, 1, 8, kit_told), SOLE_USAGE);
 	assert_int_equal(SUBMIT(&good, 1, 0, NULL), SOLE_USAGE);
 	assert_int_equal(SUBMIT(&too_large, 1, 0, kit_told), SOLE_TOO_LARGE);
 	assert_int_equal(engine_cancel(&kit->engine, 12345), SOLE_USAGE);

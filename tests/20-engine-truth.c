@@ -2,8 +2,9 @@
  *
  * Whatever the network and the owners do, a client's engine tells the truth: done
  * ran once, refused never ran, unknown ran at most once, and everybody is told
- * once. A simulated hour of cuts, losses, late copies, restarts with and without
- * the state, forgotten sessions, busy and leaving owners.
+ * once; a watch hears every event of its history once and in order. A simulated hour of
+ * cuts, losses, late copies, restarts with and without the state, forgotten sessions,
+ * busy and leaving owners, requests that wait for their turn.
  *
  * The seed is printed; SEED=n replays one run, RUNS=n does more of them.
  */
@@ -26,6 +27,12 @@ struct world {
 	unsigned submitted;
 	uint64_t ids[KIT_NUMBERS];
 	bool query[KIT_NUMBERS];
+	struct watcher {
+		uint64_t watch;
+		bool begun;
+		size_t next;      /* of the owner's events: the one to be heard next */
+		unsigned events, over, again;
+	} watcher;
 };
 
 static unsigned chance(unsigned in)
@@ -50,6 +57,21 @@ static struct buffer take(struct flight *flight)
 	return first;
 }
 
+/* Events are lost with their connection and not otherwise: an owner sends none that might be. */
+static void lose_replies(struct flight *flight)
+{
+	enum { KIND = 5, ITEM_KIND = PROTOCOL_MESSAGE_HEADER_BYTES + 4 };
+	size_t count = flight->count;
+
+	while (count-- > 0) {
+		struct buffer body = take(flight);
+		if (body.data[KIND] == MESSAGE_NOTICE && body.data[ITEM_KIND] == ITEM_EVENTS)
+			flight->bodies[flight->count++] = body;
+		else
+			buffer_clear(&body);
+	}
+}
+
 static void lose(struct flight *flight)
 {
 	while (flight->count > 0) {
@@ -67,6 +89,71 @@ static void serve_one(struct world *w)
 	buffer_clear(&body);
 	if (chance(40) != 0)
 		put(&w->back, &w->kit->in);
+}
+
+/* What an owner tells unasked: the turn of somebody has come, or his time is up; events. */
+static void tell_unasked(struct world *w)
+{
+	struct kit_owner *owner = &w->kit->owner;
+	struct buffer *out = &w->kit->in;
+
+	for (size_t i = 0; i < owner->parked_count; i++) {
+		uint64_t deadline = owner->parked[i].deadline;
+		bool late = deadline != 0 && (int64_t)deadline <= w->kit->now_ns, turn = chance(30) == 0;
+		if ((late || turn) && kit_resolve(owner, i, late ? CODE_EXPIRED : CODE_OK, out) && w->up)
+			put(&w->back, out);
+	}
+	for (size_t i = 0; i < owner->watch_count; i++)
+		if (w->up && w->back.count < FLIGHT_MAX && chance(2) == 0 && kit_events(owner, i, out))
+			put(&w->back, out);
+}
+
+static void hear_event(struct sole *handle, const struct sole_event *event, void *context);
+
+static void watch(struct world *w)
+{
+	w->watcher.begun = false;
+	w->watcher.again++;
+	assert_int_equal(engine_watch(&w->kit->engine, (struct sole_value){ .type = SOLE_BYTES }, 0, 0, 0, hear_event,
+				      w, &w->watcher.watch), SOLE_OK);
+}
+
+static void hear_event(struct sole *handle, const struct sole_event *event, void *context)
+{
+	struct world *w = context;
+	struct watcher *watcher = &w->watcher;
+	const struct kit_owner *owner = &w->kit->owner;
+
+	(void)handle;
+	if (event->code != SOLE_OK) {
+		assert_int_equal(event->code, SOLE_TOO_OLD);
+		watcher->over++;
+		watch(w);
+		return;
+	}
+	if (event->kind.type == SOLE_NONE) {
+		assert_false(watcher->begun);
+		watcher->begun = true;
+		watcher->next = 0;
+		while (watcher->next < owner->event_count &&
+		       (owner->events[watcher->next].history < event->history ||
+			(owner->events[watcher->next].history == event->history &&
+			 owner->events[watcher->next].revision <= event->revision)))
+			watcher->next++;
+		return;
+	}
+	assert_true(watcher->begun && watcher->next < owner->event_count);
+	const struct kit_event *expected = &owner->events[watcher->next++];
+	if (expected->history != event->history || expected->revision != event->revision ||
+	    expected->index != event->index || expected->number != event->value.integer)
+		fail_msg("heard %u.%u (%d), expected %u.%u (%d)", (unsigned)event->revision, event->index,
+			 (int)event->value.integer, (unsigned)expected->revision, expected->index,
+			 (int)expected->number);
+	watcher->events++;
+	if (chance(200) == 0) {
+		assert_int_equal(engine_unwatch(&w->kit->engine, watcher->watch), SOLE_OK);
+		watch(w);
+	}
 }
 
 static void hear_one(struct world *w)
@@ -111,7 +198,7 @@ static void event(struct world *w)
 {
 	struct kit_owner *owner = &w->kit->owner;
 
-	switch (chance(12)) {
+	switch (chance(14)) {
 	case 0:
 		cut(w);
 		break;
@@ -129,6 +216,7 @@ static void event(struct world *w)
 		break;
 	case 4: /* all sessions end by silence */
 		owner->session_count = 0;
+		owner->parked_count = 0;
 		break;
 	case 5:
 		owner->busy = !owner->busy;
@@ -143,7 +231,15 @@ static void event(struct world *w)
 		owner->deny_open = chance(4) == 0;
 		break;
 	case 9:
-		lose(chance(2) == 0 ? &w->there : &w->back);
+		lose_replies(chance(2) == 0 ? &w->there : &w->back);
+		break;
+	case 10:
+		owner->parks = chance(4) != 0;
+		owner->watch_busy = chance(4) == 0;
+		break;
+	case 11: /* the ring of events moves on */
+		if (chance(4) == 0)
+			owner->events_first = owner->event_count;
 		break;
 	default:
 		w->kit->now_ns += chance(3000) * NS_PER_MS;
@@ -170,6 +266,7 @@ static void step(struct world *w)
 		say_all(w);
 	if (w->there.count > 0 && chance(3) != 0)
 		serve_one(w);
+	tell_unasked(w);
 	if (w->back.count > 0 && chance(3) != 0)
 		hear_one(w);
 }
@@ -179,9 +276,27 @@ static void heal(struct world *w)
 {
 	cut(w);
 	w->kit->owner.leaving = w->kit->owner.busy = w->kit->owner.deny_open = false;
+	w->kit->owner.parks = w->kit->owner.watch_busy = false;
+	w->up = true;
 	kit_connect(w->kit);
 	kit_wait(w->kit, 20000);
+	/* Whoever still waits gets his turn; if he was not told, he asks again by himself. */
+	while (w->kit->owner.parked_count > 0)
+		kit_resolve(&w->kit->owner, 0, CODE_OK, NULL);
+	kit_wait(w->kit, 20000);
+	for (size_t i = 0; i < w->kit->owner.watch_count; i++)
+		while (kit_events(&w->kit->owner, i, &w->kit->in)) {
+			kit_hear(w->kit);
+			kit_wait(w->kit, 1000);
+		}
+	assert_true(w->watcher.begun);
+	assert_int_equal(w->watcher.next, w->kit->owner.event_count);
+	assert_int_equal(engine_unwatch(&w->kit->engine, w->watcher.watch), SOLE_OK);
+	kit_pump(w->kit);
+	assert_int_equal(w->kit->owner.watch_count, 0);
 	assert_int_equal(w->kit->engine.pending, 0);
+	assert_int_equal(w->kit->engine.parked.count, 0);
+	assert_int_equal(w->kit->engine.again_count, 0);
 	assert_int_equal(w->kit->engine.under_way.count, 0);
 	assert_int_equal(w->kit->engine.pool.used, 0);
 	assert_int_equal(w->kit->engine.pool.bytes, 0);
@@ -208,6 +323,8 @@ static void run(unsigned seed, unsigned counts[3])
 	struct world w = { .kit = kit_new() };
 
 	srand(seed);
+	w.kit->owner.parks = true;
+	watch(&w);
 	for (int i = 0; i < STEPS; i++)
 		step(&w);
 	heal(&w);

@@ -57,6 +57,12 @@ sub constant_of {
     return $value =~ /^\s*(\d+) << (\d+)\s*$/ ? $1 << $2 : $value =~ s/\s//gr;
 }
 
+sub values_of_wire {
+    my ($name) = @_;
+    my ($value) = slurp("$common/wire.h") =~ /\bVALUE_\Q$name\E = (\d+)/ or die "wire.h has no VALUE_$name\n";
+    return $value;
+}
+
 sub first_three { return map { [@$_[0 .. 2]] } @_ }
 sub first_two { return map { [@$_[0, 1]] } @_ }
 
@@ -69,10 +75,17 @@ is_deeply [first_three(rows('Items of a reply'))], [fields('PROTOCOL_REPLY_FIELD
 
 is_deeply [first_two((rows('Messages'))[7 .. 10])], [map { [constant_of("MESSAGE_$_"), $_] } qw(REQUEST REPLY NOTICE REPLY_PART)],
     'the kinds of messages';
-is_deeply [first_two((rows('Items of a request'))[7 .. 9])], [map { [constant_of("REQUEST_FLAG_$_"), $_] } qw(QUERY RELATIVE NOTICES)],
+is_deeply [first_two((rows('Items of a request'))[7 .. 10])],
+    [map { [constant_of("REQUEST_FLAG_$_"), $_] } qw(QUERY RELATIVE NOTICES OTHERWISE)],
     'the flags of a request';
 is_deeply [first_two(rows('Kinds of items'))], [map { [split /, /] } $header =~ /\bITEM\((\d+, \w+),/g],
     'the kinds of items';
+is_deeply [first_two(rows('Values'))], [map { [values_of_wire($_), lc] } qw(NONE INTEGER BYTES LIST)], 'the types of values';
+my ($told) = section('Items of a reply') =~ / Ta outcome Ta (.*)$/m;
+is_deeply [map { [split / /] } split /, /, $told // ''], [map { [constant_of("OUTCOME_$_"), lc] } qw(DONE REFUSED UNKNOWN WAITING)],
+    'the outcomes';
+my ($divides) = section('Otherwise') =~ /with the number (\d+) /;
+is $divides, hex(constant_of('OPERATION_OTHERWISE') =~ s/\s*\}.*//sr), 'the operation that divides a request';
 is_deeply [first_two(rows('Cancelling'))], [map { [constant_of("CANCEL_$_"), lc] } qw(WITHDRAWN ANSWERED)], 'the fates of a cancel';
 is_deeply [map { $_->[0] } rows('Limits')],
     [(map { constant_of($_) } qw(PROTOCOL_MESSAGE_MAX_BYTES PROTOCOL_ITEMS_MAX)), 255,
@@ -96,7 +109,7 @@ my @described = @{ ask($client, item(DESCRIBE, ''))->{lists} };
 my $help = section('Operations of table');
 is_deeply [rows('Operations of table')], [map { [@$_[0, 1, 2], map { length ? $_ : '-' } @$_[3, 4]] } @described],
     'the operations of table are those that an owner describes';
-is_deeply [$help =~ /^\.It (\w+)\n(.*)$/mg], [map { @$_[1, 5] } @described], 'and so is what they do';
+is_deeply [$help =~ /^\.It ([\w-]+)\n(.*)$/mg], [map { @$_[1, 5] } @described], 'and so is what they do';
 
 # Each example is a request and its reply; what differs each time is masked: incarnation and
 # history in the header, and sessions of an OPEN.

@@ -156,7 +156,7 @@ subtest 'hello agrees on a version and tells who the owner is' => sub {
     is verdict($answer), '0 0', 'done';
     my ($version, $name, $behaviour, $behaviour_version, $most, $operations, $window, $durable, $pid)
         = @{ $answer->{lists}[0] };
-    is_deeply [$version, $name, $behaviour, $behaviour_version], [1, 'perl', 'table', 1], 'version, name and behaviour';
+    is_deeply [$version, $name, $behaviour, $behaviour_version], [1, 'perl', 'table', 2], 'version, name and behaviour';
     is_deeply [$most, $operations, $window, $durable], [MEBIBYTE, 1024, 256, 0], 'the limits';
     is $pid, $owner->pid, 'and the process';
     is verdict(ask($client, item(HELLO, list(\2, \3, 'x')))), '1 2', 'versions that it does not speak are refused';
@@ -356,6 +356,7 @@ subtest 'a session ends by goodbye, or silence; its commands are then unknown' =
     is verdict(ask($client, item(RUN, op(PUT, 'bye', \2), session => $session, sequence => 2))), '2 100', 'forgotten';
     is verdict(ask($client, item(RUN, op(GET, 'bye'), flags => QUERY, session => $session))), '2 100', 'for queries as well';
     is verdict(ask($client, item(GOODBYE, '', session => $session))), '2 100', 'and for a second goodbye';
+    is verdict(ask($client, item(PING, '', session => $session))), '2 100', 'and for a ping that names it';
     is get($client, 'bye'), 1, 'nothing ran';
     my ($short, $long) = (open_session($client, 1), open_session($client, 60_000));
     my $open = status($client)->{sessions};
@@ -425,7 +426,8 @@ subtest 'large answers come in parts to who takes them' => sub {
 
 subtest 'the owner describes its operations and counts what it does' => sub {
     my @described = @{ ask($client, item(DESCRIBE, ''))->{lists} };
-    is_deeply [map { $_->[1] } @described], [qw(get put delete add cas count)], 'operations by name';
+    is_deeply [map { $_->[1] } @described], [qw(get put delete add cas count insert replace get-many scan cas-revision
+        put-for expire ttl bind check check-revision revision lock try-lock unlock holder check-lock)], 'operations by name';
     my %counter = map { $_->[0] => $_->[1] } @{ ask($client, item(STATS, ''))->{lists} };
     ok $counter{requests_repeated} >= 200 && $counter{requests_expired} >= 2, 'counters';
     is verdict(ask($client, item(LEAVING, ''))), '1 1', 'an item that is only for notices is malformed';

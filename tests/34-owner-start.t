@@ -163,6 +163,24 @@ SKIP: {
     line_like($wrong->{err}, qr/this owner is to serve/, '... and the line names both');
 }
 
+# ---- what cannot be printed, and too few descriptors ----
+
+$got = run({ stdout => '/dev/full' }, 'sole-owner', '--check-config', 'a');
+is($got->{status}, 74, 'settings that cannot be printed: status 74');
+line_like($got->{err}, qr/cannot print the settings/, '... and the line says so');
+my $unheard = start({ stdout => '/dev/full' }, 'sole-owner', 'u');
+$unheard->wait_ready;
+is($unheard->stop, 74, 'totals that cannot be printed: status 74');
+like($unheard->{err}, qr/cannot print the totals: No space left/, '... and a line says so');
+SKIP: {
+    skip 'valgrind needs descriptors itself', 3 if $wrapped;
+    for my $few (12, 24, 63) {
+        $got = run('/bin/sh', '-c', "ulimit -n $few; exec '" . program('sole-owner') . "' few");
+        ok($got->{status} && $got->{status} == 71 && $got->{err} =~ /descriptors|Too many open files/ && $got->{err} =~ tr/\n// == 1,
+            "with $few descriptors it does not start, and says why") or diag($got->{err});
+    }
+}
+
 # ---- being watched ----
 
 my $watched = start({ env => { WATCHDOG_USEC => 200_000 } }, 'sole-owner', 'w');

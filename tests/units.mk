@@ -29,7 +29,7 @@ $(BUILD)/tests/clients.a: $(UNIT_clients)
 
 $(BUILD)/tests/10-%.t: $(BUILD)/tests/10-%.o $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
-$(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t $(BUILD)/tests/17-%.t $(BUILD)/tests/18-waiting.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/11-%.t: $(BUILD)/tests/11-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck)
 $(BUILD)/tests/12-%.t: $(BUILD)/tests/12-%.o $(BUILD)/tests/owner.a
@@ -40,11 +40,19 @@ $(BUILD)/tests/14-%.t: $(BUILD)/tests/14-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck)
 $(BUILD)/tests/15-%.t: $(BUILD)/tests/15-%.o $(BUILD)/tests/supervisor.a
 	$(call link,-lcmocka)
+$(BUILD)/tests/17-%.t: $(BUILD)/tests/17-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck)
+$(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck)
 $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lcmocka -lzmq)
+$(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lcmocka -lzmq)
+$(BUILD)/tests/56-%.t: $(BUILD)/tests/56-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
 
 # Kept: without this make takes the objects for intermediate and builds them each time.

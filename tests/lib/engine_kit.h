@@ -4,8 +4,9 @@
  * one thread and under the test's hand.
  *
  * The owner answers as sole-protocol(7) says: sessions by nonce, commands in
- * sequence, stored replies, cancel. What it does beyond is what tests look at: it
- * counts how often each numbered command ran. Header-only: a test is one file.
+ * sequence, stored replies, cancel, waiting, events. What it does beyond is what tests
+ * look at: it counts how often each numbered command ran, and keeps every event of
+ * every history. Header-only: a test is one file.
  */
 #ifndef TESTS_ENGINE_KIT_H
 #define TESTS_ENGINE_KIT_H
@@ -24,12 +25,33 @@
 
 enum { KIT_NUMBERS = 4096, KIT_SESSIONS = 512, KIT_STORED = 4096 };
 enum { KIT_PUT = 2, KIT_GET = 1 };
+enum { KIT_WAIT_EACH = 7 }; /* when the owner parks, commands with such numbers wait */
+enum { KIT_EVENTS = 2 * KIT_NUMBERS, KIT_WATCHES = 16, KIT_EVENTS_AT_ONCE = 3 };
 
 struct kit_session {
 	uint64_t id, last;
 	uint8_t nonce[PROTOCOL_NONCE_BYTES];
 	uint16_t stored[KIT_STORED]; /* code by sequence */
 	int64_t value[KIT_STORED];
+	bool received[KIT_STORED];
+};
+
+struct kit_parked {
+	uint64_t session, sequence, deadline;
+	int64_t number;
+};
+
+/* Numbers that can be divided by three make two events of one revision. */
+struct kit_event {
+	uint64_t history, revision;
+	uint32_t index;
+	int64_t number;
+};
+
+/* Of the connection; gone with it. */
+struct kit_watch {
+	uint64_t id;
+	size_t next; /* in the owner's events */
 };
 
 struct kit_owner {
@@ -39,6 +61,15 @@ struct kit_owner {
 	unsigned runs[KIT_NUMBERS]; /* by number, over all histories */
 	unsigned reads;
 	bool leaving, busy, deny_open, drop;
+	bool parks, watch_busy;
+	bool lies; /* the test spoils what it says: a client's words are not held against it */
+	struct kit_parked parked[KIT_NUMBERS];
+	size_t parked_count;
+	uint64_t revision;
+	struct kit_event events[KIT_EVENTS];
+	size_t event_count, events_first; /* those before are not kept, for those who ask */
+	struct kit_watch watches[KIT_WATCHES];
+	size_t watch_count, received, watch_items, unwatch_items;
 	int64_t window, message_max;
 	int64_t now_ns;
 	size_t messages, items, opens, hellos, cancels, pings;
@@ -173,7 +204,11 @@ static inline void kit_stored(struct kit_session *session, const struct request_
 	uint16_t code = session->stored[header->sequence % KIT_STORED];
 	const struct value value = value_integer(session->value[header->sequence % KIT_STORED]);
 
-	if (code != CODE_OK)
+	/* Who has it does not ask. */
+	assert_false(session->received[header->sequence % KIT_STORED]);
+	if (code == CODE_WAITING)
+		wire_finish_item(out, kit_reply(out, header, ITEM_RUN, CODE_WAITING, header->session));
+	else if (code != CODE_OK)
 		kit_refuse(out, header, ITEM_RUN, (enum code)code, NULL);
 	else
 		kit_list(out, kit_reply(out, header, ITEM_RUN, CODE_OK, header->session), &value, 1);
@@ -195,6 +230,129 @@ static inline bool kit_late(const struct kit_owner *owner, const struct request_
 {
 	return header->deadline != 0 && !(header->flags & REQUEST_FLAG_RELATIVE) &&
 	       (int64_t)header->deadline <= owner->now_ns;
+}
+
+/* The numbered command takes effect. */
+static inline void kit_effect(struct kit_owner *owner, int64_t number)
+{
+	owner->runs[number]++;
+	owner->revision++;
+	for (uint32_t index = 0; index < (number % 3 == 0 ? 2 : 1); index++)
+		owner->events[owner->event_count++] =
+			(struct kit_event){ owner->history, owner->revision, index, number };
+}
+
+/* The parked request is answered: its turn has come, or it is withdrawn. `out`, if it is not NULL, gets
+ * the notice. False: its session is gone. */
+static inline bool kit_resolve(struct kit_owner *owner, size_t place, enum code code, struct buffer *out)
+{
+	struct kit_parked parked = owner->parked[place];
+	struct kit_session *session = kit_session(owner, parked.session);
+
+	owner->parked[place] = owner->parked[--owner->parked_count];
+	if (session == NULL)
+		return false;
+	session->stored[parked.sequence % KIT_STORED] = (uint16_t)code;
+	if (code == CODE_OK)
+		kit_effect(owner, parked.number);
+	if (out == NULL)
+		return true;
+	const struct request_header header = { .session = parked.session, .sequence = parked.sequence };
+	buffer_reset(out);
+	wire_write_message_header(out, &(struct message_header){ .magic = PROTOCOL_MAGIC,
+								.version = PROTOCOL_VERSION,
+								.kind = MESSAGE_NOTICE,
+								.incarnation = owner->incarnation,
+								.history = owner->history });
+	kit_stored(session, &header, out);
+	wire_finish_message(out, 1);
+	return true;
+}
+
+static inline size_t kit_parked_place(const struct kit_owner *owner, const struct request_header *header)
+{
+	size_t place = 0;
+
+	while (place < owner->parked_count && (owner->parked[place].session != header->session ||
+					       owner->parked[place].sequence != header->sequence))
+		place++;
+	return place;
+}
+
+/* ---- watches ---- */
+
+static inline void kit_watch(struct kit_owner *owner, struct request_header *header, struct wire_reader payload,
+			     struct buffer *out)
+{
+	struct value list[4];
+	size_t count, next = owner->event_count, place = 0;
+
+	owner->watch_items++;
+	assert_true(wire_read_list(&payload, list, 4, &count));
+	assert_int_equal(count, 4);
+	if (owner->watch_busy || owner->leaving) {
+		kit_refuse(out, header, ITEM_WATCH, owner->leaving ? CODE_LEAVING : CODE_BUSY, NULL);
+		return;
+	}
+	if (list[2].integer != 0) {
+		uint64_t revision = (uint64_t)list[2].integer;
+		next = owner->event_count;
+		while (next > 0 && owner->events[next - 1].history == owner->history &&
+		       (owner->events[next - 1].revision > revision ||
+			(owner->events[next - 1].revision == revision &&
+			 owner->events[next - 1].index >= list[3].integer)))
+			next--;
+		if ((uint64_t)list[1].integer != owner->history || next < owner->events_first) {
+			const struct value start = value_integer((int64_t)owner->revision + 1);
+			kit_refuse(out, header, ITEM_WATCH, CODE_TOO_OLD, &start);
+			return;
+		}
+	}
+	while (place < owner->watch_count && owner->watches[place].id != header->sequence)
+		place++;
+	if (place == KIT_WATCHES) {
+		kit_refuse(out, header, ITEM_WATCH, CODE_BUSY, NULL);
+		return;
+	}
+	owner->watch_count += place == owner->watch_count;
+	owner->watches[place] = (struct kit_watch){ header->sequence, next };
+	const struct value revision = value_integer((int64_t)owner->revision);
+	kit_list(out, kit_reply(out, header, ITEM_WATCH, CODE_OK, 0), &revision, 1);
+}
+
+static inline void kit_unwatch(struct kit_owner *owner, struct request_header *header, struct buffer *out)
+{
+	owner->unwatch_items++;
+	for (size_t i = 0; i < owner->watch_count; i++)
+		if (owner->watches[i].id == header->sequence)
+			owner->watches[i--] = owner->watches[--owner->watch_count];
+	kit_list(out, kit_reply(out, header, ITEM_UNWATCH, CODE_OK, 0), NULL, 0);
+}
+
+/* A notice with the next few events for the watch in that place. False: there are none. */
+static inline bool kit_events(struct kit_owner *owner, size_t place, struct buffer *out)
+{
+	struct kit_watch *watch = &owner->watches[place];
+	const struct request_header header = { .sequence = watch->id };
+
+	if (watch->next >= owner->event_count)
+		return false;
+	buffer_reset(out);
+	wire_write_message_header(out, &(struct message_header){ .magic = PROTOCOL_MAGIC,
+								.version = PROTOCOL_VERSION,
+								.kind = MESSAGE_NOTICE,
+								.incarnation = owner->incarnation,
+								.history = owner->history });
+	size_t start = kit_reply(out, &header, ITEM_EVENTS, CODE_OK, 0);
+	for (int i = 0; i < KIT_EVENTS_AT_ONCE && watch->next < owner->event_count; i++) {
+		const struct kit_event *event = &owner->events[watch->next++];
+		const struct value list[] = { value_integer((int64_t)event->revision), value_integer(event->index),
+					      value_text("put"), value_text("k"), value_integer(event->number) };
+		wire_write_list(out, list, 5);
+	}
+	wire_finish_item(out, start);
+	wire_finish_message(out, 1);
+	return true;
 }
 
 static inline void kit_run(struct kit_owner *owner, struct request_header *header, struct wire_reader payload,
@@ -234,8 +392,15 @@ static inline void kit_run(struct kit_owner *owner, struct request_header *heade
 	size_t slot = header->sequence % KIT_STORED;
 	session->stored[slot] = kit_late(owner, header) ? CODE_EXPIRED : CODE_OK;
 	session->value[slot] = argument.integer + 1;
+	session->received[slot] = false;
+	if (session->stored[slot] == CODE_OK && owner->parks && argument.integer % KIT_WAIT_EACH == 0) {
+		session->stored[slot] = CODE_WAITING;
+		assert_true(owner->parked_count < KIT_NUMBERS);
+		owner->parked[owner->parked_count++] = (struct kit_parked){ header->session, header->sequence,
+									    header->deadline, argument.integer };
+	}
 	if (session->stored[slot] == CODE_OK)
-		owner->runs[argument.integer]++;
+		kit_effect(owner, argument.integer);
 	kit_stored(session, header, out);
 }
 
@@ -254,7 +419,10 @@ static inline unsigned kit_cancel(struct kit_owner *owner, struct request_header
 			if (!kit_admit(session, header, ITEM_CANCEL, out))
 				return 1;
 			session->stored[header->sequence % KIT_STORED] = CODE_CANCELLED;
+			session->received[header->sequence % KIT_STORED] = false;
 		}
+		if (session->stored[header->sequence % KIT_STORED] == CODE_WAITING)
+			kit_resolve(owner, kit_parked_place(owner, header), CODE_CANCELLED, NULL);
 		answered = session->stored[header->sequence % KIT_STORED] != CODE_CANCELLED;
 	}
 	const struct value fate = value_integer(answered ? CANCEL_ANSWERED : CANCEL_WITHDRAWN);
@@ -316,6 +484,22 @@ static inline void kit_take(struct kit_owner *owner, const void *body, size_t si
 		case ITEM_CANCEL:
 			items += kit_cancel(owner, &header, out) - 1;
 			break;
+		case ITEM_WATCH:
+			kit_watch(owner, &header, payload, out);
+			break;
+		case ITEM_UNWATCH:
+			kit_unwatch(owner, &header, out);
+			break;
+		case ITEM_RECEIVED: {
+			struct kit_session *session = kit_session(owner, header.session);
+			owner->received++;
+			if (session != NULL && !owner->lies) {
+				assert_int_not_equal(session->stored[header.sequence % KIT_STORED], CODE_WAITING);
+				session->received[header.sequence % KIT_STORED] = true;
+			}
+			kit_list(out, kit_reply(out, &header, ITEM_RECEIVED, CODE_OK, header.session), NULL, 0);
+			break;
+		}
 		case ITEM_PING:
 			owner->pings++;
 			/* fall through */
@@ -335,10 +519,13 @@ static inline void kit_restart(struct kit_owner *owner, bool durable)
 {
 	owner->incarnation++;
 	owner->leaving = owner->busy = false;
+	owner->watch_count = 0;
 	if (durable)
 		return;
 	owner->history++;
 	owner->session_count = 0;
+	owner->parked_count = 0;
+	owner->revision = 0;
 }
 
 /* ---- the kit ---- */
@@ -438,6 +625,7 @@ static inline void kit_wait(struct kit *kit, int64_t ms)
 
 static inline void kit_connect(struct kit *kit)
 {
+	kit->owner.watch_count = 0;
 	engine_connected(&kit->engine, kit->now_ns);
 }
 

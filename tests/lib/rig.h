@@ -46,7 +46,7 @@ static const struct caller alice = { .uid = 1000, .gid = 1000, .pid = 10, .known
 static const struct caller alice_again = { .uid = 1000, .gid = 1000, .pid = 11, .known = true };
 static const struct caller bob = { .uid = 1001, .gid = 1001, .pid = 12, .known = true };
 
-static inline bool rig_start(struct rig *rig, const struct behaviour *behaviour, uint64_t hash_seed)
+static inline bool rig_start(struct rig *rig, const struct sole_behaviour *behaviour, uint64_t hash_seed)
 {
 	const struct service_settings settings = {
 		.core = { .behaviour = behaviour,

@@ -194,7 +194,7 @@ sub _spawn {
         # A group of its own: the whole group can be killed, and a terminal's ^C
         # goes to the test alone, which then ends everything in order.
         setpgid(0, 0);
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE CHLD);
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE CHLD QUIT USR1 USR2 ALRM);
         for (keys %env) {
             if (defined $env{$_}) { $ENV{$_} = $env{$_} }
             else { delete $ENV{$_} }

@@ -10,25 +10,39 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use Scalar::Util ();
 use Sole::Test;
 use ZMQ::FFI;
 use ZMQ::FFI::Constants qw(:all);
 
 our @EXPORT = qw(
-    HELLO OPEN GOODBYE RUN CANCEL PING STATUS STATS DESCRIBE QUERY RELATIVE NOTICES OPENED
-    GET PUT DELETE ADD CAS COUNT
+    HELLO OPEN GOODBYE RUN CANCEL PING STATUS STATS DESCRIBE WATCH UNWATCH RECEIVED LEAVING EVENTS
+    QUERY RELATIVE NOTICES OTHERWISE OPENED
+    GET PUT DELETE ADD CAS COUNT SCAN BIND LOCK UNLOCK HOLDER
     endpoint dealer send_body receive_body receive_bodies
     value list op item message read_message ask get status counters
+    open_session watch_item receive_message
 );
 
 use constant {
     HELLO => 1, OPEN => 2, GOODBYE => 3, RUN => 4, CANCEL => 5, PING => 6, STATUS => 7, STATS => 8, DESCRIBE => 9,
-    QUERY => 1, RELATIVE => 2, NOTICES => 4, OPENED => ~0,
-    GET => 1, PUT => 2, DELETE => 3, ADD => 4, CAS => 5, COUNT => 6,
+    WATCH => 10, UNWATCH => 11, RECEIVED => 12, LEAVING => 32, EVENTS => 33,
+    QUERY => 1, RELATIVE => 2, NOTICES => 4, OTHERWISE => 8, OPENED => ~0,
+    GET => 1, PUT => 2, DELETE => 3, ADD => 4, CAS => 5, COUNT => 6, SCAN => 10, BIND => 15, LOCK => 20, UNLOCK => 22,
+    HOLDER => 23,
 };
 
 my $context;
+my @sockets;
 my $tag = 0;
+
+# A test that dies half-way must not wait for ever for its context to end.
+END {
+    for my $socket (grep { defined } @sockets) {
+        local $SIG{__WARN__} = sub { };    # that it is closed
+        eval { $socket->set(ZMQ_LINGER, 'int', 0); $socket->close };
+    }
+}
 
 # ---- sockets ----
 
@@ -46,6 +60,8 @@ sub dealer {
     $socket->set(ZMQ_SNDHWM, 'int', $option{send}) if defined $option{send};
     $socket->set(ZMQ_RCVHWM, 'int', $option{receive}) if defined $option{receive};
     $socket->connect($at);
+    push @sockets, $socket;
+    Scalar::Util::weaken($sockets[-1]);
     return $socket;
 }
 
@@ -144,6 +160,24 @@ sub ask {
     my $reply = read_message(receive_body($socket) // die "no reply in time\n");
     die "a reply to another message\n" if $reply->{tag} != $tag;
     return wantarray ? @{ $reply->{items} } : $reply->{items}[0];
+}
+
+# The next message, read; undef when none comes.
+sub receive_message { my $body = receive_body(@_); return defined $body ? read_message($body) : undef }
+
+# Opens a session and returns its id. The nonce is 16 bytes of the process's own.
+my $sessions = 0;
+sub open_session {
+    my ($socket, $silence_ms) = @_;
+    my $answer = ask($socket, item(OPEN, list(pack('L< L< Q<', $$, ++$sessions, time), \($silence_ms // 0))));
+    die "no session: $answer->{code}\n" if $answer->{code} != 0;
+    return $answer->{session};
+}
+
+# Events from now on, or from (revision, index) of a history. Its number is the watch's.
+sub watch_item {
+    my ($number, $prefix, $history, $revision, $index) = @_;
+    return item(WATCH, list($prefix, \($history // 0), \($revision // 0), \($index // 0)), sequence => $number);
 }
 
 sub get { my ($socket, $key) = @_; return ask($socket, item(RUN, op(GET, $key), flags => QUERY))->{lists}[0][0] }

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * command.h - what the parts of the `sole` command share; for nobody else.
+ *
+ *	command.c        the subcommands and their options, main
+ *	command_ask.c    asking an owner; what is told when it does not do what was asked
+ *	command_table.c  get put del add cas mget scan count ttl expire
+ *	command_call.c   ops call: any operation of any behaviour, by name
+ *	command_txn.c    txn; command_script.c splits its text into words
+ *	signature.c      what an owner says that its operations take, for call and txn
+ *	command_lock.c   lock
+ *	command_watch.c  watch
+ *	command_owner.c  ping status stats
+ *	command_run.c    starts the command that lock and watch are given
+ *	children.c       status start stop restart, of a supervisor's children
+ *
+ * A subcommand is a function that asks, prints what it got to standard output, and returns the
+ * exit status. Talk goes to standard error. The statuses are those of sole(1) and never change.
+ */
+#ifndef SOLE_CLIENTS_COMMAND_H
+#define SOLE_CLIENTS_COMMAND_H
+
+#include "clients/sole.h"
+
+#include <stdbool.h>
+
+enum {
+	STATUS_DONE = 0,    /* and found, where something was looked for */
+	STATUS_NO = 1,      /* not found; the condition does not hold; the lock is held */
+	STATUS_REFUSED = 2, /* did not run and will not */
+	STATUS_UNKNOWN = 3, /* may have run */
+	STATUS_TOO_OLD = 4, /* watch: events are missing */
+};
+
+struct settings {
+	const char *owner, *endpoint, *supervisor;
+	int64_t timeout_ns; /* 0: for ever */
+	bool timeout_given;
+	bool verbose, quiet, json, bytes;
+	bool no_newline, with_revision;     /* get */
+	bool absent, remove;                /* cas */
+	bool if_absent, if_present;         /* put */
+	int64_t for_ns, revision;           /* put; 0 and -1: not given */
+	int64_t limit;                      /* scan; 0: all */
+	bool try;                           /* lock */
+	int64_t conflict_status;            /* lock */
+	const char *from, *exec;            /* watch */
+	int64_t event_count;                /* watch; 0: no end */
+	int behind_dashes;                  /* operands that stand behind "--" */
+};
+extern struct settings settings;
+
+/* A subcommand's operand that was written --none: told from the text by its address. */
+extern char none_operand[];
+
+/* ---- words ---- */
+
+/* Ends with one line that says what the subcommand takes. */
+_Noreturn void usage_error(const char *what);
+
+const char *current_name(void);
+
+/* Tells on standard error that the answer is no, unless --quiet. */
+void no_line(const char *format, const char *text);
+
+/* ---- values ---- */
+
+/* The integer that `text` is the canonical decimal of. */
+bool is_integer(const char *text, int64_t *integer);
+
+/* All of standard input, as bytes; once. Ends the program when it cannot be read or is too large. */
+struct sole_value read_standard_input(void);
+
+/* What an operand says: "-" is standard input, an integer's canonical decimal that integer (unless
+ * --bytes), and all else bytes. */
+struct sole_value value_of(const char *text);
+
+/* Whole milliseconds, from 1 on; ends the program with EX_USAGE otherwise. */
+int64_t milliseconds_of(int64_t ns, const char *what);
+
+/* ---- asking ---- */
+
+struct sole *open_handle(void);
+
+/* Waits for an owner to answer, as long as --timeout says. STATUS_DONE, or the exit status. */
+int reach_owner(struct sole *handle);
+
+/* The exit status that goes with a code. */
+int status_of(int code);
+
+/* One line: did it run, the code's name, the sentence, what to do. Returns the exit status. */
+int tell_failure(const struct sole *handle, const struct sole_reply *reply);
+
+/* With --verbose. */
+void tell_revision(const struct sole_reply *reply);
+
+/* An answer that lacks the result which the protocol promises. Returns the exit status. */
+int bad_answer(void);
+
+struct question;
+
+/* What to make of the answer. `value`: its first value, NULL when there is none. */
+typedef int answer_function(const struct question *question, const struct sole_reply *reply,
+			    const struct sole_value *value);
+
+struct question {
+	const struct sole_operation *operations;
+	size_t count;
+	int flags;
+	bool takes_conflict; /* a condition that does not hold goes to `answer`, too */
+	const char *key;     /* for words */
+	answer_function *answer;
+};
+
+/* Opens, asks, hands the answer on, closes. Returns the exit status. */
+int ask(const struct question *question);
+
+/* The same for one operation. */
+int ask_one(uint16_t number, uint16_t count, const struct sole_value *arguments, int flags, const char *key,
+	    answer_function *answer);
+
+/* ---- the subcommands ---- */
+
+typedef int command_function(int count, char **operands);
+command_function command_get, command_put, command_del, command_add, command_cas, command_mget, command_scan,
+	command_count, command_ttl, command_expire;
+command_function command_ops, command_call, command_txn;
+command_function command_lock, command_watch;
+command_function command_ping, command_stats, command_status;
+
+#endif

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * owner.c - the life of an owner: configure, lock and listen, serve rounds, drain, leave.
+ *
+ * The shell around the pure core: signals, clocks, sockets and memory are here and in
+ * the modules it calls. One place waits (serve); nothing else blocks.
+ */
+#include "owner/config.h"
+#include "owner/endpoint.h"
+#include "owner/loader.h"
+#include "owner/memory.h"
+#include "owner/processes.h"
+#include "owner/service.h"
+#include "owner/transport.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/notify.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+	LOOK_EVERY_MS = 5,      /* for signals and what is due, while rounds follow on each other */
+	TELL_EVERY_MS = 250,    /* the rate of operations, to the supervisor */
+	MEMORY_EVERY_MS = 250,  /* looking at resident memory */
+	MEMORY_CLOSELY_MS = 25, /* while it is above the mark */
+	CUT_EVERY_MS = 1000,    /* above the memory mark */
+	CUT_CLOSELY_MS = 200,   /* above twice the mark */
+	SILENT_MS = 1000,       /* above the mark: who delivered nothing whole for so long is cut */
+	FILLING_MS = 100,       /* above twice the mark: and who sends, but nothing whole, for so long */
+	QUIET_MS = 50,          /* leaving: no message for so long means that clients have heard */
+	LINGER_MS = 1000,       /* for the last replies to leave */
+	ROUND_MS = 5,           /* of work in one round, as far as can be foreseen */
+};
+
+struct owner {
+	struct config config;
+	struct endpoint endpoint;
+	struct transport *transport;
+	struct service *service;
+	struct processes *processes;
+	const struct sole_behaviour *behaviour;
+	struct counters counters;
+	struct gauges gauges;
+	int signals; /* signalfd */
+	int wake;    /* epoll of what is neither a message nor the clock: signals, ends of processes */
+	bool more;   /* there are notices that could leave at once */
+	int64_t message_ns; /* what the messages of the last rounds took, each, on average */
+	unsigned stop_signals;
+	bool leaving;
+	int64_t started_ns, watchdog_ns;
+	int64_t tell_ns, watchdog_next_ns, memory_ns, cut_ns; /* when each is due */
+	int64_t leave_by_ns, last_message_ns;
+	uint64_t told_operations;
+};
+
+/* ---- starting ---- */
+
+static void signals_open(struct owner *owner)
+{
+	sigset_t set;
+
+	/* Blocked before libzmq starts its thread, which inherits the mask. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	owner->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (owner->signals < 0)
+		fatal(EX_OSERR, "cannot take signals: %s", strerror(errno));
+}
+
+static void wake_open(struct owner *owner)
+{
+	owner->processes = processes_new((size_t)owner->config.limits.connections);
+	owner->wake = epoll_create1(EPOLL_CLOEXEC);
+	if (owner->processes == NULL || owner->wake < 0)
+		fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
+	const int fds[] = { owner->signals, processes_descriptor(owner->processes) };
+	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+		struct epoll_event event = { .events = EPOLLIN, .data.fd = fds[i] };
+		if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, fds[i], &event) != 0)
+			fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
+	}
+}
+
+static void behaviour_open(struct owner *owner, const struct sole_behaviour *linked)
+{
+	const char *why;
+
+	owner->behaviour = linked != NULL ? linked : &table_behaviour;
+	why = behaviour_problem(owner->behaviour);
+	if (why == NULL && owner->config.behaviour != NULL)
+		owner->behaviour = loader_open(owner->config.behaviour, &why);
+	if (owner->behaviour == NULL || why != NULL)
+		fatal(EX_CONFIG, "%s", why);
+}
+
+static void find_path(const struct config *config, char path[RUNDIR_PATH_MAX])
+{
+	static const char scheme[] = "ipc://";
+	char error[RUNDIR_ERROR_MAX];
+
+	if (config->endpoint == NULL) {
+		int status = rundir_claim(config->name, ".sock", path, error);
+		if (status != 0)
+			fatal(status, "%s", error);
+		return;
+	}
+	const char *given = config->endpoint;
+	if (strncmp(given, scheme, sizeof scheme - 1) != 0 || given[sizeof scheme - 1] != '/')
+		fatal(EX_USAGE, "'%.120s' is not an endpoint: give ipc:// and an absolute path", given);
+	given += sizeof scheme - 1;
+	if (strlen(given) >= RUNDIR_PATH_MAX)
+		fatal(EX_CONFIG, "the path of the socket has %zu bytes and the limit is %d: give a shorter one",
+		      strlen(given), RUNDIR_PATH_MAX - 1);
+	snprintf(path, RUNDIR_PATH_MAX, "%s", given);
+}
+
+static void listen_open(struct owner *owner)
+{
+	char path[RUNDIR_PATH_MAX], error[RUNDIR_ERROR_MAX];
+	int handed_over = notify_listen_fds();
+
+	if (handed_over > 1)
+		fatal(EX_CONFIG, "%d sockets were handed over; an owner serves one", handed_over);
+	find_path(&owner->config, path);
+	int status = endpoint_open(&owner->endpoint, path, (mode_t)owner->config.socket_mode,
+				   handed_over == 1 ? 3 : -1, error);
+	if (status != 0)
+		fatal(status, "%s", error);
+}
+
+static void core_open(struct owner *owner)
+{
+	struct {
+		uint64_t hash_seed, session_seed, history;
+	} random;
+	const char *why;
+
+	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
+	const struct service_settings settings = {
+		.core = { .behaviour = owner->behaviour, .limits = &owner->config.limits,
+			  .counters = &owner->counters, .hash_seed = random.hash_seed,
+			  .session_seed = random.session_seed, .token_base = clock_wall_us() },
+		/* Starts of a memory-only owner are ordered by the wall clock. */
+		.identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
+			      .history = random.history | 1, .pid = getpid() },
+		.gauges = &owner->gauges,
+		.started_ns = owner->started_ns,
+	};
+	owner->service = service_new(&settings, &why);
+	if (owner->service == NULL)
+		fatal(EX_OSERR, "cannot make the state: %s", why);
+}
+
+static void transport_start(struct owner *owner)
+{
+	char error[RUNDIR_ERROR_MAX];
+	const struct transport_settings settings = {
+		.listener = owner->endpoint.listener,
+		.path = owner->endpoint.path,
+		.limits = &owner->config.limits,
+		.counters = &owner->counters,
+	};
+
+	if (transport_open(&owner->transport, &settings, error, sizeof error) != 0) {
+		endpoint_close(&owner->endpoint);
+		fatal(EX_OSERR, "%s", error);
+	}
+}
+
+/* ---- serving ---- */
+
+static void take_signals(struct owner *owner)
+{
+	struct signalfd_siginfo info;
+
+	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo == SIGHUP) {
+			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
+			continue;
+		}
+		owner->stop_signals++;
+		log_info("%s from process %u: %s", strsignal((int)info.ssi_signo), info.ssi_pid,
+			 owner->stop_signals == 1 ? "answering what has arrived, then leaving" : "leaving now");
+	}
+}
+
+static bool outlet_ready(const void *context, uint64_t connection)
+{
+	return transport_ready(context, connection);
+}
+
+static bool outlet_send(void *context, uint64_t connection, const struct buffer *body)
+{
+	return transport_send(context, connection, body);
+}
+
+/* What rounds and the clock have brought about for others than who asked. */
+static void deliver(struct owner *owner)
+{
+	const struct outlet outlet = { .context = owner->transport, .ready = outlet_ready, .send = outlet_send };
+
+	owner->more = service_deliver(owner->service, &outlet);
+}
+
+/* Ends of connections and of processes, and beginnings of processes that are to be watched. */
+static void follow_clients(struct owner *owner)
+{
+	uint64_t connection;
+	pid_t pid;
+
+	while (transport_ended(owner->transport, &connection))
+		service_connection_ended(owner->service, connection);
+	while (service_next_process(owner->service, &pid))
+		if (!processes_watch(owner->processes, pid))
+			service_process_ended(owner->service, pid);
+	while (processes_next_ended(owner->processes, &pid))
+		service_process_ended(owner->service, pid);
+}
+
+/* How many messages fit into a round, to judge by the last ones. The deadlines of a round are judged
+ * at its start and its replies leave at its end: it must be short where requests are long. */
+static size_t round_most(const struct owner *owner)
+{
+	int64_t most = owner->message_ns > 0 ? ROUND_MS * NS_PER_MS / owner->message_ns : INT64_MAX;
+
+	return most > 1 ? (size_t)most : 1;
+}
+
+static void note_round(struct owner *owner, int64_t took_ns, size_t count)
+{
+	owner->counters.rounds++;
+	if ((uint64_t)took_ns > owner->counters.round_longest)
+		owner->counters.round_longest = (uint64_t)took_ns;
+	owner->message_ns = (3 * owner->message_ns + took_ns / (int64_t)count) / 4;
+}
+
+/* One round: receive, run, (record,) reply. Returns whether there was anything. */
+static bool serve_round(struct owner *owner)
+{
+	static struct service_message *round;
+	static size_t room;
+	const struct transport_message *arrived;
+	const struct service_reply *replies;
+	size_t count, reply_count;
+
+	int64_t start_ns = clock_monotonic_ns();
+	count = transport_receive(owner->transport, start_ns, round_most(owner), &arrived);
+	if (count == 0)
+		return false;
+	if (count > room) {
+		struct service_message *grown = realloc(round, count * sizeof *grown);
+		if (grown == NULL)
+			return true; /* dropped: their senders ask again */
+		round = grown;
+		room = count;
+	}
+	for (size_t i = 0; i < count; i++)
+		round[i] = (struct service_message){ .caller = arrived[i].caller, .peer = arrived[i].peer,
+						     .connection = arrived[i].connection,
+						     .body = arrived[i].body, .size = arrived[i].size,
+						     .overlong = arrived[i].overlong,
+						     .notices = arrived[i].subscribed };
+	service_round(owner->service, round, count, start_ns, clock_wall_us());
+	replies = service_replies(owner->service, &reply_count);
+	for (size_t i = 0; i < count; i++)
+		if (round[i].notices != arrived[i].subscribed)
+			transport_subscribe(owner->transport, i, round[i].notices);
+	for (size_t i = 0; i < reply_count; i++)
+		transport_reply(owner->transport, replies[i].message, &replies[i].body);
+	transport_release(owner->transport);
+	follow_clients(owner);
+	deliver(owner);
+
+	owner->last_message_ns = clock_monotonic_ns();
+	note_round(owner, owner->last_message_ns - start_ns, count);
+	return true;
+}
+
+static void tell_supervisor(struct owner *owner, int64_t now_ns)
+{
+	uint64_t operations = owner->counters.reads + owner->counters.writes;
+	double seconds = (double)(now_ns - owner->tell_ns + TELL_EVERY_MS * NS_PER_MS) / (double)NS_PER_S;
+	double rate = seconds > 0 ? (double)(operations - owner->told_operations) / seconds : 0;
+
+	if (operations != owner->told_operations)
+		notify("X_SOLE_OPS=%" PRIu64 "\nSTATUS=revision %" PRIu64 ", %" PRIu64 " clients, %.0f operations/s", operations,
+		       core_revision(service_core(owner->service)), transport_connections(owner->transport), rate);
+	owner->told_operations = operations;
+	owner->tell_ns = now_ns + TELL_EVERY_MS * NS_PER_MS;
+}
+
+/* A peer that sends a message without end, or many that each send a part, fill memory before
+ * anything counts as received. */
+static void guard_memory(struct owner *owner, int64_t now_ns)
+{
+	unsigned cut = 0;
+
+	owner->memory_ns = now_ns + MEMORY_EVERY_MS * NS_PER_MS;
+	owner->gauges.resident_bytes = memory_resident();
+	struct core *core = service_core(owner->service);
+	uint64_t allowed = (uint64_t)owner->config.limits.memory_mark_bytes + 2 * store_bytes(core_store(core)) +
+			   (uint64_t)owner->config.limits.events_bytes;
+	if (owner->gauges.resident_bytes <= allowed)
+		return;
+	owner->memory_ns = now_ns + MEMORY_CLOSELY_MS * NS_PER_MS;
+	/* Far above it there is no time to lose, and those who are seen to send go first. A client that
+	 * is cut for being silent connects again by itself. */
+	bool far_above = owner->gauges.resident_bytes > 2 * allowed;
+	if (far_above)
+		cut += transport_cut_silent(owner->transport, now_ns - FILLING_MS * NS_PER_MS, true);
+	if (cut == 0 && now_ns >= owner->cut_ns + (far_above ? CUT_CLOSELY_MS : CUT_EVERY_MS) * NS_PER_MS) {
+		memory_trim();
+		owner->cut_ns = now_ns;
+		owner->gauges.resident_bytes = memory_resident();
+		if (owner->gauges.resident_bytes > allowed)
+			cut += transport_cut_silent(owner->transport,
+						    now_ns - (far_above ? FILLING_MS : SILENT_MS) * NS_PER_MS, false);
+	}
+	if (cut > 0)
+		log_warn("%" PRIu64 " MiB of memory, over the mark: cut %u connections that delivered no whole message",
+			 owner->gauges.resident_bytes >> 20, cut);
+}
+
+/* Everything that is due by the clock. Returns when to come back at the latest. */
+static int64_t tend(struct owner *owner)
+{
+	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns;
+
+	transport_tend(owner->transport, now_ns, &next_ns);
+	owner->gauges.connections = transport_connections(owner->transport);
+	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
+	follow_clients(owner);
+	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);
+	deliver(owner);
+	if (owner->more || service_ns < next_ns)
+		next_ns = owner->more ? now_ns : service_ns;
+	if (now_ns >= owner->tell_ns)
+		tell_supervisor(owner, now_ns);
+	if (now_ns >= owner->memory_ns)
+		guard_memory(owner, now_ns);
+	if (owner->watchdog_ns > 0 && now_ns >= owner->watchdog_next_ns) {
+		notify("WATCHDOG=1");
+		owner->watchdog_next_ns = now_ns + owner->watchdog_ns / 2;
+	}
+	/* An owner that nobody asks sleeps. */
+	bool asked = owner->counters.reads + owner->counters.writes != owner->told_operations;
+	const int64_t due[] = {
+		owner->gauges.connections > 0 ? owner->memory_ns : INT64_MAX,
+		asked ? owner->tell_ns : INT64_MAX,
+		owner->watchdog_ns > 0 ? owner->watchdog_next_ns : INT64_MAX,
+	};
+	for (size_t i = 0; i < sizeof due / sizeof *due; i++)
+		if (due[i] < next_ns)
+			next_ns = due[i];
+	return next_ns;
+}
+
+static void serve(struct owner *owner)
+{
+	int64_t look_ns = 0;
+
+	while (owner->stop_signals == 0) {
+		bool busy = serve_round(owner);
+		/* Under load the clock's duties and signals are looked at every so often only. */
+		if (busy && owner->last_message_ns < look_ns)
+			continue;
+		int64_t next_ns = tend(owner), now_ns = clock_monotonic_ns();
+		look_ns = now_ns + LOOK_EVERY_MS * NS_PER_MS;
+		int timeout_ms = busy ? 0 : clock_poll_ms(now_ns, next_ns);
+		if (transport_wait(owner->transport, owner->wake, timeout_ms) & TRANSPORT_DESCRIPTOR)
+			take_signals(owner);
+	}
+}
+
+/* ---- leaving ---- */
+
+/* Answers what has arrived, tells connected clients, and answers what they had sent before
+ * they heard: refused, unrun. A second signal ends the waiting. */
+static void drain(struct owner *owner)
+{
+	struct buffer notice = { 0 };
+	int64_t by_ns = clock_monotonic_ns() + owner->config.drain_ns, now_ns;
+
+	notify("STOPPING=1\nSTATUS=answering what has arrived");
+	while (serve_round(owner) && owner->stop_signals < 2 && clock_monotonic_ns() < by_ns)
+		take_signals(owner);
+	service_leave(owner->service, &notice);
+	transport_broadcast(owner->transport, &notice);
+	buffer_clear(&notice);
+	owner->last_message_ns = clock_monotonic_ns();
+	for (;;) {
+		int64_t next_ns = tend(owner);
+		now_ns = clock_monotonic_ns();
+		int64_t quiet_ns = owner->last_message_ns + QUIET_MS * NS_PER_MS;
+		bool idle = transport_outbox_bytes(owner->transport) == 0 &&
+			    (now_ns >= quiet_ns || transport_connections(owner->transport) == 0);
+		if (idle || now_ns >= by_ns || owner->stop_signals >= 2)
+			break;
+		int64_t wake_ns = quiet_ns < by_ns ? quiet_ns : by_ns;
+		if (now_ns >= quiet_ns)
+			wake_ns = by_ns;
+		wake_ns = next_ns < wake_ns ? next_ns : wake_ns;
+		if (transport_wait(owner->transport, owner->wake, clock_poll_ms(now_ns, wake_ns)) &
+		    TRANSPORT_DESCRIPTOR)
+			take_signals(owner);
+		serve_round(owner);
+	}
+}
+
+static int leave(struct owner *owner)
+{
+	int status = EX_OK;
+
+	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
+	endpoint_close(&owner->endpoint);
+	if (!owner->config.quiet) {
+		printf("reads: %" PRIu64 ", writes: %" PRIu64 "\n", owner->counters.reads, owner->counters.writes);
+		if (fflush(stdout) != 0) {
+			log_error("cannot print the totals: %s", strerror(errno));
+			status = EX_IOERR;
+		}
+	}
+	service_destroy(&owner->service);
+	processes_destroy(&owner->processes);
+	close(owner->wake);
+	close(owner->signals);
+	return status;
+}
+
+__attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv,
+							   const struct sole_behaviour *behaviour)
+{
+	static struct owner owner;
+
+	log_init("sole-owner");
+	owner.started_ns = clock_monotonic_ns();
+	config_read(&owner.config, argc, argv);
+	behaviour_open(&owner, behaviour);
+	if (owner.config.check) {
+		config_print(&owner.config);
+		if (fflush(stdout) != 0)
+			fatal(EX_IOERR, "cannot print the settings: %s", strerror(errno));
+		return EX_OK;
+	}
+	signals_open(&owner);
+	wake_open(&owner);
+	listen_open(&owner);
+	core_open(&owner);
+	transport_start(&owner);
+	owner.watchdog_ns = notify_watchdog_ns();
+	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
+	log_info("%s: serving at %s", owner.config.name, owner.endpoint.path);
+	serve(&owner);
+	drain(&owner);
+	return leave(&owner);
+}
