@@ -132,7 +132,7 @@ const char *field_type_name(enum sole_field_type type)
 	return field_names[type];
 }
 
-static bool fits(enum sole_field_type type, const struct value *value)
+bool field_fits(enum sole_field_type type, const struct value *value)
 {
 	switch (type) {
 	case SOLE_FIELD_INTEGER:
@@ -146,6 +146,7 @@ static bool fits(enum sole_field_type type, const struct value *value)
 	case SOLE_FIELD_OPTIONAL:
 		return value->type != VALUE_LIST;
 	case SOLE_FIELD_LIST:
+		return value->type == VALUE_LIST;
 	case SOLE_FIELD_END:
 		break;
 	}
@@ -183,7 +184,7 @@ enum code operation_check(const struct sole_operation_entry *operation, const st
 		const struct sole_field *field = &operation->arguments[i < wanted ? i : wanted - 1];
 		const struct value *value = &arguments[i];
 		int64_t limit = is_key(field->type) ? limits->key_bytes : limits->value_bytes;
-		if (!fits(field->type, value)) {
+		if (!field_fits(field->type, value)) {
 			snprintf(text, text_size, "%s: %s must be %s", operation->name, field->name,
 				 field->type == SOLE_FIELD_KEYS ? "key" : field_names[field->type]);
 			return CODE_INVALID;

@@ -41,6 +41,9 @@ enum code operation_check(const struct sole_operation_entry *operation, const st
 /* Is the argument at `index` (a count that operation_check takes) a key? */
 bool operation_takes_key(const struct sole_operation_entry *operation, size_t index);
 
+/* Whether a value is what the field says. Nothing fits SOLE_FIELD_END. */
+bool field_fits(enum sole_field_type type, const struct value *value);
+
 /* As a person reads it: "integer or bytes". */
 const char *field_type_name(enum sole_field_type type);
 

@@ -56,10 +56,9 @@ struct owner {
 	bool more;   /* there are notices that could leave at once */
 	int64_t message_ns; /* what the messages of the last rounds took, each, on average */
 	unsigned stop_signals;
-	bool leaving;
 	int64_t started_ns, watchdog_ns;
 	int64_t tell_ns, watchdog_next_ns, memory_ns, cut_ns; /* when each is due */
-	int64_t leave_by_ns, last_message_ns;
+	int64_t last_message_ns;
 	uint64_t told_operations;
 };
 

@@ -190,27 +190,6 @@ static bool check_counters(struct world *world, uint64_t faults, uint64_t hooks_
 	return counters->behaviour_faults == faults || fail(world, "the owner found a fault of the behaviour");
 }
 
-static bool fits_result(enum sole_field_type type, const struct value *value)
-{
-	switch (type) {
-	case SOLE_FIELD_INTEGER:
-		return value->type == VALUE_INTEGER;
-	case SOLE_FIELD_BYTES:
-	case SOLE_FIELD_KEY:
-	case SOLE_FIELD_KEYS:
-		return value->type == VALUE_BYTES;
-	case SOLE_FIELD_VALUE:
-		return value->type == VALUE_INTEGER || value->type == VALUE_BYTES;
-	case SOLE_FIELD_OPTIONAL:
-		return value->type != VALUE_LIST;
-	case SOLE_FIELD_LIST:
-		return value->type == VALUE_LIST;
-	case SOLE_FIELD_END:
-		break;
-	}
-	return false;
-}
-
 static void learn(struct world *world, const struct value *value)
 {
 	struct wire_reader inside = wire_reader(value->bytes, value->type == VALUE_LIST ? value->size : 0);
@@ -238,7 +217,7 @@ static bool check_results(struct world *world, const struct sole_operation_entry
 		return fail(world, "%s answers %zu results, and its table says %zu", entry->name, count, fields);
 	for (size_t i = 0; i < count; i++) {
 		const struct sole_field *field = &entry->results[i < fields ? i : fields - 1];
-		if (!fits_result(field->type, &values[i]))
+		if (!field_fits(field->type, &values[i]))
 			return fail(world, "%s answers something else than %s for '%s'", entry->name,
 				    field_type_name(field->type), field->name);
 		learn(world, &values[i]);
