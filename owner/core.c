@@ -81,6 +81,20 @@ void core_set_clock(struct core *core, int64_t wall_us)
 		core->machine.now_us = wall_us;
 }
 
+struct core_scalars core_scalars(const struct core *core)
+{
+	return (struct core_scalars){ .revision = core->machine.revision,
+				      .now_us = core->machine.now_us,
+				      .token = core->machine.effects.token };
+}
+
+void core_set_scalars(struct core *core, const struct core_scalars *scalars)
+{
+	core->machine.revision = scalars->revision;
+	core->machine.now_us = scalars->now_us;
+	core->machine.effects.token = scalars->token;
+}
+
 uint64_t core_revision(const struct core *core)
 {
 	return core->machine.revision;

@@ -15,7 +15,8 @@ enum { SLOT_BITS = 20, FIRST_SLOTS = 64, HASH_SIZE = 4096, FIRST_ROOM = 4 };
 
 struct sessions {
 	struct session **slots;
-	size_t *free_slots; /* stack of slots without a session */
+	size_t *free_slots;  /* slots without a session, in no order; the last one is taken first */
+	size_t *free_places; /* where in it a slot stands: valid for those that do */
 	size_t free_count, slot_count, count, max;
 	uint64_t replies_bytes_max, next_id;
 	struct session *by_nonce[HASH_SIZE];
@@ -64,6 +65,7 @@ void sessions_destroy(struct sessions **sessions)
 		}
 	free(s->slots);
 	free(s->free_slots);
+	free(s->free_places);
 	free(s);
 	*sessions = NULL;
 }
@@ -76,60 +78,133 @@ static struct session **bucket(struct sessions *sessions, const uint8_t nonce[PR
 	return &sessions->by_nonce[hash % HASH_SIZE];
 }
 
-static bool grow(struct sessions *sessions)
+static void give_slot(struct sessions *sessions, size_t slot)
 {
-	size_t size = sessions->slot_count ? sessions->slot_count * 2 : FIRST_SLOTS;
+	sessions->slots[slot] = NULL;
+	sessions->free_places[slot] = sessions->free_count;
+	sessions->free_slots[sessions->free_count++] = slot;
+}
 
-	if (size > sessions->max)
-		size = sessions->max;
+static void take_slot(struct sessions *sessions, size_t slot)
+{
+	size_t place = sessions->free_places[slot], last = sessions->free_slots[--sessions->free_count];
+
+	sessions->free_slots[place] = last;
+	sessions->free_places[last] = place;
+}
+
+static bool widen(size_t **array, size_t size)
+{
+	size_t *grown = realloc(*array, size * sizeof **array);
+
+	if (grown != NULL)
+		*array = grown;
+	return grown != NULL;
+}
+
+static bool grow(struct sessions *sessions, size_t size)
+{
 	struct session **slots = realloc(sessions->slots, size * sizeof *slots);
+
 	if (slots == NULL)
 		return false;
 	sessions->slots = slots;
-	size_t *free_slots = realloc(sessions->free_slots, size * sizeof *free_slots);
-	if (free_slots == NULL)
+	if (!widen(&sessions->free_slots, size) || !widen(&sessions->free_places, size))
 		return false;
-	sessions->free_slots = free_slots;
-	for (size_t slot = size; slot-- > sessions->slot_count;) {
-		slots[slot] = NULL;
-		free_slots[sessions->free_count++] = slot;
-	}
+	for (size_t slot = size; slot-- > sessions->slot_count;)
+		give_slot(sessions, slot);
 	sessions->slot_count = size;
 	return true;
 }
 
-enum code sessions_open(struct sessions *sessions, const struct caller *caller,
-			const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session, bool *new)
+static bool grow_within_limit(struct sessions *sessions)
 {
-	struct session **head = bucket(sessions, nonce), *s;
+	size_t size = sessions->slot_count ? sessions->slot_count * 2 : FIRST_SLOTS;
 
-	for (s = *head; s != NULL; s = s->next_same_hash)
-		if (memcmp(s->nonce, nonce, PROTOCOL_NONCE_BYTES) == 0)
-			break;
-	if (s != NULL) {
-		*session = s;
-		*new = false;
-		return session_belongs(s, caller) ? CODE_OK : CODE_DENIED;
-	}
-	if (sessions->count >= sessions->max)
-		return CODE_BUSY;
-	if (sessions->free_count == 0 && !grow(sessions))
-		return CODE_NO_MEMORY;
-	s = calloc(1, sizeof *s);
+	return grow(sessions, size < sessions->max ? size : sessions->max);
+}
+
+static struct session *find_nonce(struct sessions *sessions, const uint8_t nonce[PROTOCOL_NONCE_BYTES])
+{
+	struct session *s = *bucket(sessions, nonce);
+
+	while (s != NULL && memcmp(s->nonce, nonce, PROTOCOL_NONCE_BYTES) != 0)
+		s = s->next_same_hash;
+	return s;
+}
+
+/* For a slot that is free. NULL: no memory. */
+static struct session *make(struct sessions *sessions, uint64_t id, size_t slot, const struct caller *caller,
+			    const uint8_t nonce[PROTOCOL_NONCE_BYTES])
+{
+	struct session **head = bucket(sessions, nonce), *s = calloc(1, sizeof *s);
+
 	if (s == NULL)
-		return CODE_NO_MEMORY;
-	s->slot = sessions->free_slots[--sessions->free_count];
-	s->id = (sessions->next_id++ << SLOT_BITS) | s->slot;
+		return NULL;
+	take_slot(sessions, slot);
+	s->slot = slot;
+	s->id = id;
 	memcpy(s->nonce, nonce, PROTOCOL_NONCE_BYTES);
 	s->opener = *caller;
 	s->oldest = 1;
 	s->next_same_hash = *head;
 	*head = s;
-	sessions->slots[s->slot] = s;
+	sessions->slots[slot] = s;
 	sessions->count++;
+	return s;
+}
+
+enum code sessions_open(struct sessions *sessions, const struct caller *caller,
+			const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session, bool *new)
+{
+	struct session *s = find_nonce(sessions, nonce);
+
+	*new = s == NULL;
+	if (s != NULL) {
+		*session = s;
+		return session_belongs(s, caller) ? CODE_OK : CODE_DENIED;
+	}
+	if (sessions->count >= sessions->max)
+		return CODE_BUSY;
+	if (sessions->free_count == 0 && !grow_within_limit(sessions))
+		return CODE_NO_MEMORY;
+	size_t slot = sessions->free_slots[sessions->free_count - 1];
+	s = make(sessions, (sessions->next_id << SLOT_BITS) | slot, slot, caller, nonce);
+	if (s == NULL)
+		return CODE_NO_MEMORY;
+	sessions->next_id++;
 	*session = s;
-	*new = true;
 	return CODE_OK;
+}
+
+enum code sessions_restore(struct sessions *sessions, uint64_t id, const struct caller *caller,
+			   const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session)
+{
+	size_t slot = id & (((size_t)1 << SLOT_BITS) - 1), size = FIRST_SLOTS;
+
+	if (id >> SLOT_BITS == 0 || find_nonce(sessions, nonce) != NULL ||
+	    (slot < sessions->slot_count && sessions->slots[slot] != NULL))
+		return CODE_INVALID;
+	while (size <= slot)
+		size *= 2;
+	if (size > sessions->slot_count && !grow(sessions, size))
+		return CODE_NO_MEMORY;
+	*session = make(sessions, id, slot, caller, nonce);
+	if (*session == NULL)
+		return CODE_NO_MEMORY;
+	if (sessions->next_id <= id >> SLOT_BITS)
+		sessions->next_id = (id >> SLOT_BITS) + 1;
+	return CODE_OK;
+}
+
+uint64_t sessions_next_id(const struct sessions *sessions)
+{
+	return sessions->next_id;
+}
+
+void sessions_set_next_id(struct sessions *sessions, uint64_t next_id)
+{
+	sessions->next_id = next_id;
 }
 
 void sessions_end(struct sessions *sessions, struct session **session)
@@ -139,8 +214,7 @@ void sessions_end(struct sessions *sessions, struct session **session)
 	while (*link != s)
 		link = &(*link)->next_same_hash;
 	*link = s->next_same_hash;
-	sessions->slots[s->slot] = NULL;
-	sessions->free_slots[sessions->free_count++] = s->slot;
+	give_slot(sessions, s->slot);
 	sessions->count--;
 	replies_free(s);
 	free(s);

@@ -64,6 +64,16 @@ enum code sessions_open(struct sessions *sessions, const struct caller *caller,
 			const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session, bool *new);
 void sessions_end(struct sessions *sessions, struct session **session);
 
+/* A session as it was opened once, with its id: for snapshots and replay, which ask for no limit. The ids
+ * that sessions_open gives from then on are others. CODE_OK, CODE_NO_MEMORY; CODE_INVALID: there is one of
+ * that id or nonce, or no id can look like that. */
+enum code sessions_restore(struct sessions *sessions, uint64_t id, const struct caller *caller,
+			   const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session);
+
+/* The count that the next id is made of: part of the state, or an id could be given out again. */
+uint64_t sessions_next_id(const struct sessions *sessions);
+void sessions_set_next_id(struct sessions *sessions, uint64_t next_id);
+
 /* NULL when there is none of that id. Constant time. */
 struct session *sessions_find(const struct sessions *sessions, uint64_t id);
 size_t sessions_count(const struct sessions *sessions);
