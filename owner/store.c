@@ -13,6 +13,7 @@
 #endif
 #include <bsd/sys/tree.h>
 #include <ck_hs.h>
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -40,14 +41,14 @@ RB_HEAD(entries, entry);
 struct map {
 	struct store *store;
 	struct entries order;
-	const char *name;
 	ck_hs_t set;
 	uint64_t count; /* entries that are not absent */
+	char name[];
 };
 
 struct store {
-	struct map *maps[STORE_MAPS_MAX];
-	size_t map_count;
+	struct map *maps[STORE_MAPS_ROOM];
+	size_t map_count, made; /* made: by store_map */
 	struct change *changes;
 	size_t change_count, change_room;
 	uint64_t hash_seed, entries_max, bytes_max, entries, bytes, revision;
@@ -157,16 +158,22 @@ void store_destroy(struct store **store)
 	*store = NULL;
 }
 
-struct map *store_map(struct store *store, const char *name)
+static struct map *find_map(struct store *store, const char *name)
 {
-	enum { FIRST_CAPACITY = 64 };
-
 	for (size_t i = 0; i < store->map_count; i++)
 		if (strcmp(store->maps[i]->name, name) == 0)
 			return store->maps[i];
-	if (store->map_count == STORE_MAPS_MAX)
+	return NULL;
+}
+
+static struct map *make_map(struct store *store, const char *name)
+{
+	enum { FIRST_CAPACITY = 64 };
+	size_t size = strlen(name);
+
+	if (store->map_count == STORE_MAPS_ROOM || size > STORE_NAME_MAX_BYTES)
 		return NULL;
-	struct map *map = calloc(1, sizeof *map);
+	struct map *map = calloc(1, sizeof *map + size + 1);
 	if (map == NULL)
 		return NULL;
 	if (!ck_hs_init(&map->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, hash_entry, same_key, &ck_allocator,
@@ -176,8 +183,19 @@ struct map *store_map(struct store *store, const char *name)
 	}
 	RB_INIT(&map->order);
 	map->store = store;
-	map->name = name;
+	memcpy(map->name, name, size);
 	store->maps[store->map_count++] = map;
+	return map;
+}
+
+struct map *store_map(struct store *store, const char *name)
+{
+	struct map *map = find_map(store, name);
+
+	if (map != NULL || store->made == STORE_MAPS_MAX)
+		return map;
+	map = make_map(store, name);
+	store->made += map != NULL;
 	return map;
 }
 
@@ -464,24 +482,130 @@ uint64_t store_entries(const struct store *store)
 	return store->entries;
 }
 
+static uint64_t digest_entry(uint64_t seed, const void *key, size_t key_size, const struct value *value)
+{
+	uint64_t hash = XXH3_64bits_withSeed(key, key_size, seed);
+
+	if (value->type == VALUE_BYTES)
+		return XXH3_64bits_withSeed(value->bytes, value->size, ~hash);
+	const uint64_t integer = htole64((uint64_t)value->integer);
+	return XXH3_64bits_withSeed(&integer, sizeof integer, hash);
+}
+
+static uint64_t digest_seed(const char *name)
+{
+	return XXH3_64bits(name, strlen(name));
+}
+
+uint64_t store_digest_entry(const char *name, const void *key, size_t key_size, const struct value *value)
+{
+	return digest_entry(digest_seed(name), key, key_size, value);
+}
+
 uint64_t store_digest(const struct store *store)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < store->map_count; i++) {
 		struct map *map = store->maps[i];
-		uint64_t seed = XXH3_64bits(map->name, strlen(map->name));
+		uint64_t seed = digest_seed(map->name);
 		ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
 		void *object;
 		while (ck_hs_next(&map->set, &at, &object)) {
 			const struct entry *entry = object;
-			if (entry->value.type == VALUE_NONE)
-				continue;
-			uint64_t key = XXH3_64bits_withSeed(entry->key, entry->key_size, seed);
-			sum += entry->value.type == VALUE_INTEGER ?
-				       XXH3_64bits_withSeed(&entry->value.integer, sizeof(int64_t), key) :
-				       XXH3_64bits_withSeed(entry->value.bytes, entry->value.size, ~key);
+			if (entry->value.type != VALUE_NONE)
+				sum += digest_entry(seed, entry->key, entry->key_size, &entry->value);
 		}
 	}
 	return sum;
+}
+
+/* ---- for snapshots ---- */
+
+const char *map_name(const struct map *map)
+{
+	return map->name;
+}
+
+size_t store_maps(const struct store *store, const struct map *maps[STORE_MAPS_ROOM])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < store->map_count; i++) {
+		const struct map *map = store->maps[i];
+		if (map->count == 0)
+			continue;
+		size_t place = count++;
+		for (; place > 0 && strcmp(maps[place - 1]->name, map->name) > 0; place--)
+			maps[place] = maps[place - 1];
+		maps[place] = map;
+	}
+	return count;
+}
+
+bool map_next(const struct map *map, struct map_entry *at)
+{
+	struct entries *order = (struct entries *)(uintptr_t)&map->order;
+	struct entry *entry;
+
+	if (at->key == NULL)
+		entry = RB_MIN(entries, order);
+	else
+		entry = RB_NEXT(entries, order, (struct entry *)((uintptr_t)at->key - offsetof(struct entry, key)));
+	while (entry != NULL && entry->value.type == VALUE_NONE)
+		entry = RB_NEXT(entries, order, entry);
+	if (entry == NULL)
+		return false;
+	*at = (struct map_entry){ .key = entry->key, .key_size = entry->key_size, .value = &entry->value,
+				  .revision = entry->revision };
+	return true;
+}
+
+struct map *store_restore_map(struct store *store, const char *name)
+{
+	struct map *map = find_map(store, name);
+
+	return map != NULL ? map : make_map(store, name);
+}
+
+/* An entry whose key is above all others: the tree need not be searched for its place. */
+static void append_in_order(struct map *map, struct entry *entry, struct entry *last)
+{
+	RB_SET(entry, last, order);
+	if (last == NULL)
+		RB_ROOT(&map->order) = entry;
+	else
+		RB_RIGHT(last, order) = entry;
+	entries_RB_INSERT_COLOR(&map->order, entry);
+}
+
+enum code map_restore(struct map *map, const struct map_entry *from)
+{
+	if (from->key_size > STORE_KEY_MAX_BYTES)
+		return CODE_INVALID;
+	struct entry *last = RB_MAX(entries, &map->order), *entry = malloc(sizeof *entry + from->key_size);
+	const struct value none = value_none();
+	struct value copy = none;
+	if (entry == NULL)
+		return CODE_NO_MEMORY;
+	*entry = (struct entry){ .value = none, .revision = from->revision, .key_size = (uint16_t)from->key_size };
+	if (from->key_size > 0)
+		memcpy(entry->key, from->key, from->key_size);
+	if (last != NULL && compare_keys(last, entry) >= 0) {
+		entry_free(entry);
+		return CODE_INVALID;
+	}
+	if (!copy_value(&copy, from->value)) {
+		entry_free(entry);
+		return CODE_NO_MEMORY;
+	}
+	entry->value = copy;
+	if (!ck_hs_put_unique(&map->set, hash_entry(entry, map->set.seed), entry)) {
+		entry_free(entry);
+		return CODE_NO_MEMORY;
+	}
+	append_in_order(map, entry, last);
+	account(map, entry, &none, &entry->value);
+	map->store->found_map = NULL;
+	return CODE_OK;
 }
