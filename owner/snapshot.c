@@ -90,6 +90,7 @@ struct writer {
 	uint32_t number, crc;
 	size_t size; /* of the block so far, without its header */
 	struct totals totals;
+	uint64_t digest;
 	uint8_t block[BLOCK_BYTES];
 };
 
@@ -141,8 +142,9 @@ static void write_head(struct writer *w, const struct snapshot_head *head)
 	finish_block(w, BLOCK_HEAD);
 }
 
-static void write_entry(struct writer *w, const struct map_entry *entry)
+static void write_entry(struct writer *w, const char *map, const struct map_entry *entry)
 {
+	w->digest += store_digest_entry(map, entry->key, entry->key_size, entry->value);
 	put_number(w, entry->key_size, 2);
 	put(w, entry->key, entry->key_size);
 	put_number(w, entry->revision, 8);
@@ -168,7 +170,7 @@ static void write_maps(struct writer *w, const struct store *store)
 		put(w, map_name(maps[i]), strlen(map_name(maps[i])));
 		put_number(w, map_count(maps[i]), 8);
 		while (!w->failed && map_next(maps[i], &entry))
-			write_entry(w, &entry);
+			write_entry(w, map_name(maps[i]), &entry);
 	}
 }
 
@@ -272,8 +274,11 @@ bool snapshot_write(struct core *core, const struct snapshot_head *given, const 
 	w.number = w.crc = 0;
 	w.size = 0;
 	w.totals = (struct totals){ 0 };
+	w.digest = 0;
 	write_head(&w, &head);
 	write_maps(&w, core_store(core));
+	/* Else it would be refused when it is read, and a sound one may go for it. */
+	w.failed = w.failed || w.digest != head.digest;
 	write_sessions(&w, core_sessions(core));
 	write_events(&w, core_events(core));
 	if (w.size > 0)

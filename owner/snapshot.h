@@ -44,7 +44,8 @@ struct snapshot_source {
 	ssize_t (*read)(void *context, void *bytes, size_t size);
 };
 
-/* False: the sink said so; it is not asked again then. The core must not be in the middle of a request. `head` brings
+/* False: the sink said so, and is not asked again; or the entries are not those that the store's digest tells of: memory
+ * is faulty. The core must not be in the middle of a request. `head` brings
  * history, incarnation, round, written_us and segment_bytes; the rest is the core's. Takes 65 KiB of stack. */
 bool snapshot_write(struct core *core, const struct snapshot_head *head, const struct snapshot_sink *sink);
 

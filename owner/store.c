@@ -43,6 +43,7 @@ struct map {
 	struct entries order;
 	ck_hs_t set;
 	uint64_t count; /* entries that are not absent */
+	uint64_t seed;  /* of its part of the digest */
 	char name[];
 };
 
@@ -53,6 +54,8 @@ struct store {
 	size_t change_count, change_room;
 	uint64_t hash_seed, entries_max, bytes_max, entries, bytes, revision;
 	uint64_t work;       /* accesses so far */
+	bool digesting;
+	uint64_t digest;     /* while `digesting` */
 	enum code failure;   /* the first since the last commit or undo to the start */
 	struct entry *probe; /* a key being looked up, in the form the set compares */
 	/* What the last look-up found, for the next one of the same key: one who writes has read as
@@ -166,6 +169,11 @@ static struct map *find_map(struct store *store, const char *name)
 	return NULL;
 }
 
+static uint64_t digest_seed(const char *name)
+{
+	return XXH3_64bits(name, strlen(name));
+}
+
 static struct map *make_map(struct store *store, const char *name)
 {
 	enum { FIRST_CAPACITY = 64 };
@@ -184,6 +192,7 @@ static struct map *make_map(struct store *store, const char *name)
 	RB_INIT(&map->order);
 	map->store = store;
 	memcpy(map->name, name, size);
+	map->seed = digest_seed(name);
 	store->maps[store->map_count++] = map;
 	return map;
 }
@@ -238,11 +247,38 @@ static uint64_t entry_bytes(const struct entry *entry)
 	return sizeof *entry + entry->key_size;
 }
 
+/* What an entry of this value adds to the digest. */
+static uint64_t value_digest(uint64_t key, const struct value *value)
+{
+	uint64_t integer;
+
+	switch (value->type) {
+	case VALUE_INTEGER:
+		integer = htole64((uint64_t)value->integer);
+		return XXH3_64bits_withSeed(&integer, sizeof integer, key);
+	case VALUE_BYTES:
+		return XXH3_64bits_withSeed(value->bytes, value->size, ~key);
+	case VALUE_NONE:
+	case VALUE_LIST:
+		break;
+	}
+	return 0;
+}
+
+static uint64_t key_digest(const struct map *map, const struct entry *entry)
+{
+	return XXH3_64bits_withSeed(entry->key, entry->key_size, map->seed);
+}
+
 /* Keeps the books when an entry's value goes from one to another. */
 static void account(struct map *map, const struct entry *entry, const struct value *from, const struct value *to)
 {
 	struct store *store = map->store;
 
+	if (store->digesting) {
+		uint64_t key = key_digest(map, entry);
+		store->digest += value_digest(key, to) - value_digest(key, from);
+	}
 	store->bytes += value_extra_bytes(to);
 	store->bytes -= value_extra_bytes(from);
 	if (from->type == VALUE_NONE && to->type != VALUE_NONE) {
@@ -283,14 +319,17 @@ static void change(struct map *map, struct entry *entry, struct value value, boo
 	entry->revision = map->store->revision;
 }
 
+/* False: no memory, and the copy is none. */
 static bool copy_value(struct value *copy, const struct value *value)
 {
 	*copy = *value;
 	if (value->type != VALUE_BYTES)
 		return true;
 	uint8_t *bytes = malloc(value->size > 0 ? value->size : 1);
+	*copy = value_none();
 	if (bytes == NULL)
 		return false;
+	*copy = *value;
 	if (value->size > 0)
 		memcpy(bytes, value->bytes, value->size);
 	copy->bytes = bytes;
@@ -482,42 +521,47 @@ uint64_t store_entries(const struct store *store)
 	return store->entries;
 }
 
-static uint64_t digest_entry(uint64_t seed, const void *key, size_t key_size, const struct value *value)
-{
-	uint64_t hash = XXH3_64bits_withSeed(key, key_size, seed);
-
-	if (value->type == VALUE_BYTES)
-		return XXH3_64bits_withSeed(value->bytes, value->size, ~hash);
-	const uint64_t integer = htole64((uint64_t)value->integer);
-	return XXH3_64bits_withSeed(&integer, sizeof integer, hash);
-}
-
-static uint64_t digest_seed(const char *name)
-{
-	return XXH3_64bits(name, strlen(name));
-}
-
-uint64_t store_digest_entry(const char *name, const void *key, size_t key_size, const struct value *value)
-{
-	return digest_entry(digest_seed(name), key, key_size, value);
-}
-
-uint64_t store_digest(const struct store *store)
+static uint64_t digest_of_all(const struct store *store)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < store->map_count; i++) {
 		struct map *map = store->maps[i];
-		uint64_t seed = digest_seed(map->name);
 		ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
 		void *object;
 		while (ck_hs_next(&map->set, &at, &object)) {
 			const struct entry *entry = object;
-			if (entry->value.type != VALUE_NONE)
-				sum += digest_entry(seed, entry->key, entry->key_size, &entry->value);
+			sum += value_digest(key_digest(map, entry), &entry->value);
 		}
 	}
 	return sum;
+}
+
+uint64_t store_digest(const struct store *store)
+{
+	return store->digesting ? store->digest : digest_of_all(store);
+}
+
+void store_keep_digest(struct store *store)
+{
+	store->digest = digest_of_all(store);
+	store->digesting = true;
+}
+
+bool store_digest_is_true(const struct store *store)
+{
+	return !store->digesting || store->digest == digest_of_all(store);
+}
+
+void store_set_limits(struct store *store, uint64_t entries_max, uint64_t bytes_max)
+{
+	store->entries_max = entries_max;
+	store->bytes_max = bytes_max;
+}
+
+uint64_t store_digest_entry(const char *name, const void *key, size_t key_size, const struct value *value)
+{
+	return value_digest(XXH3_64bits_withSeed(key, key_size, digest_seed(name)), value);
 }
 
 /* ---- for snapshots ---- */
@@ -585,7 +629,6 @@ enum code map_restore(struct map *map, const struct map_entry *from)
 		return CODE_INVALID;
 	struct entry *last = RB_MAX(entries, &map->order), *entry = malloc(sizeof *entry + from->key_size);
 	const struct value none = value_none();
-	struct value copy = none;
 	if (entry == NULL)
 		return CODE_NO_MEMORY;
 	*entry = (struct entry){ .value = none, .revision = from->revision, .key_size = (uint16_t)from->key_size };
@@ -595,12 +638,8 @@ enum code map_restore(struct map *map, const struct map_entry *from)
 		entry_free(entry);
 		return CODE_INVALID;
 	}
-	if (!copy_value(&copy, from->value)) {
-		entry_free(entry);
-		return CODE_NO_MEMORY;
-	}
-	entry->value = copy;
-	if (!ck_hs_put_unique(&map->set, hash_entry(entry, map->set.seed), entry)) {
+	if (!copy_value(&entry->value, from->value) ||
+	    !ck_hs_put_unique(&map->set, hash_entry(entry, map->set.seed), entry)) {
 		entry_free(entry);
 		return CODE_NO_MEMORY;
 	}
