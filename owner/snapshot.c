@@ -619,9 +619,9 @@ static bool read_reply(struct reader *r, struct stored_reply *reply, const uint8
 	return *payload != NULL;
 }
 
-static bool read_parked(struct reader *r, struct session *session)
+static bool read_parked(struct reader *r, struct session *session, uint64_t last)
 {
-	uint64_t count, sequence, here = position(r);
+	uint64_t count, sequence, before = 0, here = position(r);
 
 	if (!take_number(r, 2, &count))
 		return false;
@@ -635,6 +635,9 @@ static bool read_parked(struct reader *r, struct session *session)
 		if (!take_number(r, 8, &sequence) || !take_flag(r, &waiting) ||
 		    (!waiting && !read_reply(r, &reply, &payload)))
 			return false;
+		if (sequence <= before || sequence > last)
+			return refuse(r, here, "a parked request with a sequence that cannot be");
+		before = sequence;
 		if (session != NULL &&
 		    !restored(r, here, session_restore_parked(session, sequence, waiting ? NULL : &reply, payload),
 			      "a parked request"))
@@ -703,7 +706,7 @@ static bool read_session(struct reader *r, uint64_t *slot)
 		session->silence_ms = (uint32_t)silence_ms;
 	}
 	r->totals.sessions++;
-	return read_replies(r, session, oldest, last) && read_parked(r, session);
+	return read_replies(r, session, oldest, last) && read_parked(r, session, last);
 }
 
 static bool read_sessions(struct reader *r)
