@@ -1209,10 +1209,13 @@ class Engine:
             self._watch_over(place, self._refusal(header, payload))
             return
         for values in _read_lists(payload):
-            if len(values) < 5 or not isinstance(values[0], int) or not isinstance(values[1], int):
+            if len(values) not in (2, 5) or not isinstance(values[0], int) or not isinstance(values[1], int):
                 raise _Unreadable
-            revision, index, kind, key, value = values[:5]
+            revision, index = values[:2]
             if (source[1], revision, index) < place.position and source[1] == place.position[0]:
+                continue
+            if len(values) == 2:
+                place.position = (source[1], revision, index)  # there was none up to here
                 continue
             if len(place.queue) >= _WATCH_QUEUE:
                 # Nobody reads: the owner keeps the rest, and this side only its place.
@@ -1220,6 +1223,7 @@ class Engine:
                 self._unwatched.append(place.id)
                 break
             place.position = (source[1], revision, index + 1)
+            kind, key, value = values[2:]
             place.queue.append(Event(kind.decode("utf-8", "replace"), key, value, revision, index, source[1]))
         place.ready()
 

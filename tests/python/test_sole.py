@@ -938,6 +938,21 @@ class Watches(Case):
             with self.assertRaises(sole.TooOld):
                 watch.next(LIMIT)
 
+    def test_quiet(self):
+        """who hears nothing while much happens to others has not fallen behind when the connection is cut"""
+        self.owner("quiet", "--max-events", "4096")
+        relay, writer = self.relay("quiet"), self.client("quiet")
+        with self.client(endpoint=relay.endpoint).watch("quiet") as watch:
+            for i in range(500):
+                writer.put("other", i)
+                self.assertIsNone(watch.next(0))
+            self.assertTrue(wait_until(lambda: watch.next(0.01) or watch.position[1] > 450))
+            relay.cut()
+            self.assertIsNone(watch.next(0.01))
+            self.assertTrue(wait_until(lambda: relay.accepted == 2 or watch.next(0.01)))
+            writer.put("quiet", 1)
+            self.assertEqual(watch.next(LIMIT).value, 1)
+
     def test_slow_reader(self):
         """a reader that is slow costs no memory: the rest waits with the owner"""
         async def run():
