@@ -143,7 +143,10 @@ $boss->run([1, 'fourth', \1]);
 my $fourth = $two->late($second);
 is($fourth->{lists}[0][2], 'fourth', '... and the next to the next');
 is_done($two->run([3, \$fourth->{lists}[0][0]]), [[]], '... who is done with it');
-refused($one->run([2, \0]), INVALID, qr/1 to 86400000 milliseconds/, undef, 'a job is taken for some time');
+refused($one->run([2, \0]), INVALID, qr/a job is taken for 1 to 86400000 milliseconds/, undef, 'a job is taken for some time');
+my @alone = Sole::Wire::ask($one->{socket}, Sole::Wire::item(Sole::Wire::RUN, Sole::Wire::op(2, \5)));
+is($alone[0]{code}, INVALID, '... and without a session there is nobody to have it');
+like($alone[0]{lists}[0][1], qr/a job is taken by a session: open one/, '... which is another reason');
 refused($boss->run([1, 'x', \0]), INVALID, qr/1 to 1000 attempts/, undef, 'and has an attempt at least');
 refused(Client->new('jobs')->query([2, \5]), INVALID, qr/command/, undef, 'taking is no query');
 
