@@ -230,7 +230,13 @@ class Operations(Case):
         for value, error in ((True, TypeError), (1.5, TypeError), ([], TypeError), (2 ** 63, OverflowError)):
             self.assertRaises(error, c.put, k, value)
         self.assertRaises(TypeError, c.get, 5)
-        self.assertRaises(ValueError, c.get_many, ["k"] * 256)
+        for get_many in (c.get_many, sole.Request().get_many):
+            for number in (0, 256):
+                with self.assertRaisesRegex(ValueError, f"^get_many takes 1 to 255 keys, not {number}: "):
+                    get_many(["k"] * number)
+            for one in ("abc", b"abc"):
+                with self.assertRaisesRegex(TypeError, "^get_many takes a list of keys, and get takes one$"):
+                    get_many(one)
         self.assertRaises(ValueError, c.run, sole.Request())
         self.assertRaises(ValueError, c.get, k, timeout=-1)
         self.assertEqual(self.refused("invalid", c.put, k, None).operation, 0)
