@@ -82,13 +82,20 @@ static bool is_named(const struct sole_list *list, const char *name)
 	       memcmp(list->values[1].bytes, name, strlen(name)) == 0;
 }
 
-int signature_find(const struct sole_reply *description, const char *name, struct signature *signature)
+int signature_find(const struct sole_reply *description, const char *name, unsigned line,
+		   struct signature *signature)
 {
+	char where[24] = "", text[160];
+
 	for (size_t i = 0; i < description->result_count; i++)
 		if (is_named(&description->results[i], name))
 			return signature_read(signature, &description->results[i]) ? STATUS_DONE : bad_answer();
-	log_error("refused: %s: the owner has no operation '%.60s': `sole ops` lists them",
-		  sole_name_of(SOLE_NO_OPERATION), name);
+	if (line > 0)
+		snprintf(where, sizeof where, "line %u: ", line);
+	snprintf(text, sizeof text, "the owner has no operation '%.60s'", name);
+	log_error("refused: %s: %s%s: `sole ops` lists them", sole_name_of(SOLE_NO_OPERATION), where, text);
+	if (json_failure(SOLE_NO_OPERATION, text, line))
+		puts("}");
 	return STATUS_REFUSED;
 }
 

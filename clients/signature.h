@@ -33,8 +33,10 @@ struct signature {
 /* From one list of a reply to sole_describe. False: it is not a description. */
 bool signature_read(struct signature *signature, const struct sole_list *list);
 
-/* Finds an operation in such a reply. STATUS_DONE, or the exit status of what was told. */
-int signature_find(const struct sole_reply *description, const char *name, struct signature *signature);
+/* Finds an operation in such a reply; of a script, `line` is where it stands, and else 0. STATUS_DONE, or the
+ * exit status of what was told. */
+int signature_find(const struct sole_reply *description, const char *name, unsigned line,
+		   struct signature *signature);
 
 /* Words become `count` arguments, which point to the words' texts; `is_none` marks those that stand for
  * none. NULL, or a sentence about what is wrong, in `what`. */

@@ -157,7 +157,35 @@ for (
     answers("standard input with $title", 65, '', $says, { input => $input }, 'txn');
 }
 answers('arguments with an open quote', 64, '', qr/^sole: line 2: a quote is not closed/, 'txn', 'get a', 'put a "');
-answers('an operation that does not exist', 2, '', qr/^sole: refused: no-operation: .*'frob'/, 'txn', 'get a', 'frob b');
+answers('an operation that does not exist', 2, '', qr/^sole: refused: no-operation: line 2: the owner has no operation 'frob': `sole ops` lists them$/,
+    'txn', 'get a', 'frob b');
+answers('... in a script', 2, '', qr/no-operation: line 4: /, { input => "\n# first\nget a\nfrob b\n" }, 'txn');
+
+# JSON of failures: the line stays, and an object says the same
+sub fails {
+    my ($title, $status, $err, $object, @arguments) = @_;
+    my $got = sole(@arguments);
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is($got->{status}, $status, "$title with --json: status $status");
+    line_like($got->{err}, $err, '... the line on standard error');
+    my $told = eval { $json->decode($got->{out}) } // {};
+    $told->{text} = 'text' if ($told->{text} // '') =~ /\w \w/;
+    is_deeply($told, { outcome => 'refused', text => 'text', %$object }, '... and one object') or diag($got->{out});
+}
+sole('put', 'word', 'one');
+fails('a refusal', 2, qr/^sole: refused: wrong-type: /, { error => 'wrong-type' }, 'add', '-j', 'word', '1');
+fails('a refused call', 2, qr/^sole: refused: wrong-type: /, { error => 'wrong-type' }, 'call', '-j', 'add', 'word', '1');
+fails('a conflict of call', 1, qr/^sole: conflict: /, { error => 'conflict', found => 'one' }, 'call', '-j', 'cas', 'word', '1', '2');
+fails('a conflict that finds nothing', 1, qr/^sole: conflict: /, { error => 'conflict', found => undef }, 'call', '-j', 'cas', 'nowhere', '1', '2');
+fails('an unknown operation', 2, qr/no-operation/, { error => 'no-operation' }, 'call', '-j', 'frob');
+fails('... in a script', 2, qr/no-operation: line 2/, { error => 'no-operation', line => 2 }, 'txn', '-j', 'get a', 'frob');
+fails('a condition of a script', 1, qr/^sole: conflict: line 2/, { error => 'conflict', line => 2 }, 'txn', '-j', 'get a', 'check word 1');
+fails('a refused script', 2, qr/wrong-type: line 1/, { error => 'wrong-type', line => 1 }, 'txn', '-j', 'add word 1');
+fails('a script that is too long', 2, qr/too-large/, { error => 'too-large', line => 101 }, 'txn', '-j', ('get a') x 101);
+fails('nobody there', 69, qr/unreachable/, { error => 'unreachable' }, '-o', 'nobody', '-t', '100ms', $_, '-j') for 'count', 'ping', 'ops', 'scan', 'watch', 'stats';
+is(sole('cas', '-j', 'word', '1', '2')->{out}, qq("one"\n), 'a no of a command of the table is its value alone');
+answers('an error of the command line with --json', 64, '', qr/usage/, 'call', '-j', 'get');
+answers('... and of a script', 65, '', qr/line 1: a quote/, { input => '"' }, 'txn', '-j');
 answers('100 operations, the limit', 0, "count\t" . sole('count')->{out} x 1 . "get\t\n" x 99, undef, 'txn', 'count', ('get absent') x 99);
 answers('101 operations', 2, '', qr/^sole: refused: too-large: .*max-operations/, 'txn', ('get a') x 101);
 answers('a script larger than a message', 65, '', qr/larger than 1048576 bytes/, { input => '#' x 1048577 }, 'txn');
