@@ -195,6 +195,7 @@ static int run_call(struct sole *handle, const struct signature *signature, stru
 	if (reply.result_count != 1)
 		return bad_answer();
 	print_results(&signature->results, &reply.results[0]);
+	signature_warn_of_session(signature->number, signature->name);
 	return STATUS_DONE;
 }
 

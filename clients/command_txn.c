@@ -171,6 +171,9 @@ static int print_transaction(const struct transaction *t, const struct sole_repl
 	}
 	if (settings.json)
 		puts("]}");
+	for (size_t i = first; i < first + count; i++)
+		if (signature_warn_of_session(t->operations[i].number, t->script.lines[i].words[0].text))
+			break;
 	return half == 2 ? STATUS_NO : STATUS_DONE;
 }
 

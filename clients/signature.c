@@ -99,6 +99,27 @@ int signature_find(const struct sole_reply *description, const char *name, unsig
 	return STATUS_REFUSED;
 }
 
+bool signature_warn_of_session(uint16_t number, const char *name)
+{
+	static const struct {
+		uint16_t number;
+		const char *name, *what;
+	} known[] = {
+		{ SOLE_TABLE_LOCK, "lock", "the lock is let go: `sole lock NAME -- COMMAND` holds one" },
+		{ SOLE_TABLE_TRY_LOCK, "try-lock", "the lock is let go: `sole lock --try NAME -- COMMAND` holds one" },
+		{ SOLE_TABLE_BIND, "bind", "the key is gone: `sole put KEY VALUE --for TIME` keeps one for a time" },
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (number != known[i].number || strcmp(name, known[i].name) != 0)
+			continue;
+		if (!settings.quiet)
+			log_warn("%s: the session ends with this command, and %s", name, known[i].what);
+		return true;
+	}
+	return false;
+}
+
 /* ---- words and arguments ---- */
 
 static bool takes_bytes(const struct field *field)

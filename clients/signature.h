@@ -38,6 +38,10 @@ bool signature_read(struct signature *signature, const struct sole_list *list);
 int signature_find(const struct sole_reply *description, const char *name, unsigned line,
 		   struct signature *signature);
 
+/* Warns, unless --quiet, where it is known that an operation which was done took something that goes with the
+ * session, and so with the command. No owner tells that: known are those of `table`. False: it is not known. */
+bool signature_warn_of_session(uint16_t number, const char *name);
+
 /* Words become `count` arguments, which point to the words' texts; `is_none` marks those that stand for
  * none. NULL, or a sentence about what is wrong, in `what`. */
 const char *signature_arguments(const struct signature *signature, const struct script_word *words,

@@ -65,6 +65,9 @@ is("@long", '', '... also in width');
 my ($told) = $got->{out} =~ /Status: ([^.]*)\n\n/s;
 my ($manual) = slurp('clients/sole.1') =~ /^\.Sh EXIT STATUS\n(.*?)^\.El$/ms;
 is(join(' ', $told =~ /(?:^|, |,\n)(\d+) /g), join(' ', $manual =~ /^\.It (\d+)$/mg), '... and lists the statuses of sole(1), all of them');
+for ('call', 'txn') {
+    like(run('sole', $_, '--help')->{out}, qr/^The session ends with the command, .* goes back/m, "$_ --help says what becomes of its session");
+}
 for my $command (qw(get put del add cas count ping stats status start stop restart)) {
     my $help = run('sole', $command, '--help');
     is($help->{status}, 0, "$command --help is no error");

@@ -161,6 +161,23 @@ answers('an operation that does not exist', 2, '', qr/^sole: refused: no-operati
     'txn', 'get a', 'frob b');
 answers('... in a script', 2, '', qr/no-operation: line 4: /, { input => "\n# first\nget a\nfrob b\n" }, 'txn');
 
+# What goes with the session
+for (
+    [['call', 'lock', 'gone'], qr/\A\d+\n\z/, qr/^sole: lock: the session ends with this command, and the lock is let go: `sole lock NAME/],
+    [['call', 'try-lock', 'gone'], qr/\A\d+\n\z/, qr/^sole: try-lock: the session ends .*`sole lock --try NAME/],
+    [['call', 'bind', 'gone', '1'], qr/\A0\n\z/, qr/^sole: bind: the session ends .*the key is gone: `sole put KEY VALUE --for TIME`/],
+    [['txn', 'get a', 'bind gone 1', 'lock gone'], qr/^bind\t0\nlock\t\d+$/m, qr/^sole: bind: the session ends/],
+    [['txn', 'check a none', 'otherwise', 'lock gone'], qr/^lock\t\d+$/m, qr/^sole: lock: the session ends/],
+) {
+    my ($arguments, $out, $says) = @$_;
+    my $got = sole(@$arguments);
+    like($got->{out}, $out, "@$arguments is done");
+    line_like($got->{err}, $says, '... and a line warns that nothing is left of it');
+    is(sole($arguments->[0], '-q', @$arguments[1 .. $#$arguments])->{err}, '', '... unless with -q');
+    is(sole('call', '-j', 'holder', 'gone')->{out} . sole('get', '-q', 'gone')->{out}, "[null,null,0]\n", '... and so it is');
+}
+is(sole('txn', 'get a', 'otherwise', 'lock gone')->{err}, '', 'what did not run warns of nothing');
+
 # JSON of failures: the line stays, and an object says the same
 sub fails {
     my ($title, $status, $err, $object, @arguments) = @_;
