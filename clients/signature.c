@@ -5,6 +5,7 @@
 #include "clients/signature.h"
 
 #include "clients/command.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/quantity.h"
 
@@ -137,6 +138,21 @@ static bool takes_none(const struct field *field)
 	return strstr(field->type, "none") != NULL;
 }
 
+/* Milliseconds, as the owner takes them; with a unit, as all times of sole(1). */
+static const char *milliseconds_of_word(const char *text, int64_t *ms)
+{
+	size_t size = strlen(text);
+	int64_t ns;
+
+	if (quantity_integer(text, INT64_MIN, INT64_MAX, ms) == NULL)
+		return NULL;
+	if (size == 0 || !isalpha((unsigned char)text[size - 1]) || quantity_duration(text, &ns) != NULL ||
+	    ns % NS_PER_MS != 0)
+		return "whole milliseconds, or a time with its unit such as 1500ms or 30s";
+	*ms = ns / NS_PER_MS;
+	return NULL;
+}
+
 /* NULL, or what the word should have been. */
 static const char *argument_of_word(const struct script_word *word, bool is_none, const struct field *field,
 				    struct sole_value *value)
@@ -147,6 +163,10 @@ static const char *argument_of_word(const struct script_word *word, bool is_none
 	if (is_none) {
 		*value = sole_none();
 		return takes_none(field) ? NULL : field->type;
+	}
+	if (strcmp(field->name, "ms") == 0 && takes_integer(field) && whole) {
+		*value = sole_integer(0);
+		return milliseconds_of_word(word->text, &value->integer);
 	}
 	*value = sole_bytes(word->text, word->size);
 	if (!takes_bytes(field)) {

@@ -43,7 +43,7 @@ int signature_find(const struct sole_reply *description, const char *name, unsig
 bool signature_warn_of_session(uint16_t number, const char *name);
 
 /* Words become `count` arguments, which point to the words' texts; `is_none` marks those that stand for
- * none. NULL, or a sentence about what is wrong, in `what`. */
+ * none. What is called "ms" may have a unit. NULL, or a sentence about what is wrong, in `what`. */
 const char *signature_arguments(const struct signature *signature, const struct script_word *words,
 				const bool *is_none, size_t count, struct sole_value *arguments,
 				char what[SIGNATURE_WHAT_BYTES]);

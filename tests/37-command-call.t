@@ -161,6 +161,23 @@ answers('an operation that does not exist', 2, '', qr/^sole: refused: no-operati
     'txn', 'get a', 'frob b');
 answers('... in a script', 2, '', qr/no-operation: line 4: /, { input => "\n# first\nget a\nfrob b\n" }, 'txn');
 
+# Milliseconds
+sole('put', 'lease', '1');
+for (['1h', 3_600_000], ['1.5s', 1500], ['90000', 90_000], ['"2min"', 120_000]) {
+    my ($word, $ms) = @$_;
+    my $got = sole('txn', "expire lease $word", 'ttl lease');
+    my ($left) = $got->{out} =~ /^expire\t1\nttl\t(\d+)\n\z/;
+    ok(defined $left && $left <= $ms && $left > $ms - 1500, "a time of $word in a script") or diag($got->{err});
+}
+answers('put-for with a unit', 0, "1\n", undef, 'call', 'put-for', 'lease', 'x', '1min');
+answers('--none is no time', 0, "1\n", undef, 'call', 'expire', 'lease', '--none');
+for ('soon', '1x', '1.5', '0.5ms', '1s ', '', 'ms') {
+    answers("'$_' is no time", 64, '', qr/^sole: expire: ms is '\Q$_\E', and takes whole milliseconds, or a time with its unit such as 1500ms or 30s; see/,
+        'call', 'expire', 'lease', $_);
+}
+answers('... in a script', 65, '', qr/^sole: line 1: expire: ms is 'soon', and takes whole milliseconds/, { input => 'expire lease soon' }, 'txn');
+answers('a time below nothing is the owner\'s to refuse', 2, '', qr/positive number of milliseconds/, 'call', 'expire', 'lease', '-5');
+
 # What goes with the session
 for (
     [['call', 'lock', 'gone'], qr/\A\d+\n\z/, qr/^sole: lock: the session ends with this command, and the lock is let go: `sole lock NAME/],
