@@ -380,6 +380,8 @@ static bool next_block(struct reader *r)
 	r->kind = (enum block_kind)load_number(r->block + 4, 2);
 	if (load_number(r->block + 8, 4) != r->number++)
 		return refuse(r, r->block_at, "the block that begins here is not the next one");
+	if (size == 0)
+		return refuse(r, r->block_at, "the block that begins here is empty");
 	r->size = size;
 	r->totals.body_bytes += r->kind == BLOCK_BODY ? size : 0;
 	return true;
@@ -400,7 +402,7 @@ static const uint8_t *take(struct reader *r, size_t size)
 			enum block_kind kind = r->kind;
 			if (kind == BLOCK_BODY && !next_block(r))
 				return NULL;
-			if (kind != BLOCK_BODY || r->kind != BLOCK_BODY || r->size == 0) {
+			if (kind != BLOCK_BODY || r->kind != BLOCK_BODY) {
 				refuse(r, here, "more should follow here");
 				return NULL;
 			}

@@ -143,7 +143,7 @@ struct rich {
 /* The next command of a session: operations follow, and nothing is acknowledged. */
 static void command(struct rich *rich, int who)
 {
-	rig_by(rich->rig, &alice, (uint64_t)who);
+	rig_by(rich->rig, who == D ? &carol : &alice, (uint64_t)who);
 	rig_command(rich->rig, rich->sessions[who], ++rich->next[who]);
 }
 
@@ -236,7 +236,14 @@ static void rich_make(struct rich *rich)
 		rig_add(rig, "other", -i);
 		done(rich, CODE_OK);
 	}
-	end_session(rich, B + 4);
+	uint64_t gone;
+	uint32_t index = 0;
+	for (int i = 0; index == 0; i++) { /* until the ring begins in the middle of a revision */
+		assert_true(i < 100);
+		put(rich, D, "d", value_integer(i));
+		events_gone(core_events(core_of(rig)), &gone, &index);
+	}
+	end_session(rich, F);
 	rich->sessions[F] = rig_session_by(rig, &alice, 20 + F);
 	end_session(rich, F); /* the last id that was given out is nobody's */
 	assert_sound(rig);
@@ -282,6 +289,14 @@ static void a_state_that_was_restored_is_the_same_to_the_last_bit(void **state)
 	assert_int_equal(rig_revision(again), rig_revision(rich.rig));
 	assert_int_equal(store_bytes(core_store(core_of(again))), store_bytes(core_store(core_of(rich.rig))));
 	assert_int_equal(events_bytes(core_events(core_of(again))), events_bytes(core_events(core_of(rich.rig))));
+	/* Who opened a session, beyond what equal bytes show. */
+	const struct session *opened = sessions_find(core_sessions(core_of(again)), rich.sessions[D]);
+	assert_non_null(opened);
+	assert_int_equal(opened->opener.uid, carol.uid);
+	assert_int_equal(opened->opener.gid, carol.gid);
+	assert_int_equal(opened->opener.pid, carol.pid);
+	assert_int_equal(opened->opener.born, carol.born);
+	assert_true(opened->opener.known);
 	assert_int_equal(head.history, told.history);
 	assert_int_equal(head.incarnation, told.incarnation);
 	assert_int_equal(head.round, told.round);
@@ -1205,6 +1220,23 @@ static void blocks_of_the_wrong_kind_are_refused(void **state)
 	buffer_append(&cut.bytes, stream.bytes.data + starts[2], starts[3] - starts[2]);
 	seal(&cut);
 	assert_refused(&cut, "more should follow here");
+	/* Nor what the head lacks from the body. */
+	buffer_reset(&cut.bytes);
+	buffer_reset(&half);
+	buffer_append(&half, stream.bytes.data + BLOCK_HEADER, 50);
+	forge_block(&cut, 1, &half);
+	buffer_append(&cut.bytes, stream.bytes.data + starts[1], starts[3] - starts[1]);
+	seal(&cut);
+	assert_refused(&cut, "more should follow here");
+	/* A block that carries nothing is none. */
+	buffer_reset(&cut.bytes);
+	buffer_reset(&half);
+	buffer_append(&cut.bytes, stream.bytes.data, starts[1]);
+	forge_block(&cut, 2, &half);
+	buffer_append(&cut.bytes, stream.bytes.data + starts[1], starts[3] - starts[1]);
+	cut.bytes.data[starts[1] + BLOCK_HEADER + 8] = 2;
+	seal(&cut);
+	assert_refused(&cut, "is empty");
 	buffer_clear(&half);
 	buffer_clear(&cut.bytes);
 	buffer_clear(&stream.bytes);
