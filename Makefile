@@ -39,7 +39,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 COMMON      = buffer histogram log notify options quantity rundir wire
 OWNER_PURE  = about behaviour core disk events execution frame items journal journal_cut journal_read lock operations \
               segment service session store table watch
-OWNER_SHELL = owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
+OWNER_SHELL = owner config endpoint folder loader memory processes transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))

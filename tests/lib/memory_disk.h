@@ -36,7 +36,7 @@ enum memory_call {
 /* What of a call that fails was done nevertheless. */
 enum memory_effect {
 	MEMORY_NOTHING,
-	MEMORY_PART, /* write: a beginning of it, in whole sectors; sync: some sectors; else nothing */
+	MEMORY_PART, /* write: a beginning of it, in whole sectors; else nothing */
 	MEMORY_ALL,
 };
 
