@@ -51,7 +51,7 @@ struct journal {
 	size_t room;
 	uint64_t appended, bytes;
 
-	pthread_mutex_t making; /* held while a spare is made, and taken */
+	pthread_mutex_t making; /* held while a spare is made, and until one has become a segment */
 	atomic_bool spare;	/* it is there, and spare_file is open */
 	int spare_file;
 };
@@ -299,23 +299,31 @@ int journal_make_spare(struct journal *journal)
 	return rc;
 }
 
-/* A file of zeros for a segment of `bytes`: the spare, or one that is made now. *made tells its name. */
-static int take_file(struct journal *journal, uint64_t bytes, const char **made)
+/* Gives a new segment its place: the spare, or one that is made now. Its file, or a negative errno. */
+static int begin_next(struct journal *journal, const struct segment *segment)
 {
+	const struct disk *disk = journal->disk;
+	const char *made = SEGMENT_TMP;
 	int file = -1;
 
-	if (bytes == journal->segment_bytes) {
-		/* Waits for one that is being made: that is nearer than to begin another. */
-		pthread_mutex_lock(&journal->making);
-		if (atomic_load(&journal->spare)) {
-			file = journal->spare_file;
-			journal->spare_file = -1;
-			atomic_store(&journal->spare, false);
-		}
-		pthread_mutex_unlock(&journal->making);
+	/* Until the spare has lost that name none may be made in its place. One that is being made is waited for: that is
+	 * nearer than to begin another. */
+	pthread_mutex_lock(&journal->making);
+	if (segment->bytes == journal->segment_bytes && atomic_load(&journal->spare)) {
+		made = SEGMENT_SPARE;
+		file = journal->spare_file;
+		journal->spare_file = -1;
+		atomic_store(&journal->spare, false);
 	}
-	*made = file >= 0 ? SEGMENT_SPARE : SEGMENT_TMP;
-	return file >= 0 ? file : segment_make(journal->disk, SEGMENT_TMP, bytes);
+	if (file < 0)
+		file = segment_make(disk, SEGMENT_TMP, segment->bytes);
+	int rc = file >= 0 ? segment_begin(disk, file, made, segment) : file;
+	pthread_mutex_unlock(&journal->making);
+	if (rc == 0)
+		return file;
+	if (file >= 0)
+		disk->close(disk->context, file);
+	return rc;
 }
 
 static int write_seal(struct journal *journal)
@@ -335,7 +343,6 @@ static int rotate(struct journal *journal, uint64_t bytes)
 {
 	const struct disk *disk = journal->disk;
 	uint64_t size = bytes + SEGMENT_HEAD + SEGMENT_SEAL;
-	const char *made;
 
 	const struct segment segment = {
 		.bytes = size > journal->segment_bytes ? size : journal->segment_bytes,
@@ -349,12 +356,10 @@ static int rotate(struct journal *journal, uint64_t bytes)
 	if (rc != 0)
 		return rc;
 	journal->synced = journal->next - 1;
-	int file = take_file(journal, segment.bytes, &made);
+	int file = begin_next(journal, &segment);
 	if (file < 0)
 		return file;
-	rc = segment_begin(disk, file, made, &segment);
-	if (rc == 0 && !empty)
-		rc = write_seal(journal);
+	rc = empty ? 0 : write_seal(journal);
 	if (rc != 0) {
 		disk->close(disk->context, file);
 		return rc;
