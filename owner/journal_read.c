@@ -16,6 +16,7 @@
  */
 #include "owner/frame.h"
 #include "owner/segment.h"
+#include "owner/window.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 1 << 20, PIECE = 1 << 16 };
+enum { PIECE = 1 << 16 };
 
 enum step {
 	STEP_ROUND,
@@ -43,16 +44,13 @@ struct journal_reader {
 
 	int file; /* the segment that is read; negative: none yet */
 	char name[JOURNAL_NAME_BYTES];
-	struct segment segment;
-	uint64_t size; /* of the file, which should be segment.bytes */
+	struct segment segment; /* its size should be the file's, window.end */
 	uint64_t offset, next, revision;
 	uint64_t seen; /* bytes at `offset` on which the verdict rests */
 	/* Rounds that begin before `settled` were synced: a later one's mark says so. The next that will be known. */
 	uint64_t settled, settling, settling_round;
 
-	uint8_t *window; /* of the file, from window_offset on */
-	size_t window_size, window_room;
-	uint64_t window_offset;
+	struct window window;
 	uint8_t *piece; /* PIECE bytes, for looking ahead */
 	uint8_t *records;
 	size_t records_room;
@@ -83,56 +81,21 @@ __attribute__((format(printf, 3, 4))) static enum step damaged(struct journal_re
 	return STEP_DAMAGED;
 }
 
-/* ---- bytes ---- */
-
 /* `size` bytes at `offset` of the file, which has them; NULL: *step. Valid until the next call. */
-static const uint8_t *window(struct journal_reader *reader, uint64_t offset, size_t size, enum step *step)
+static const uint8_t *bytes_at(struct journal_reader *reader, uint64_t offset, size_t size, enum step *step)
 {
-	uint64_t skip = offset - reader->window_offset;
+	int rc = window_move(&reader->window, offset, size);
 
-	if (offset >= reader->window_offset && skip <= reader->window_size && size <= reader->window_size - skip)
-		return reader->window + skip;
-	uint64_t left = reader->size - offset;
-	size_t wanted = size > WINDOW ? size : WINDOW;
-	if (wanted > left)
-		wanted = (size_t)left;
-	if (wanted > reader->window_room) {
-		uint8_t *grown = realloc(reader->window, wanted);
-		if (grown == NULL) {
-			*step = fail(reader, ENOMEM, offset);
-			return NULL;
-		}
-		reader->window = grown;
-		reader->window_room = wanted;
-	}
-	reader->window_size = 0;
-	int rc = disk_read_all(reader->disk, reader->file, reader->window, wanted, offset);
-	if (rc != 0) {
-		*step = fail(reader, rc, offset);
-		return NULL;
-	}
-	reader->window_size = wanted;
-	reader->window_offset = offset;
-	return reader->window;
+	if (rc == 0)
+		return window_at(&reader->window, offset);
+	*step = fail(reader, rc, offset);
+	return NULL;
 }
 
 /* Whether the bytes on which a verdict rests are others by now: then the file was being written. */
 static bool moved_on(struct journal_reader *reader)
 {
-	uint64_t skip = reader->offset - reader->window_offset;
-	bool other = false;
-
-	for (uint64_t done = 0; done < reader->seen && !other;) {
-		uint64_t left = reader->seen - done;
-		size_t size = left < PIECE ? (size_t)left : PIECE;
-		if (disk_read_all(reader->disk, reader->file, reader->piece, size, reader->offset + done) != 0)
-			return false;
-		other = memcmp(reader->piece, reader->window + skip + done, size) != 0;
-		done += size;
-	}
-	if (other)
-		reader->window_size = 0;
-	return other;
+	return reader->seen > 0 && window_changed(&reader->window, reader->offset, reader->seen, reader->piece, PIECE);
 }
 
 /* ---- segments ---- */
@@ -160,15 +123,15 @@ static enum step open_segment(struct journal_reader *reader, uint64_t first)
 	if (chained)
 		disk->close(disk->context, reader->file);
 	reader->file = file;
-	reader->offset = reader->window_offset = reader->window_size = reader->seen = 0;
+	reader->offset = reader->seen = 0;
 	reader->next = first;
 	int64_t size = disk->size(disk->context, file);
 	if (size < 0)
 		return fail(reader, (int)size, 0);
-	reader->size = (uint64_t)size;
-	if (reader->size < SEGMENT_HEAD)
-		return damaged(reader, reader->size, "the file ends here: it was cut short");
-	const uint8_t *sector = window(reader, 0, SEGMENT_HEAD, &step);
+	window_begin(&reader->window, disk, file, (uint64_t)size);
+	if (size < SEGMENT_HEAD)
+		return damaged(reader, (uint64_t)size, "the file ends here: it was cut short");
+	const uint8_t *sector = bytes_at(reader, 0, SEGMENT_HEAD, &step);
 	if (sector == NULL)
 		return step;
 	const char *wrong = segment_read(sector, &segment);
@@ -192,15 +155,15 @@ static enum step open_segment(struct journal_reader *reader, uint64_t first)
 
 static enum step wrong_size(struct journal_reader *reader)
 {
-	uint64_t at = reader->size < reader->segment.bytes ? reader->size : reader->segment.bytes;
+	uint64_t at = reader->window.end < reader->segment.bytes ? reader->window.end : reader->segment.bytes;
 
-	return damaged(reader, at, "the file has %" PRIu64 " bytes and should have %" PRIu64 ": it was %s", reader->size,
-		       reader->segment.bytes, reader->size < reader->segment.bytes ? "cut short" : "added to");
+	return damaged(reader, at, "the file has %" PRIu64 " bytes and should have %" PRIu64 ": it was %s", reader->window.end,
+		       reader->segment.bytes, reader->window.end < reader->segment.bytes ? "cut short" : "added to");
 }
 
 static enum step does_not_fit(struct journal_reader *reader, const char *what)
 {
-	if (reader->size != reader->segment.bytes)
+	if (reader->window.end != reader->segment.bytes)
 		return wrong_size(reader);
 	return damaged(reader, reader->offset, "there is no room for %s that should be here", what);
 }
@@ -231,8 +194,8 @@ static bool later_segment(struct journal_reader *reader, uint64_t *first, enum s
 static enum step look_ahead(struct journal_reader *reader, uint64_t from, bool unfinished, uint64_t *last)
 {
 	*last = from;
-	for (uint64_t at = from; at < reader->size;) {
-		uint64_t left = reader->size - at;
+	for (uint64_t at = from; at < reader->window.end;) {
+		uint64_t left = reader->window.end - at;
 		size_t size = left < PIECE ? (size_t)left : PIECE;
 		int rc = disk_read_all(reader->disk, reader->file, reader->piece, size, at);
 		if (rc != 0)
@@ -274,9 +237,9 @@ static enum step look_into(struct journal_reader *next, uint64_t first, uint64_t
 		return damaged(next, 32, "it begins at revision %" PRIu64 ", and the one before it ends at %" PRIu64,
 			       next->segment.revision, revision);
 	}
-	if (next->size != next->segment.bytes)
+	if (next->window.end != next->segment.bytes)
 		return wrong_size(next);
-	const uint8_t *sector = window(next, SEGMENT_HEAD, FRAME_SECTOR, &step);
+	const uint8_t *sector = bytes_at(next, SEGMENT_HEAD, FRAME_SECTOR, &step);
 	if (sector == NULL)
 		return step;
 	*used = frame_marked(sector);
@@ -298,7 +261,7 @@ static enum step look_at_next(struct journal_reader *reader, uint64_t first)
 		reader->fault = next.fault;
 	if (next.file >= 0)
 		reader->disk->close(reader->disk->context, next.file);
-	free(next.window);
+	window_clear(&next.window);
 	return step;
 }
 
@@ -308,7 +271,7 @@ static enum step at_end(struct journal_reader *reader)
 	uint64_t last, first;
 	enum step step;
 
-	if (reader->size != reader->segment.bytes)
+	if (reader->window.end != reader->segment.bytes)
 		return wrong_size(reader);
 	step = look_ahead(reader, reader->offset, true, &last);
 	if (step != STEP_END || !later_segment(reader, &first, &step))
@@ -345,7 +308,7 @@ static enum step at_seal(struct journal_reader *reader)
 
 	reader->offset += FRAME_SECTOR;
 	reader->seen = 0;
-	if (reader->size != reader->segment.bytes)
+	if (reader->window.end != reader->segment.bytes)
 		step = wrong_size(reader);
 	else
 		step = look_ahead(reader, reader->offset, false, &last);
@@ -353,7 +316,7 @@ static enum step at_seal(struct journal_reader *reader)
 		reader->fault.alone = step == STEP_DAMAGED;
 		return step;
 	}
-	uint64_t size = reader->size;
+	uint64_t size = reader->window.end;
 	step = open_segment(reader, reader->next);
 	if (step == STEP_SEGMENT)
 		reader->done += size;
@@ -399,7 +362,7 @@ static enum step at_round(struct journal_reader *reader, const struct frame *fra
 
 static enum step look(struct journal_reader *reader, struct round *round)
 {
-	uint64_t usable = reader->size < reader->segment.bytes ? reader->size : reader->segment.bytes;
+	uint64_t usable = reader->window.end < reader->segment.bytes ? reader->window.end : reader->segment.bytes;
 	struct frame frame;
 	enum step step = STEP_FAILED;
 	uint64_t at;
@@ -408,7 +371,7 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	if (usable - reader->offset < FRAME_SECTOR)
 		return does_not_fit(reader, "the seal");
 	reader->seen = FRAME_SECTOR;
-	const uint8_t *sectors = window(reader, reader->offset, FRAME_SECTOR, &step);
+	const uint8_t *sectors = bytes_at(reader, reader->offset, FRAME_SECTOR, &step);
 	if (sectors == NULL)
 		return step;
 	if (frame_zero(sectors))
@@ -422,7 +385,7 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	uint64_t bytes = frame_bytes(frame.size);
 	if (frame.kind == FRAME_ROUND && bytes > usable - reader->offset - SEGMENT_SEAL)
 		return does_not_fit(reader, "the round");
-	sectors = window(reader, reader->offset, (size_t)bytes, &step);
+	sectors = bytes_at(reader, reader->offset, (size_t)bytes, &step);
 	if (sectors == NULL)
 		return step;
 	reader->seen = bytes;
@@ -558,7 +521,7 @@ void journal_reader_destroy(struct journal_reader **reader)
 		return;
 	if (it->file >= 0)
 		it->disk->close(it->disk->context, it->file);
-	free(it->window);
+	window_clear(&it->window);
 	free(it->piece);
 	free(it->records);
 	free(it);
