@@ -37,8 +37,8 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram log notify options quantity rundir wire
-OWNER_PURE  = about behaviour core disk events execution frame items journal journal_cut journal_read journal_start lock \
-              operations segment service session store table watch window
+OWNER_PURE  = about behaviour core disk endings events execution frame items journal journal_cut journal_read \
+              journal_start lock operations record recording replay segment service session snapshot store table watch window
 OWNER_SHELL = owner config endpoint folder loader memory processes transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library values
@@ -80,7 +80,7 @@ include tests/bench/bench.mk
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
 TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
 PROVE      = prove -Itests/lib --timer $(if $(V),-v)
-check: all $(UNIT_TESTS)
+check: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
 	@SOLE_BIN=$(BIN) $(PROVE) $(TESTS)
 
 ## check-behaviour: tries a behaviour against its contract; BEHAVIOUR=x.so (or table), SEED=n to see a run again
@@ -92,7 +92,7 @@ check-behaviour: $(BIN)/sole-check
 ## check-valgrind: the tests of the programs, each program run under valgrind; leaks are failures
 VALGRIND   = valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible \
              --error-exitcode=99 --child-silent-after-fork=yes
-check-valgrind: all $(UNIT_TESTS)
+check-valgrind: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
 	@for t in $(UNIT_TESTS); do $(VALGRIND) $$t >/dev/null || { echo "not clean under valgrind: $$t"; exit 1; }; done
 	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" $(PROVE) $(VALGRIND_TESTS)
 VALGRIND_TESTS = $(patsubst %,tests/%.t,32-protocol-perl 34-owner-start 35-command-table 36-actors-life \

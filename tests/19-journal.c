@@ -9,6 +9,7 @@
 #include "owner/frame.h"
 #include "owner/journal.h"
 #include "tests/lib/memory_disk.h"
+#include "tests/lib/scarce.h"
 #include "tests/lib/unit.h"
 
 #include <errno.h>
@@ -565,6 +566,39 @@ static void a_segment_that_is_missing_is_missed(void **state)
 	life_free(life);
 }
 
+static void a_seal_that_is_gone_is_missed(void **state)
+{
+	struct life *life = life_new(15);
+	uint64_t firsts[16], count = 0;
+	struct journal_fault fault;
+	struct journal_end end;
+
+	(void)state;
+	assert_true(recover(life));
+	add(life, 40);
+	journal_close(&life->journal);
+	for (uint64_t first = 1; first <= 40; first++)
+		if (memory_disk_has(life->disk, segment(first)))
+			firsts[count++] = first;
+	assert_true(count >= 3);
+	uint64_t seal = memory_disk_size(life->disk, segment(1)) - FRAME_SECTOR;
+	while (frame_zero(memory_disk_bytes(life->disk, segment(1)) + seal))
+		seal -= FRAME_SECTOR;
+	zero_sector(life->disk, segment(1), seal);
+	assert_int_equal(read_all(life, 1, &end, &fault), JOURNAL_DAMAGED);
+	assert_string_equal(fault.name, segment(1));
+	assert_int_equal(fault.offset, seal);
+	assert_non_null(strstr(fault.text, "the seal behind round"));
+	memory_disk_remove(life->disk, segment(firsts[1]));
+	assert_int_equal(read_all(life, 1, &end, &fault), JOURNAL_DAMAGED);
+	assert_int_equal(fault.offset, seal);
+	assert_non_null(strstr(fault.text, "are gone"));
+	assert_int_equal(journal_cut(life->seam, &fault, &fault), 0);
+	ASSERT_ENDS(life, 1, &end);
+	assert_int_equal(end.round, firsts[1]);
+	life_free(life);
+}
+
 static void another_history_is_refused(void **state)
 {
 	struct life *life = two_segments();
@@ -802,6 +836,173 @@ static void a_spare_that_cannot_be_made_is_made_when_it_is_needed(void **state)
 	life_free(life);
 }
 
+/* ---- memory ---- */
+
+/* The disk's own memory does not run out. */
+#define PLENTY(call)                                  \
+	({                                            \
+		long plenty_left = scarce_left;       \
+		scarce_left = -1;                     \
+		__typeof__(call) plenty_is = (call);  \
+		scarce_left = plenty_left;            \
+		plenty_is;                            \
+	})
+
+static const struct disk *behind;
+
+static int plenty_list(void *context, void (*found)(void *argument, const char *name), void *argument)
+{
+	return behind->list(context, found, argument);
+}
+
+static int plenty_open(void *context, const char *name, enum disk_mode mode)
+{
+	return PLENTY(behind->open(context, name, mode));
+}
+
+static void plenty_close(void *context, int file)
+{
+	behind->close(context, file);
+}
+
+static ssize_t plenty_write(void *context, int file, const void *from, size_t size, uint64_t offset)
+{
+	return PLENTY(behind->write(context, file, from, size, offset));
+}
+
+static int plenty_sync(void *context, int file)
+{
+	return PLENTY(behind->sync(context, file));
+}
+
+static int plenty_rename(void *context, const char *from, const char *to)
+{
+	return PLENTY(behind->rename(context, from, to));
+}
+
+static int plenty_remove(void *context, const char *name)
+{
+	return PLENTY(behind->remove(context, name));
+}
+
+static int plenty_sync_folder(void *context)
+{
+	return PLENTY(behind->sync_folder(context));
+}
+
+static struct disk plenty(const struct disk *disk)
+{
+	struct disk it = *disk;
+
+	behind = disk;
+	it.list = plenty_list;
+	it.open = plenty_open;
+	it.close = plenty_close;
+	it.write = plenty_write;
+	it.sync = plenty_sync;
+	it.rename = plenty_rename;
+	it.remove = plenty_remove;
+	it.sync_folder = plenty_sync_folder;
+	return it;
+}
+
+/* All of it once; what fails says that memory ran out. */
+static void with_little_memory(const struct disk *disk, uint64_t *rounds)
+{
+	const struct journal_settings settings = { .disk = disk, .history = HISTORY, .segment_bytes = SEGMENT };
+	static const uint8_t large[400000];
+	struct journal_fault fault = { 0 };
+	struct journal_end end;
+	struct round round;
+	enum journal_result result;
+
+	struct journal_reader *reader = journal_reader_new(disk, HISTORY, 1, &fault);
+	assert_true(reader != NULL || fault.error == ENOMEM);
+	if (reader == NULL)
+		return;
+	while ((result = journal_read(reader, &round, &end, &fault)) == JOURNAL_ROUND)
+		;
+	journal_reader_destroy(&reader);
+	assert_true(result == JOURNAL_ENDED || fault.error == ENOMEM);
+	if (result != JOURNAL_ENDED)
+		return;
+	struct journal *journal = journal_open(&settings, &end, &fault);
+	assert_true(journal != NULL || fault.error == ENOMEM);
+	if (journal == NULL)
+		return;
+	*rounds = end.round - 1;
+	round = (struct round){ .number = end.round, .revision = end.revision, .records = large, .size = sizeof large };
+	int rc = journal_append(journal, &round, &fault);
+	assert_true(rc == 0 || (rc == -ENOMEM && fault.error == ENOMEM));
+	if (rc == 0)
+		assert_int_equal(journal_sync(journal, &fault), 0);
+	rc = journal_forget(journal, end.round);
+	assert_true(rc == 0 || rc == -ENOMEM);
+	journal_close(&journal);
+}
+
+static void memory_that_runs_out_anywhere_is_told(void **state)
+{
+	struct life *life = two_segments();
+	uint64_t rounds, denied = 1, there = 0;
+
+	(void)state;
+	struct journal_end end;
+	ASSERT_ENDS(life, 1, &end);
+	for (long n = 0; denied > 0; n++) {
+		struct life *copy = life_copy(life, 1);
+		struct disk disk = plenty(copy->seam);
+		rounds = end.round - 1;
+		scarce_begin(n, n % 2 != 0);
+		with_little_memory(&disk, &rounds);
+		denied = scarce_end();
+		assert_int_equal(rounds, end.round - 1);
+		assert_int_equal(memory_disk_open_files(copy->disk), 0);
+		there++;
+		life_free(copy);
+	}
+	assert_true(there > 8);
+	/* And cutting. */
+	denied = 1;
+	for (long n = 0; denied > 0; n++) {
+		struct life *copy = life_copy(life, 1);
+		struct disk disk = plenty(copy->seam);
+		struct journal_fault fault, problem;
+		memory_disk_poke(copy->disk, segment(1), 600, 1);
+		assert_int_equal(read_all(copy, 1, &end, &fault), JOURNAL_DAMAGED);
+		scarce_begin(n, false);
+		int rc = journal_cut(&disk, &fault, &problem);
+		denied = scarce_end();
+		assert_true((rc == 0) == (denied == 0));
+		assert_true(rc == 0 || problem.error == ENOMEM);
+		life_free(copy);
+	}
+	life_free(life);
+}
+
+static void adding_a_round_takes_no_memory(void **state)
+{
+	struct life *life = life_new(16);
+	struct disk disk = plenty(life->seam);
+	const struct journal_settings settings = { .disk = &disk, .history = HISTORY, .segment_bytes = SEGMENT };
+	const struct journal_end end = { .round = 1 };
+	struct journal_fault fault;
+	struct round round = { .number = 1, .records = bytes };
+
+	(void)state;
+	struct journal *journal = journal_open(&settings, &end, &fault);
+	assert_non_null(journal);
+	scarce_begin(0, true);
+	for (; round.number < 100; round.number++) {
+		round.size = 100 * round.number;
+		assert_int_equal(journal_append(journal, &round, &fault), 0);
+		assert_int_equal(journal_sync(journal, &fault), 0);
+	}
+	assert_int_equal(scarce_end(), 0);
+	journal_close(&journal);
+	life_free(life);
+}
+
 /* ---- cuts ---- */
 
 static void spoil(struct life *life, const char *name, uint64_t byte)
@@ -921,6 +1122,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(no_length_but_its_own_is_taken),
 	cmocka_unit_test(a_lost_sector_is_refused_unless_it_is_of_the_last_round),
 	cmocka_unit_test(a_segment_that_is_missing_is_missed),
+	cmocka_unit_test(a_seal_that_is_gone_is_missed),
 	cmocka_unit_test(another_history_is_refused),
 	cmocka_unit_test(a_crash_at_any_call_loses_no_synced_round),
 	cmocka_unit_test(a_crash_at_any_call_loses_no_synced_round_when_not_each_is_synced),
@@ -929,6 +1131,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_unfinished_end_that_could_not_be_overwritten_does_not_come_back),
 	cmocka_unit_test(after_a_failed_sync_nothing_is_written_any_more),
 	cmocka_unit_test(a_spare_that_cannot_be_made_is_made_when_it_is_needed),
+	cmocka_unit_test(memory_that_runs_out_anywhere_is_told),
+	cmocka_unit_test(adding_a_round_takes_no_memory),
 	cmocka_unit_test(a_damaged_journal_is_cut_before_the_damage_at_any_byte),
 	cmocka_unit_test(a_cut_that_is_cut_off_itself_is_begun_again),
 };
