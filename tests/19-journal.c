@@ -25,7 +25,7 @@ struct life {
 	struct journal *journal;
 	uint64_t next, synced, floor; /* next round; last that is durable; first that must still be there */
 	uint8_t edition[ROUNDS_MAX];  /* of each number: how often it was lost and written again */
-	uint64_t segment_bytes;
+	uint64_t segment_bytes, bias; /* bias: of the revisions */
 };
 
 static uint8_t bytes[LARGEST], expected[LARGEST];
@@ -56,7 +56,7 @@ static struct round round_of(struct life *life, uint64_t number)
 	content(number, life->edition[number], bytes, size);
 	return (struct round){ .number = number,
 			       .time_us = (int64_t)number * 1000,
-			       .revision = number * 3,
+			       .revision = number * 3 + life->bias,
 			       .count = (uint32_t)(number % 7),
 			       .records = bytes,
 			       .size = size };
@@ -68,7 +68,7 @@ static void round_is(struct life *life, const struct round *round, uint64_t numb
 
 	assert_int_equal(round->number, number);
 	assert_int_equal(round->size, size);
-	assert_int_equal(round->revision, number * 3);
+	assert_int_equal(round->revision, number * 3 + life->bias);
 	assert_int_equal(round->time_us, (int64_t)number * 1000);
 	assert_int_equal(round->count, number % 7);
 	content(number, life->edition[number], expected, size);
@@ -599,6 +599,29 @@ static void a_seal_that_is_gone_is_missed(void **state)
 	life_free(life);
 }
 
+static void a_segment_of_another_place_is_refused(void **state)
+{
+	struct life *life = two_segments(), *other = life_new(17);
+	uint64_t second = second_of(life);
+	struct journal_fault fault;
+	struct journal_end end;
+
+	(void)state;
+	other->bias = 1;
+	assert_true(recover(other));
+	add(other, 18);
+	memory_disk_put(life->disk, segment(second), memory_disk_bytes(other->disk, segment(second)), SEGMENT);
+	assert_int_equal(read_all(life, 1, &end, &fault), JOURNAL_DAMAGED);
+	assert_string_equal(fault.name, segment(second));
+	assert_int_equal(fault.offset, 32);
+	memory_disk_put(life->disk, segment(second), memory_disk_bytes(other->disk, segment(1)), SEGMENT);
+	assert_int_equal(read_all(life, 1, &end, &fault), JOURNAL_DAMAGED);
+	assert_string_equal(fault.name, segment(second));
+	assert_int_equal(fault.offset, 24);
+	life_free(life);
+	life_free(other);
+}
+
 static void another_history_is_refused(void **state)
 {
 	struct life *life = two_segments();
@@ -1123,6 +1146,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_lost_sector_is_refused_unless_it_is_of_the_last_round),
 	cmocka_unit_test(a_segment_that_is_missing_is_missed),
 	cmocka_unit_test(a_seal_that_is_gone_is_missed),
+	cmocka_unit_test(a_segment_of_another_place_is_refused),
 	cmocka_unit_test(another_history_is_refused),
 	cmocka_unit_test(a_crash_at_any_call_loses_no_synced_round),
 	cmocka_unit_test(a_crash_at_any_call_loses_no_synced_round_when_not_each_is_synced),
