@@ -87,8 +87,8 @@ static int begin_next(struct journal *journal, const struct segment *segment)
 	const char *made = SEGMENT_TMP;
 	int file = -1;
 
-	/* Until the spare has lost that name none may be made in its place. One that is being made is waited for: that is
-	 * nearer than to begin another. */
+	/* Until the spare has lost that name none may be made in its place. One that is being made is waited
+	 * for: that is nearer than to begin another. */
 	pthread_mutex_lock(&journal->making);
 	if (segment->bytes == journal->segment_bytes && atomic_load(&journal->spare)) {
 		made = SEGMENT_SPARE;

@@ -2,17 +2,20 @@
  *
  * journal_read.c - reads the rounds of a journal, and tells its end from damage.
  *
- * At each place there are five things that can be found. A sound round; a seal, behind which the
- * next segment must exist; zeros to the end of the file, which is the end of the journal; an unfinished
- * round, which is the end too; and everything else, which is damage. The last three are told apart by
- * looking at every sector to the end of the file (at_end), so that no byte of a segment goes unlooked at.
+ * At each place there are five things that can be found. A sound round; a seal, behind which
+ * the next segment must exist; zeros to the end of the file, which is the end of the journal;
+ * an unfinished round, which is the end too; and everything else, which is damage. The last
+ * three are told apart by looking at every sector to the end of the file (at_end), so that no
+ * byte of a segment goes unlooked at.
  *
- * Only the last segment has an end without a seal, with one exception: the next segment is made before the seal is
- * written, so that a crash between the two leaves an empty segment behind one without a seal. No round is written
- * to it before the seal is synced (journal.c), so one with a round in it means that the seal was lost.
+ * Only the last segment has an end without a seal, with one exception: the next segment is made
+ * before the seal is written, so that a crash between the two leaves an empty segment behind
+ * one without a seal. No round is written to it before the seal is synced (journal.c), so one
+ * with a round in it means that the seal was lost.
  *
- * An owner may be writing at the same time. It writes in order, so nothing wrong can be seen at a place that was
- * read after what lies behind it: before damage or an end is told, the place is read once more (moved_on).
+ * An owner may be writing at the same time. It writes in order, so nothing wrong can be seen at
+ * a place that was read after what lies behind it: before damage or an end is told, the place
+ * is read once more (moved_on).
  */
 #include "owner/frame.h"
 #include "owner/segment.h"
@@ -47,7 +50,8 @@ struct journal_reader {
 	struct segment segment; /* its size should be the file's, window.end */
 	uint64_t offset, next, revision;
 	uint64_t seen; /* bytes at `offset` on which the verdict rests */
-	/* Rounds that begin before `settled` were synced: a later one's mark says so. The next that will be known. */
+	/* Rounds that begin before `settled` were synced: a later one's mark says so. The next that will be
+	 * known. */
 	uint64_t settled, settling, settling_round;
 
 	struct window window;
@@ -140,8 +144,8 @@ static enum step open_segment(struct journal_reader *reader, uint64_t first)
 	if (segment.first != first)
 		return damaged(reader, 24, "it begins with round %" PRIu64 " and should be called otherwise", segment.first);
 	if (reader->history != 0 && segment.history != reader->history)
-		return damaged(reader, 40, "it is of another history, %016" PRIx64 " and not %016" PRIx64, segment.history,
-			       reader->history);
+		return damaged(reader, 40, "it is of another history, %016" PRIx64 " and not %016" PRIx64,
+			       segment.history, reader->history);
 	if (chained && segment.revision != reader->revision)
 		return damaged(reader, 32, "it begins at revision %" PRIu64 ", and the one before it ends at %" PRIu64,
 			       segment.revision, reader->revision);
@@ -157,8 +161,9 @@ static enum step wrong_size(struct journal_reader *reader)
 {
 	uint64_t at = reader->window.end < reader->segment.bytes ? reader->window.end : reader->segment.bytes;
 
-	return damaged(reader, at, "the file has %" PRIu64 " bytes and should have %" PRIu64 ": it was %s", reader->window.end,
-		       reader->segment.bytes, reader->window.end < reader->segment.bytes ? "cut short" : "added to");
+	return damaged(reader, at, "the file has %" PRIu64 " bytes and should have %" PRIu64 ": it was %s",
+		       reader->window.end, reader->segment.bytes,
+		       reader->window.end < reader->segment.bytes ? "cut short" : "added to");
 }
 
 static enum step does_not_fit(struct journal_reader *reader, const char *what)
@@ -189,8 +194,8 @@ static bool later_segment(struct journal_reader *reader, uint64_t *first, enum s
 
 /* ---- ends ---- */
 
-/* From `from` to the end of the file: *last is behind the last sector that is not zero (`from`: none), all of which may
- * be of unfinished rounds. STEP_END, or what is wrong. */
+/* From `from` to the end of the file: *last is behind the last sector that is not zero (`from`: none), all of
+ * which may be of unfinished rounds. STEP_END, or what is wrong. */
 static enum step look_ahead(struct journal_reader *reader, uint64_t from, bool unfinished, uint64_t *last)
 {
 	*last = from;
@@ -209,12 +214,15 @@ static enum step look_ahead(struct journal_reader *reader, uint64_t from, bool u
 				uint64_t byte = 0;
 				while (sector[byte] == 0)
 					byte++;
-				return damaged(reader, at + in + byte, "there should be nothing but zeros behind round %" PRIu64,
+				return damaged(reader, at + in + byte,
+					       "there should be nothing but zeros behind round %" PRIu64,
 					       reader->next - 1);
 			}
 			if (!frame_unsynced(sector, reader->next))
-				return damaged(reader, at + in, "round %" PRIu64 " is gone from byte %" PRIu64
-					       ", and this was written after it had been synced", reader->next, reader->offset);
+				return damaged(reader, at + in,
+					       "round %" PRIu64 " is gone from byte %" PRIu64
+					       ", and this was written after it had been synced",
+					       reader->next, reader->offset);
 			*last = at + in + FRAME_SECTOR;
 		}
 		at += size;
@@ -222,8 +230,8 @@ static enum step look_ahead(struct journal_reader *reader, uint64_t from, bool u
 	return STEP_END;
 }
 
-/* Whether the segment `first`, behind the end of this one, is what a crash before the seal was written leaves: its
- * first sector and nothing. */
+/* Whether the segment `first`, behind the end of this one, is what a crash before the seal was written
+ * leaves: its first sector and nothing. */
 static enum step look_into(struct journal_reader *next, uint64_t first, uint64_t revision, bool *used)
 {
 	enum step step = open_segment(next, first);
@@ -255,7 +263,8 @@ static enum step look_at_next(struct journal_reader *reader, uint64_t first)
 
 	enum step step = look_into(&next, first, reader->revision, &used);
 	if (used)
-		step = damaged(reader, reader->offset, "the seal behind round %" PRIu64 " is gone: %s follows and is in use",
+		step = damaged(reader, reader->offset,
+			       "the seal behind round %" PRIu64 " is gone: %s follows and is in use",
 			       reader->next - 1, next.name);
 	else
 		reader->fault = next.fault;
@@ -277,10 +286,12 @@ static enum step at_end(struct journal_reader *reader)
 	if (step != STEP_END || !later_segment(reader, &first, &step))
 		return step;
 	if (first != 0 && last != reader->offset)
-		return damaged(reader, reader->offset, "round %" PRIu64 " is unfinished, and a later segment was begun after it",
+		return damaged(reader, reader->offset,
+			       "round %" PRIu64 " is unfinished, and a later segment was begun after it",
 			       reader->next);
 	if (first != 0 && first != reader->next)
-		return damaged(reader, reader->offset, "rounds %" PRIu64 " to %" PRIu64 " are gone: the next segment begins behind them",
+		return damaged(reader, reader->offset,
+			       "rounds %" PRIu64 " to %" PRIu64 " are gone: the next segment begins behind them",
 			       reader->next, first - 1);
 	if (first != 0)
 		step = look_at_next(reader, first);
@@ -325,8 +336,8 @@ static enum step at_seal(struct journal_reader *reader)
 
 /* ---- rounds ---- */
 
-static enum step at_round(struct journal_reader *reader, const struct frame *frame, const uint8_t *sectors, uint64_t bytes,
-			  struct round *round)
+static enum step at_round(struct journal_reader *reader, const struct frame *frame, const uint8_t *sectors,
+			  uint64_t bytes, struct round *round)
 {
 	if (frame->size > reader->records_room) {
 		uint8_t *grown = realloc(reader->records, (size_t)frame->size);
@@ -380,8 +391,8 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	if (wrong != NULL)
 		return damaged(reader, reader->offset, "where round %" PRIu64 " should be, %s", reader->next, wrong);
 	if (frame.number != reader->next)
-		return damaged(reader, reader->offset, "here is round %" PRIu64 ", and %" PRIu64 " should be", frame.number,
-			       reader->next);
+		return damaged(reader, reader->offset, "here is round %" PRIu64 ", and %" PRIu64 " should be",
+			       frame.number, reader->next);
 	uint64_t bytes = frame_bytes(frame.size);
 	if (frame.kind == FRAME_ROUND && bytes > usable - reader->offset - SEGMENT_SEAL)
 		return does_not_fit(reader, "the round");
@@ -393,7 +404,8 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	case FRAME_UNFINISHED:
 		return at_end(reader);
 	case FRAME_WRONG:
-		return damaged(reader, reader->offset + at, "%s of round %" PRIu64 " is wrong: not the bytes that were written",
+		return damaged(reader, reader->offset + at,
+			       "%s of round %" PRIu64 " is wrong: not the bytes that were written",
 			       at == 0 ? "the checksum" : "a sector", reader->next);
 	case FRAME_SOUND:
 		break;
@@ -401,7 +413,8 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	if (frame.kind == FRAME_SEAL && frame.revision == reader->revision)
 		return at_seal(reader);
 	if (frame.kind == FRAME_SEAL || frame.revision < reader->revision)
-		return damaged(reader, reader->offset, "revision %" PRIu64 " follows revision %" PRIu64, frame.revision, reader->revision);
+		return damaged(reader, reader->offset, "revision %" PRIu64 " follows revision %" PRIu64,
+			       frame.revision, reader->revision);
 	return at_round(reader, &frame, sectors, bytes, round);
 }
 
@@ -464,8 +477,9 @@ static enum step begin(struct journal_reader *reader)
 		return STEP_END;
 	}
 	if (from != 0 && reader->begin > from) {
-		journal_blame(&reader->fault, "", 0, from, 0, "it begins with round %" PRIu64 ", rounds from %" PRIu64
-			      " on are needed and gone", reader->begin, from);
+		journal_blame(&reader->fault, "", 0, from, 0,
+			      "it begins with round %" PRIu64 ", rounds from %" PRIu64 " on are needed and gone",
+			      reader->begin, from);
 		return STEP_DAMAGED;
 	}
 	return open_segment(reader, reader->begin);
@@ -482,8 +496,9 @@ static enum step next(struct journal_reader *reader, struct round *round)
 		} while ((step == STEP_END || step == STEP_DAMAGED) && moved_on(reader));
 	}
 	if (step == STEP_END && reader->from > reader->end.round) {
-		journal_blame(&reader->fault, "", 0, reader->end.round, 0, "it ends before round %" PRIu64 ", and goes to %" PRIu64
-			      " at least", reader->end.round, reader->from - 1);
+		journal_blame(&reader->fault, "", 0, reader->end.round, 0,
+			      "it ends before round %" PRIu64 ", and should go to %" PRIu64 " at least",
+			      reader->end.round, reader->from - 1);
 		return STEP_DAMAGED;
 	}
 	return step;

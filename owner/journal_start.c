@@ -2,9 +2,9 @@
  *
  * journal_start.c - goes on with a journal at the end that was read, or begins one.
  *
- * Makes true again what journal.c says holds at every moment, wherever the process before was cut off. Until all
- * of it is done nothing new is written, and each step leaves a journal that is read as it was before, so that it can itself be
- * cut off anywhere.
+ * Makes true again what journal.c says holds at every moment, wherever the process before was
+ * cut off. Until all of it is done nothing new is written, and each step leaves a journal that
+ * is read as it was before, so that it can itself be cut off anywhere.
  */
 #include "owner/journal_parts.h"
 
@@ -13,11 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Writes the end of the segment again as it was read: rounds that nothing says were synced, and zeros over an unfinished
- * one. Cut off anywhere in between, the same is found again: the sectors of rounds are the same before and after,
- * and of an unfinished round at least the sector that was zero stays zero.
- *
- * If the sync fails, the zeros may be what is read from now on, and still not be on the disk. Nobody would see that they
+/* Writes the end of the segment again as it was read: rounds that nothing says were synced, and zeros over an
+ * unfinished one. Cut off anywhere in between, the same is found again: the sectors of rounds are the same
+ * before and after, and of an unfinished round at least the sector that was zero stays zero.  If the sync
+ * fails, the zeros may be what is read from now on, and still not be on the disk. Nobody would see that they
  * must be written again. So the last sector of what was to be overwritten is put back. */
 static int settle(struct journal *journal, const struct journal_end *end)
 {

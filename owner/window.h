@@ -32,8 +32,8 @@ static inline const uint8_t *window_at(const struct window *window, uint64_t off
 	return window->bytes + (offset - window->offset);
 }
 
-/* Whether the file has other bytes now than the window has; if so it is emptied. `piece` is memory to compare in. A file
- * that cannot be read has the same. */
+/* Whether the file has other bytes now than the window has; if so it is emptied. `piece` is memory to compare
+ * in. A file that cannot be read has the same. */
 bool window_changed(struct window *window, uint64_t offset, uint64_t size, uint8_t *piece, size_t piece_size);
 
 #endif

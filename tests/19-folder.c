@@ -180,7 +180,8 @@ static void a_second_owner_is_told_who_has_the_folder(void **state)
 	assert_int_equal(pipe(ready), 0);
 	pid_t child = fork();
 	if (child == 0) {
-		if (folder_open(&place->folder, place->path, EVERYTHING, place->error) == 0 && write(ready[1], "x", 1) == 1)
+		if (folder_open(&place->folder, place->path, EVERYTHING, place->error) == 0 &&
+		    write(ready[1], "x", 1) == 1)
 			pause();
 		_exit(1);
 	}

@@ -109,7 +109,8 @@ static void life_free(struct life *life)
 }
 
 /* Reads everything from `from` on and checks each round. */
-static enum journal_result read_all(struct life *life, uint64_t from, struct journal_end *end, struct journal_fault *fault)
+static enum journal_result read_all(struct life *life, uint64_t from, struct journal_end *end,
+				    struct journal_fault *fault)
 {
 	uint64_t first = from, done, all;
 	enum journal_result result;
@@ -219,12 +220,14 @@ static void add(struct life *life, unsigned rounds)
 	}
 }
 
-/* The name of a segment, in a place that lasts. */
+/* The name of a segment, in a place that lasts for three more. */
 static const char *segment(uint64_t first)
 {
-	static char name[JOURNAL_NAME_BYTES];
+	static char names[4][JOURNAL_NAME_BYTES];
+	static unsigned last;
+	char *name = names[last++ % 4];
 
-	snprintf(name, sizeof name, "journal-%016" PRIx64, first);
+	snprintf(name, sizeof names[0], "journal-%016" PRIx64, first);
 	return name;
 }
 
@@ -437,7 +440,8 @@ static void refuse(struct life *life, uint64_t from, const char *name, uint64_t 
 
 	enum journal_result result = read_all(life, from, &end, &fault);
 	if (result != JOURNAL_DAMAGED)
-		fail_msg("%s: byte %" PRIu64 " %s, and that is not refused: %d, torn %" PRIu64, name, byte, what, result, end.torn);
+		fail_msg("%s: byte %" PRIu64 " %s, and that is not refused: %d, torn %" PRIu64, name, byte, what,
+			 result, end.torn);
 	assert_string_equal(fault.name, name);
 	assert_true(fault.offset <= byte && fault.cut <= byte + FRAME_SECTOR);
 	assert_true(byte - fault.offset < 20 * 1024);
@@ -639,7 +643,8 @@ static void another_history_is_refused(void **state)
 
 /* ---- crashes ---- */
 
-/* Some rounds with all that an owner does in between. Returns false when the disk no longer did what it was told. */
+/* Some rounds with all that an owner does in between. Returns false when the disk no longer did what it was
+ * told. */
 static bool live(struct life *life, struct unit_random *random, unsigned rounds, unsigned lazy)
 {
 	for (unsigned i = 0; i < rounds; i++) {
@@ -669,7 +674,12 @@ static unsigned seeds(void)
 {
 	const char *given = getenv("SEEDS");
 
-	return given != NULL ? (unsigned)strtoul(given, NULL, 10) : 200;
+#ifdef __SANITIZE_ADDRESS__
+	enum { USUAL = 40 }; /* it is slower, and looks for other things */
+#else
+	enum { USUAL = 200 };
+#endif
+	return given != NULL ? (unsigned)strtoul(given, NULL, 10) : USUAL;
 }
 
 /* After the end of a life: everything is there, and it goes on, and is there after another loss of power. */
@@ -800,12 +810,15 @@ static void an_unfinished_end_that_could_not_be_overwritten_does_not_come_back(v
 		memory_disk_lose_power(life->disk, unit_draw(&random));
 		assert_int_equal(read_all(life, 1, &end, &fault), JOURNAL_ENDED);
 		torn += end.torn > 0;
-		memory_disk_fail(life->disk, &(struct memory_fault){ .call = MEMORY_SYNC, .nth = 1, .error = EIO, .drops = true });
+		memory_disk_fail(life->disk,
+				 &(struct memory_fault){ .call = MEMORY_SYNC, .nth = 1, .error = EIO, .drops = true });
 		assert_false(recover(life));
 		memory_disk_crash(life->disk);
 		assert_true(recover(life));
 		/* Far shorter than what was unfinished. */
-		const struct round small = { .number = life->next, .revision = life->next * 3, .records = bytes, .size = 1 };
+		const struct round small = {
+			.number = life->next, .revision = life->next * 3, .records = bytes, .size = 1
+		};
 		assert_int_equal(journal_append(life->journal, &small, &fault), 0);
 		assert_int_equal(sync_it(life), 0);
 		journal_close(&life->journal);
@@ -1117,7 +1130,10 @@ static void a_cut_that_is_cut_off_itself_is_begun_again(void **state)
 			for (unsigned seed = 0; seed < seeds(); seed++) {
 				struct life *copy = life_copy(spoilt, unit_draw(&random));
 				memory_disk_fail(copy->disk,
-						 &(struct memory_fault){ .call = MEMORY_CHANGE, .nth = n, .error = EIO, .dead = true,
+						 &(struct memory_fault){ .call = MEMORY_CHANGE,
+									 .nth = n,
+									 .error = EIO,
+									 .dead = true,
 									 .effect = (enum memory_effect)(seed % 3) });
 				assert_int_not_equal(journal_cut(copy->seam, &fault, &problem), 0);
 				assert_true(problem.error == EIO && strlen(problem.text) > 0);
