@@ -86,6 +86,7 @@ enum sole_code {
 	SOLE_FULL = 16,
 	SOLE_WAITING = 17, /* between owner and library: no reply has it */
 	SOLE_TOO_OLD = 18,
+	SOLE_DISK = 19,
 
 	/* the owner does not know */
 	SOLE_SESSION_FORGOTTEN = 100,

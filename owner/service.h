@@ -13,7 +13,7 @@
 #ifndef SOLE_OWNER_SERVICE_H
 #define SOLE_OWNER_SERVICE_H
 
-#include "owner/core.h"
+#include "owner/storage.h"
 
 struct service;
 
@@ -22,6 +22,7 @@ struct identity {
 	const char *name;
 	uint64_t incarnation, history;
 	pid_t pid;
+	uid_t uid; /* may ask about everybody's commands, and for backups, as root may */
 };
 
 /* What only the shell knows, for status. Read when somebody asks. */
@@ -34,6 +35,8 @@ struct service_settings {
 	struct identity identity;
 	const struct gauges *gauges;
 	int64_t started_ns;
+	enum durability durability; /* told to clients, and in each reply */
+	const struct storage *storage; /* NULL: nothing is kept; living sessions are all there is */
 };
 
 /* One message of a round. */
@@ -100,6 +103,9 @@ void service_connection_ended(struct service *service, uint64_t connection);
 
 /* From now on requests are refused with CODE_LEAVING, unrun; stores the notice that tells clients. */
 void service_leave(struct service *service, struct buffer *notice);
+
+/* DURABILITY_INTERVAL: everything up to this revision is on disk. */
+void service_set_synced(struct service *service, uint64_t revision);
 
 struct core *service_core(struct service *service);
 

@@ -247,8 +247,10 @@ static void deliver_late(struct service *service, const struct outlet *outlet)
 			continue;
 		buffer_reset(out);
 		write_head(service, MESSAGE_NOTICE, 0, out);
+		size_t start = out->size;
 		if (!core_write_late(service->core, &late[i], PROTOCOL_MESSAGE_MAX_BYTES - out->size, out))
 			continue;
+		mark_durable(service, false, start, out);
 		wire_finish_message(out, 1);
 		outlet->send(outlet->context, session->connection, out);
 	}
