@@ -40,7 +40,7 @@ COMMON      = buffer histogram log notify options quantity rundir wire
 OWNER_PURE  = about behaviour core events execution items lock operations service session storage_items store table watch
 OWNER_SHELL = owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) connection context library values
+LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
