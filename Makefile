@@ -39,7 +39,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 COMMON      = buffer histogram log notify options quantity rundir wire
 OWNER_PURE  = about behaviour core endings events execution items lock operations record recording replay service session \
               store table watch
-OWNER_SHELL = owner config backups endpoint loader memory outcomes processes snapshot_child storage transport connections outboxes envelope accept_gate
+OWNER_SHELL = owner config backups endpoint loader lookback memory outcomes processes snapshot_child transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))

@@ -8,6 +8,7 @@
 #include "owner/config.h"
 #include "owner/endpoint.h"
 #include "owner/loader.h"
+#include "owner/lookback.h"
 #include "owner/memory.h"
 #include "owner/processes.h"
 #include "owner/service.h"
@@ -47,6 +48,7 @@ struct owner {
 	struct endpoint endpoint;
 	struct transport *transport;
 	struct service *service;
+	struct lookback *lookback;
 	struct processes *processes;
 	const struct sole_behaviour *behaviour;
 	struct counters counters;
@@ -92,6 +94,22 @@ static void wake_open(struct owner *owner)
 		if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, fds[i], &event) != 0)
 			fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
 	}
+}
+
+static void lookback_open(struct owner *owner, uint64_t history, uint64_t incarnation)
+{
+	const struct lookback_settings settings = { .limits = &owner->config.limits,
+						    .counters = &owner->counters,
+						    .history = history,
+						    .incarnation = incarnation,
+						    .folder = -1 };
+	struct epoll_event event = { .events = EPOLLIN };
+
+	owner->lookback = lookback_new(&settings);
+	if (owner->lookback == NULL)
+		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
+	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
+		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
 }
 
 static void behaviour_open(struct owner *owner, const struct sole_behaviour *linked)
@@ -150,15 +168,18 @@ static void core_open(struct owner *owner)
 
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
 		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
+	uint64_t incarnation = (uint64_t)clock_wall_us();
+	lookback_open(owner, random.history | 1, incarnation);
 	const struct service_settings settings = {
 		.core = { .behaviour = owner->behaviour, .limits = &owner->config.limits,
 			  .counters = &owner->counters, .hash_seed = random.hash_seed,
 			  .session_seed = random.session_seed, .token_base = clock_wall_us() },
 		/* Starts of a memory-only owner are ordered by the wall clock. */
-		.identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
-			      .history = random.history | 1, .pid = getpid() },
+		.identity = { .name = owner->config.name, .incarnation = incarnation,
+			      .history = random.history | 1, .pid = getpid(), .uid = geteuid() },
 		.gauges = &owner->gauges,
 		.started_ns = owner->started_ns,
+		.storage = lookback_storage(owner->lookback),
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
@@ -222,8 +243,10 @@ static void follow_clients(struct owner *owner)
 	uint64_t connection;
 	pid_t pid;
 
-	while (transport_ended(owner->transport, &connection))
+	while (transport_ended(owner->transport, &connection)) {
 		service_connection_ended(owner->service, connection);
+		lookback_connection_ended(owner->lookback, connection);
+	}
 	while (service_next_process(owner->service, &pid))
 		if (!processes_watch(owner->processes, pid))
 			service_process_ended(owner->service, pid);
@@ -338,14 +361,17 @@ static void guard_memory(struct owner *owner, int64_t now_ns)
 /* Everything that is due by the clock. Returns when to come back at the latest. */
 static int64_t tend(struct owner *owner)
 {
-	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns;
+	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
 
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
 	follow_clients(owner);
+	lookback_tend(owner->lookback, now_ns, &lookback_ns);
 	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);
 	deliver(owner);
+	if (lookback_ns < service_ns)
+		service_ns = lookback_ns;
 	if (owner->more || service_ns < next_ns)
 		next_ns = owner->more ? now_ns : service_ns;
 	if (now_ns >= owner->tell_ns)
@@ -434,6 +460,7 @@ static int leave(struct owner *owner)
 			status = EX_IOERR;
 		}
 	}
+	lookback_destroy(&owner->lookback);
 	service_destroy(&owner->service);
 	processes_destroy(&owner->processes);
 	close(owner->wake);
