@@ -220,7 +220,7 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_owner command_run command_script command_table \
+COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
               command_txn command_watch children print signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)

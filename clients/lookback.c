@@ -73,6 +73,14 @@ static int take_part(const struct sole_reply *reply, uint64_t *offset, sole_writ
 	return SOLE_OK;
 }
 
+/* Asking for what is behind the end tells the owner that it need not keep the backup. Whatever it answers. */
+static void let_go(struct sole *handle, uint64_t id, uint64_t offset, int64_t timeout_ns)
+{
+	const struct value list[] = { value_integer((int64_t)id), value_integer((int64_t)offset) };
+
+	library_ask(handle, ITEM_BACKUP, list, 2, timeout_ns, NULL);
+}
+
 int sole_backup(struct sole *handle, sole_write *write, void *context, int64_t timeout_ns, struct sole_reply *reply)
 {
 	struct sole_reply answer = library_reply(SOLE_USAGE);
@@ -92,6 +100,8 @@ int sole_backup(struct sole *handle, sole_write *write, void *context, int64_t t
 			break;
 		}
 	}
+	if (end && write != NULL)
+		let_go(handle, id, offset, timeout_ns);
 	answer.result_count = 0;
 	answer.results = NULL;
 	if (reply != NULL)
