@@ -15,7 +15,7 @@ struct lookback_settings {
 	struct counters *counters;
 	uint64_t history, incarnation;
 	int folder;              /* that holds the state, open; -1: it is in memory only */
-	const struct disk *disk; /* the same folder, for a thread of its own: nobody else uses it; NULL: there is no journal */
+	const struct disk *disk; /* of the same folder, which a thread reads too; NULL: there is no journal */
 };
 
 /* NULL: no memory or descriptors. */

@@ -15,7 +15,7 @@
 struct outcomes;
 
 struct outcomes_settings {
-	const struct disk *disk; /* the journal's folder; used by the thread alone */
+	const struct disk *disk; /* the journal's folder; the thread only reads */
 	uint64_t history;
 };
 
