@@ -272,8 +272,9 @@ static const char *list_of_commands(void)
 	if (used < sizeof text)
 		snprintf(text + used, sizeof text - used,
 			 "\nOptions: sole COMMAND --help. Status: 0 done, 1 no, 2 refused, 3 unknown, 4 events missing,\n"
-			 "64 usage, 65 bad input, 69 nobody answered, 70 child not started, 71 no memory or descriptor,\n"
-			 "74 input or output failed, 75 ask again, 76 another version, 77 somebody else's socket");
+			 "5 not decided, 64 usage, 65 bad input, 69 nobody answered, 70 child not started,\n"
+			 "71 no memory or descriptor, 73 no file made, 74 input or output failed, 75 ask again,\n"
+			 "76 another version, 77 somebody else's socket");
 	return text;
 }
 

@@ -24,6 +24,7 @@ enum {
 	PROTOCOL_WINDOW = 256,                /* requests of a session under way */
 	PROTOCOL_NONCE_BYTES = 16,
 	PROTOCOL_RETURN_PATH_MAX = 8,         /* frames before the delimiter */
+	PROTOCOL_BACKUP_BYTES = 1 << 19,      /* of a snapshot in one reply, at the most */
 };
 
 /* Field(type, name). The header of a message, in either direction. */
@@ -139,7 +140,5 @@ enum command_fate {
 	FATE_NEVER_CAME = 4, /* its session ended without it: it did not run and will not */
 	FATE_UNKNOWN = 5,   /* the session, or the reply, is not known (any more) */
 };
-
-enum { PROTOCOL_BACKUP_BYTES = 1 << 19 }; /* of a snapshot in one reply, at the most */
 
 #endif
