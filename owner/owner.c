@@ -110,6 +110,7 @@ static void lookback_open(struct owner *owner, uint64_t history, uint64_t incarn
 		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
 	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
 		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
+	service_set_storage(owner->service, lookback_storage(owner->lookback));
 }
 
 static void behaviour_open(struct owner *owner, const struct sole_behaviour *linked)
@@ -169,7 +170,6 @@ static void core_open(struct owner *owner)
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
 		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
 	uint64_t incarnation = (uint64_t)clock_wall_us();
-	lookback_open(owner, random.history | 1, incarnation);
 	const struct service_settings settings = {
 		.core = { .behaviour = owner->behaviour, .limits = &owner->config.limits,
 			  .counters = &owner->counters, .hash_seed = random.hash_seed,
@@ -179,11 +179,11 @@ static void core_open(struct owner *owner)
 			      .history = random.history | 1, .pid = getpid(), .uid = geteuid() },
 		.gauges = &owner->gauges,
 		.started_ns = owner->started_ns,
-		.storage = lookback_storage(owner->lookback),
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
 		fatal(EX_OSERR, "cannot make the state: %s", why);
+	lookback_open(owner, random.history | 1, incarnation);
 }
 
 static void transport_start(struct owner *owner)

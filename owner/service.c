@@ -58,6 +58,11 @@ struct core *service_core(struct service *service)
 	return service->core;
 }
 
+void service_set_storage(struct service *service, const struct storage *storage)
+{
+	service->storage = storage;
+}
+
 void service_set_synced(struct service *service, uint64_t revision)
 {
 	service->synced = revision;

@@ -36,7 +36,6 @@ struct service_settings {
 	const struct gauges *gauges;
 	int64_t started_ns;
 	enum durability durability; /* told to clients, and in each reply */
-	const struct storage *storage; /* NULL: nothing is kept; living sessions are all there is */
 	/* As process_born, of the process that opens a session; NULL: not told. */
 	uint64_t (*process_born)(pid_t pid);
 };
@@ -109,6 +108,9 @@ void service_connection_ended(struct service *service, uint64_t connection);
 
 /* From now on requests are refused with CODE_LEAVING, unrun; stores the notice that tells clients. */
 void service_leave(struct service *service, struct buffer *notice);
+
+/* Where OUTCOME and BACKUP look from now on; NULL, as at first: nowhere but at living sessions. It must outlive its use. */
+void service_set_storage(struct service *service, const struct storage *storage);
 
 /* DURABILITY_INTERVAL: everything up to this revision is on disk. */
 void service_set_synced(struct service *service, uint64_t revision);

@@ -39,6 +39,7 @@ struct service {
 	struct noted_cancel cancels[CANCELS_MAX];
 	size_t cancel_count;
 	uint64_t reply_bytes; /* of the items of this round */
+	const struct storage *storage; /* or NULL */
 	uint64_t synced;      /* DURABILITY_INTERVAL: the revision that is on disk */
 	int64_t now_ns;
 	int64_t sessions_ns;  /* when silent sessions are looked for next */

@@ -97,7 +97,7 @@ static struct fate of_session(const struct session *session, uint64_t sequence)
 static enum code of_storage(struct exchange *x, uint64_t session, uint64_t sequence, bool lives, struct fate *fate,
 			    int *error)
 {
-	const struct storage *storage = x->service->settings.storage;
+	const struct storage *storage = x->service->storage;
 	struct fate found;
 
 	if (storage == NULL || storage->outcome == NULL)
@@ -207,7 +207,7 @@ static void refuse_part(struct exchange *x, const struct request_header *header,
 /* The bytes are read to where they will stand in the reply, and what stands before them is written then. */
 static void write_part(struct exchange *x, const struct request_header *header, uint64_t id, uint64_t offset, size_t room)
 {
-	const struct storage *storage = x->service->settings.storage;
+	const struct storage *storage = x->service->storage;
 	struct backup_part part;
 	int error = 0;
 
@@ -234,7 +234,7 @@ static void write_part(struct exchange *x, const struct request_header *header, 
 
 void item_backup(struct exchange *x, const struct request_header *header, struct wire_reader payload)
 {
-	const struct storage *storage = x->service->settings.storage;
+	const struct storage *storage = x->service->storage;
 	struct value list[2];
 	size_t count;
 

@@ -61,12 +61,13 @@ static inline bool rig_start(struct rig *rig, const struct sole_behaviour *behav
 		.identity = { .name = "unit", .incarnation = 0x1234, .history = 0x5678, .pid = 42, .uid = rig->uid },
 		.gauges = &rig->gauges,
 		.durability = rig->durability,
-		.storage = rig->storage,
 	};
 	const char *why = NULL;
 
 	rig->service = service_new(&settings, &why);
 	assert_non_null(why);
+	if (rig->service != NULL)
+		service_set_storage(rig->service, rig->storage);
 	return rig->service != NULL;
 }
 
