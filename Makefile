@@ -38,12 +38,12 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram log notify options quantity rundir wire
 OWNER_PURE  = about behaviour core disk durability endings events execution frame items journal journal_cut journal_read \
-              journal_start lock operations record recording recovery replay segment service session snapshot snapshot_file store \
-              table watch window
-OWNER_SHELL = owner config endpoint folder loader memory processes snapshot_child state transport connections outboxes envelope \
-              accept_gate
+              journal_start lock operations record recording recovery replay segment service session snapshot snapshot_file \
+              storage_items store table watch window
+OWNER_SHELL = owner config backups endpoint folder loader lookback memory outcomes processes snapshot_child state transport \
+              connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) connection context library values
+LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -221,7 +221,7 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_owner command_run command_script command_table \
+COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
               command_txn command_watch children print signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)

@@ -250,7 +250,7 @@ static bool write_again(struct composing *c)
 		return false;
 	for (struct request *request = engine->under_way.head; request != NULL && engine->again_count > 0;
 	     request = request->next) {
-		if (!request->again)
+		if (!request->again || (request_is_search(request) && engine->search_hold_ns > c->now_ns))
 			continue;
 		bool run = request->kind == ITEM_RUN && !request->cancelling;
 		/* The withdrawal of what the owner never admitted would only be out of order; and what

@@ -119,11 +119,6 @@ int durability_sync(struct durable *d)
 	return error == 0 && d->dirty ? sync_now(d) : error;
 }
 
-uint64_t durability_synced_revision(const struct durable *d)
-{
-	return d->synced_revision;
-}
-
 /* ---- starting ---- */
 
 static enum recovery_result failed(struct recovery *recovery, int error, const char *why)
@@ -259,6 +254,8 @@ struct durability_figures durability_figures(const struct durable *d)
 	struct durability_figures figures = d->figures;
 
 	figures.journal_bytes = journal_bytes(d->journal);
+	figures.round = d->next_round - 1;
+	figures.synced_revision = d->synced_revision;
 	return figures;
 }
 

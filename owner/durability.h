@@ -48,9 +48,6 @@ int durability_tend(struct durable *durability, int64_t now_ns, int64_t *next_ns
 /* Syncs what is not, now. */
 int durability_sync(struct durable *durability);
 
-/* Everything up to this revision is on disk. */
-uint64_t durability_synced_revision(const struct durable *durability);
-
 /* ---- snapshots ---- */
 
 /* Is it time for one? */
@@ -72,6 +69,8 @@ struct durability_figures {
 	uint64_t rounds, records, bytes, syncs; /* since the start */
 	uint64_t journal_bytes;                 /* on disk now */
 	uint64_t snapshot_round;                /* of the newest snapshot; 0: none */
+	uint64_t round;                         /* the last one */
+	uint64_t synced_revision;               /* everything up to it is on disk */
 };
 struct durability_figures durability_figures(const struct durable *durability);
 
