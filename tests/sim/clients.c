@@ -6,6 +6,7 @@
 #include "tests/sim/world.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The engine asks for randomness without saying who it is; one run at a time goes on in a process. */
@@ -269,7 +270,7 @@ static void single(struct random *random, struct operation *operation)
 
 static void locking(struct random *random, const struct client *client, struct operation *operation)
 {
-	uint32_t which = random_below(random, 3);
+	uint32_t which = random_below(random, LOCKS);
 	struct datum name = datum_text("l%u", which);
 
 	switch (random_below(random, 5)) {
@@ -299,7 +300,7 @@ static void asking(struct random *random, struct operation *operation)
 		return;
 	case 2:
 		step_on(operation, SOLE_TABLE_REVISION, some_key(random));
-		step_on(operation, SOLE_TABLE_HOLDER, datum_text("l%u", random_below(random, 3)));
+		step_on(operation, SOLE_TABLE_HOLDER, datum_text("l%u", random_below(random, LOCKS)));
 		return;
 	case 3:
 		operation->steps[operation->step_count++] = (struct step){ .number = SOLE_TABLE_COUNT };
@@ -351,16 +352,37 @@ static int submit(struct client *client, struct operation *operation, int64_t no
 			     now_ns, operation->deadline_ns, operation_answered, operation, &operation->request);
 }
 
-void client_submit(struct world *world, struct client *client)
+static struct operation *begin(struct world *world, const struct client *client, int64_t deadline_ns)
 {
-	struct random *random = &world->random;
 	struct operation *operation = history_operation(&world->history);
-	char text[160];
 
 	operation->process = client->process;
 	operation->begun_ns = world->now_ns;
-	operation->deadline_ns = some_deadline(world);
+	operation->deadline_ns = deadline_ns;
 	note_floor(world, &operation->floor_era, &operation->floor_revision);
+	return operation;
+}
+
+static void finish(struct world *world, struct client *client, struct operation *operation)
+{
+	char text[160];
+	int code = submit(client, operation, world->now_ns);
+
+	client->pending++;
+	world->tally.operations++;
+	if (code != SOLE_OK)
+		world_violated(world, "operation %u was not taken: %s", operation->id, code_text((unsigned)code));
+	if (world->tracing) {
+		operation_print(operation, text, sizeof text);
+		world_say(world, "client %u: operation %u: %s", client->process, operation->id, text);
+	}
+}
+
+void client_submit(struct world *world, struct client *client)
+{
+	struct random *random = &world->random;
+	struct operation *operation = begin(world, client, some_deadline(world));
+
 	uint32_t kind = random_below(random, 10);
 	if (kind < 3)
 		asking(random, operation);
@@ -372,15 +394,20 @@ void client_submit(struct world *world, struct client *client)
 		transaction(random, operation);
 	else
 		single(random, operation);
-	int code = submit(client, operation, world->now_ns);
-	client->pending++;
-	world->tally.operations++;
-	if (code != SOLE_OK)
-		world_violated(world, "operation %u was not taken: %s", operation->id, code_text((unsigned)code));
-	if (world->tracing) {
-		operation_print(operation, text, sizeof text);
-		world_say(world, "client %u: operation %u: %s", client->process, operation->id, text);
-	}
+	finish(world, client, operation);
+}
+
+struct operation *client_read_all(struct world *world, struct client *client)
+{
+	struct operation *operation = begin(world, client, INT64_MAX);
+
+	operation->query = true;
+	step_add(operation, SOLE_TABLE_SCAN, 3, datum_text("%s", ""), datum_none(), datum_integer(0));
+	for (unsigned i = 0; i < LOCKS; i++)
+		step_on(operation, SOLE_TABLE_HOLDER, datum_text("l%u", i));
+	finish(world, client, operation);
+	client_work(world, client);
+	return operation;
 }
 
 void client_cancel(struct world *world, struct client *client)
@@ -579,7 +606,7 @@ void client_start(struct world *world, struct client *client)
 	memset(client, 0, sizeof *client);
 	client->process = process;
 	client->alive = true;
-	client->actors = 1 + random_below(random, 5);
+	client->actors = 1 + random_below(random, 8);
 	client->caller = (struct caller){ .uid = 1000, .gid = 1000, .pid = (pid_t)(PID_FIRST + process), .known = true,
 					  .born = random_draw(random) | 1 };
 	if (random_chance(random, 100))
@@ -596,15 +623,21 @@ void client_start(struct world *world, struct client *client)
 		  client->caller.known ? "" : ", behind a relay");
 }
 
-static void let_go(struct world *world, struct client *client)
+/* Nobody is there any more who must be answered. */
+static void close_operations(struct world *world, const struct client *client)
 {
 	const struct history *history = &world->history;
-	struct connection *connection = network_find(&world->network, client->connection);
-	struct connection *old = network_find(&world->network, client->old_connection);
 
 	for (size_t i = 0; i < history->operation_count; i++)
 		if (history->operations[i]->process == client->process && !history->operations[i]->answered)
 			history->operations[i]->closed = true;
+}
+
+static void let_go(struct world *world, struct client *client)
+{
+	struct connection *connection = network_find(&world->network, client->connection);
+	struct connection *old = network_find(&world->network, client->old_connection);
+
 	for (size_t i = 0; i < WATCHES_OF_CLIENT; i++)
 		if (client->watches[i] != NULL)
 			client->watches[i]->ended = true;
@@ -623,6 +656,7 @@ void client_crash(struct world *world, struct client *client)
 {
 	world_say(world, "client %u: dies", client->process);
 	world->tally.client_crashes++;
+	close_operations(world, client);
 	engine_abandon(&client->engine);
 	let_go(world, client);
 }
@@ -632,6 +666,7 @@ void client_leave(struct world *world, struct client *client)
 	world_say(world, "client %u: closes", client->process);
 	if (!client->outgoing_waits && engine_goodbye(&client->engine, &client->outgoing))
 		send(world, client, &client->outgoing);
+	close_operations(world, client);
 	engine_clear(&client->engine);
 	let_go(world, client);
 }

@@ -12,7 +12,7 @@
 #include "owner/operations.h"
 #include "tests/sim/history.h"
 
-enum { CLIENTS_MAX = 6, NEWS_MAX = 8, WATCHES_OF_CLIENT = 2 };
+enum { CLIENTS_MAX = 6, NEWS_MAX = 8, WATCHES_OF_CLIENT = 2, LOCKS = 3 };
 
 struct client {
 	bool alive;
@@ -29,8 +29,7 @@ struct client {
 	uint32_t added;         /* how often it counted, without being refused */
 	struct watching *watches[WATCHES_OF_CLIENT];
 	/* What it last saw of each lock: its fencing token. */
-	int64_t tokens[4];
-	uint64_t session_last;
+	int64_t tokens[LOCKS];
 };
 
 struct clients {
@@ -52,6 +51,8 @@ void client_crash(struct world *world, struct client *client);
 void client_leave(struct world *world, struct client *client);
 
 void client_submit(struct world *world, struct client *client);
+/* Asks for all there is: valid as long as the history. */
+struct operation *client_read_all(struct world *world, struct client *client);
 void client_cancel(struct world *world, struct client *client);
 void client_watch(struct world *world, struct client *client);
 void client_unwatch(struct world *world, struct client *client);

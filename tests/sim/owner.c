@@ -6,6 +6,7 @@
 #include "tests/sim/world.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ROUND_MOST = 8, OUTBOX_MOST = 16 };
@@ -67,8 +68,9 @@ static void session_ended(struct world *world, const struct record *record)
 	session->ended = true;
 	bool dead = !is_alive(world, session->process, &born);
 	if (!dead && !session->goodbye && world->now_ns - session->heard_ns <= session->silence_ms * NS_PER_MS)
-		world_violated(world, "the session of client %u was ended, which was heard of %" PRId64 " ms ago and may be silent for %u",
-			       session->process, (world->now_ns - session->heard_ns) / NS_PER_MS, session->silence_ms);
+		world_violated(world, "the session of client %u was ended, heard of %lld ms ago, and it may be silent for %u",
+			       session->process, (long long)((world->now_ns - session->heard_ns) / NS_PER_MS),
+			       session->silence_ms);
 }
 
 static void look_at_records(struct world *world, const struct buffer *records)
@@ -393,19 +395,20 @@ static void serve(struct world *world, struct taken *taken)
 		deliver(world);
 }
 
-void owner_round(struct world *world)
+bool owner_round(struct world *world)
 {
 	struct taken taken;
 
 	take_messages(world, &taken);
 	if (taken.count == 0)
-		return;
+		return false;
 	world_say(world, "owner: takes up %zu messages", taken.count);
 	serve(world, &taken);
 	for (size_t i = 0; i < taken.count; i++)
 		free(taken.packets[i].data);
 	if (world->owner.service != NULL)
 		owner_tend(world);
+	return true;
 }
 
 void owner_tend(struct world *world)

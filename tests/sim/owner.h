@@ -37,8 +37,8 @@ void owner_init(struct world *world);
 void owner_clear(struct world *world);
 
 void owner_start(struct world *world);
-/* Takes up some of what has arrived. */
-void owner_round(struct world *world);
+/* Takes up some of what has arrived. False: nothing has. */
+bool owner_round(struct world *world);
 /* What is due by the clock. */
 void owner_tend(struct world *world);
 /* It is told of the end of connections and processes. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAOS_LEAST = 150, CHAOS_MORE = 350, PEACE_MOST = 20000, STEP_MOST_NS = 400000 };
+enum { CHAOS_LEAST = 200, CHAOS_MORE = 400, PEACE_MOST = 20000, STEP_MOST_NS = 200000 };
 
 int64_t world_wall_us(const struct world *world)
 {
@@ -83,10 +83,7 @@ static struct client *some_living(struct world *world)
 
 static bool step_round(struct world *world)
 {
-	if (world->owner.service == NULL)
-		return false;
-	owner_round(world);
-	return true;
+	return world->owner.service != NULL && owner_round(world);
 }
 
 static bool step_receive(struct world *world)
@@ -176,9 +173,12 @@ static void do_what_is_due(struct world *world)
 	}
 }
 
+/* Mostly little of it: what takes seconds must not hide what happens in between. */
 static bool step_time(struct world *world)
 {
-	int64_t next_ns = next_event(world), most_ns = world->now_ns + 2 * NS_PER_S;
+	uint32_t kind = random_below(&world->random, 100);
+	int64_t most_ns = world->now_ns + (kind < 70 ? 3 : kind < 95 ? 60 : 2500) * NS_PER_MS;
+	int64_t next_ns = next_event(world);
 
 	if (next_ns > most_ns)
 		next_ns = most_ns;
@@ -262,25 +262,26 @@ static const struct {
 	uint32_t weight;
 	bool (*step)(struct world *world);
 } steps[] = {
-	{ 230, step_round },  { 250, step_receive }, { 200, step_submit }, { 90, step_hear },  { 90, step_connect },
-	{ 80, step_time },    { 14, step_cancel },   { 14, step_watch },   { 8, step_cut },    { 8, step_slow },
+	{ 230, step_round },  { 250, step_receive }, { 300, step_submit }, { 90, step_hear },  { 90, step_connect },
+	{ 60, step_time },    { 14, step_cancel },   { 14, step_watch },   { 8, step_cut },    { 8, step_slow },
 	{ 6, step_client },   { 4, step_owner },     { 10, step_snapshot }, { 1, step_wall },
 };
 
 static void chaos_step(struct world *world)
 {
-	enum { STEPS = sizeof steps / sizeof *steps };
-	uint32_t all = 0, at;
+	enum { STEPS = sizeof steps / sizeof *steps, TRIES = 4 };
+	uint32_t all = 0;
+	bool done = false;
 
 	for (size_t i = 0; i < STEPS; i++)
 		all += steps[i].weight;
-	at = random_below(&world->random, all);
-	for (size_t i = 0; i < STEPS; at -= steps[i++].weight)
-		if (at < steps[i].weight) {
-			if (!steps[i].step(world))
-				step_time(world);
-			break;
-		}
+	for (int tries = 0; !done && tries < TRIES; tries++) {
+		uint32_t at = random_below(&world->random, all);
+		size_t i = 0;
+		while (at >= steps[i].weight)
+			at -= steps[i++].weight;
+		done = steps[i].step(world);
+	}
 	world->now_ns += random_below(&world->random, STEP_MOST_NS);
 	do_what_is_due(world);
 	network_tidy(&world->network);
