@@ -8,8 +8,7 @@
 
 SIM        = $(BUILD)/tests/sim/sim
 SIM_NAMES  = $(basename $(notdir $(sort $(wildcard tests/sim/*.c))))
-SIM_OWNER  = $(filter-out $(OWNER_PURE),durability recovery journal disk snapshot_file)
-$(SIM): $(call objects,tests/sim,$(SIM_NAMES)) $(call objects,tests/lib,memory_disk) $(call objects,owner,$(SIM_OWNER)) \
+$(SIM): $(call objects,tests/sim,$(SIM_NAMES)) $(call objects,tests/lib,memory_disk) \
         $(BUILD)/tests/owner.a $(BUILD)/tests/clients.a
 	$(call link,-lck -lisal)
 
