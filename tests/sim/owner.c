@@ -147,6 +147,7 @@ void owner_start(struct world *world)
 	const char *why;
 
 	owner->starts++;
+	owner->session_seed = random_draw(random);
 	owner->counters = (struct counters){ 0 };
 	owner->more = owner->leaving = false;
 	owner->next_ns = world->now_ns;
@@ -158,7 +159,7 @@ void owner_start(struct world *world)
 	}
 	const struct service_settings settings = {
 		.core = { .behaviour = &table_behaviour, .limits = &owner->limits, .counters = &owner->counters,
-			  .hash_seed = random_draw(random), .session_seed = random_draw(random),
+			  .hash_seed = random_draw(random), .session_seed = owner->session_seed,
 			  .token_base = owner->durable ? 0 : world_wall_us(world) },
 		.identity = owner->identity,
 		.gauges = &owner->gauges,
@@ -229,6 +230,7 @@ void owner_leave(struct world *world)
 	}
 	buffer_clear(&notice);
 	owner->leaving = true;
+	owner->next_ns = world->now_ns;
 	owner->leave_ns = world->now_ns + (int64_t)random_below(&world->random, 50) * NS_PER_MS;
 }
 

@@ -22,7 +22,7 @@ struct sim_owner {
 	struct identity identity;
 	struct buffer records;   /* of the round, as the core wrote them */
 	uint64_t round;          /* number of the next one that has records */
-	uint64_t starts;
+	uint64_t starts, session_seed;
 	int64_t next_ns;         /* when it has something to do without being asked */
 	int64_t back_ns;         /* not running: when it starts again */
 	bool more, leaving;

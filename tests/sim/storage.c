@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+static const int64_t CLOCK_AHEAD_US = 3600000000; /* later than any clock of a run */
+
 static const struct disk *seam(struct world *world)
 {
 	return memory_disk_seam(world->storage.disk);
@@ -204,7 +206,7 @@ static struct core *new_core(struct world *world)
 	static struct counters counters;
 	const struct core_settings settings = { .behaviour = &table_behaviour, .limits = &world->owner.limits,
 						.counters = &counters, .hash_seed = random_draw(&world->random),
-						.session_seed = random_draw(&world->random) };
+						.session_seed = world->owner.session_seed };
 	const char *why;
 
 	return core_new(&settings, &why);
@@ -296,6 +298,8 @@ static bool image_of_disk(struct world *world, struct memory_disk *disk, struct 
 	enum recovery_result result = recovery_run(memory_disk_seam(disk), core, &options, &recovery);
 
 	snprintf(why, 256, "%.255s", recovery.why);
+	/* The clock went on without a record. */
+	core_set_clock(core, world_wall_us(world) + CLOCK_AHEAD_US);
 	if (result == RECOVERED)
 		take_image(core, head, image);
 	core_destroy(&core);
@@ -354,13 +358,13 @@ static void damage(struct world *world, struct snapshot_head *head, const struct
 void storage_check(struct world *world)
 {
 	struct storage *storage = &world->storage;
-	const struct era *era = history_find_era(&world->history, world->owner.identity.history);
+	struct core *core = service_core(world->owner.service);
 	struct snapshot_head head = { .history = world->owner.identity.history, .incarnation = 1 };
 	struct buffer alive = { 0 }, dead = { 0 };
 	char why[256];
 
-	(void)era;
-	take_image(service_core(world->owner.service), &head, &alive);
+	core_set_clock(core, world_wall_us(world) + CLOCK_AHEAD_US);
+	take_image(core, &head, &alive);
 	struct memory_disk *disk = memory_disk_clone(storage->disk, 1);
 	if (!image_of_disk(world, disk, &head, &dead, why))
 		world_violated(world, "what is on the disk does not become a state: %s", why);
