@@ -473,8 +473,11 @@ static void news(struct world *world, struct client *client, bool up)
 
 void client_connect(struct world *world, struct client *client)
 {
-	struct connection *connection = network_connect(&world->network, client->process, &client->caller);
+	struct connection *connection;
 
+	if (client->news_count + 2 > NEWS_MAX) /* there must be room for its end as well */
+		return;
+	connection = network_connect(&world->network, client->process, &client->caller);
 	if (connection == NULL)
 		return;
 	client->connection = connection->id;

@@ -325,6 +325,7 @@ struct taken {
 	struct service_message messages[ROUND_MOST];
 	struct packet packets[ROUND_MOST];
 	uint64_t connections[ROUND_MOST];
+	bool subscribed[ROUND_MOST];
 	size_t count;
 };
 
@@ -345,6 +346,7 @@ static void take_messages(struct world *world, struct taken *taken)
 		empty = 0;
 		note_sessions(world, connection, &packet);
 		taken->connections[taken->count] = connection->id;
+		taken->subscribed[taken->count] = connection->subscribed;
 		taken->packets[taken->count] = packet;
 		taken->messages[taken->count++] = (struct service_message){
 			.caller = connection->caller, .connection = connection->up ? connection->id : 0,
@@ -360,7 +362,7 @@ static void look_at_messages(struct world *world, const struct taken *taken)
 		struct connection *connection = network_find(&world->network, taken->connections[i]);
 		if (taken->messages[i].verdict != MESSAGE_SOUND)
 			world_violated(world, "a client wrote a message that the owner cannot read");
-		if (connection != NULL && connection->up)
+		if (connection != NULL && connection->up && taken->messages[i].notices != taken->subscribed[i])
 			connection->subscribed = taken->messages[i].notices;
 	}
 }

@@ -350,9 +350,9 @@ static void cancel_all(struct world *world)
 	}
 }
 
-static void peace(struct world *world)
+/* `cancelled`: nobody waits in vain any more. */
+static void peace(struct world *world, bool cancelled)
 {
-	bool cancelled = false;
 
 	world_say(world, "peace");
 	for (int i = 0; i < PEACE_MOST && !world->failed; i++) {
@@ -381,7 +381,7 @@ static void look_at_state(struct world *world)
 	}
 	for (int i = 0; i < LOOKS; i++) {
 		operation = client_read_all(world, client);
-		peace(world);
+		peace(world, true);
 		if (world->failed || operation->outcome != SOLE_DONE ||
 		    operation->revision == core_revision(service_core(world->owner.service)))
 			break;
@@ -413,7 +413,7 @@ bool world_run(struct world *world, uint64_t seed)
 		chaos_step(world);
 	world->chaos = false;
 	if (!world->failed)
-		peace(world);
+		peace(world, false);
 	if (!world->failed)
 		look_at_state(world);
 	if (!world->failed) {
