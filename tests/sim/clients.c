@@ -193,7 +193,7 @@ static struct datum new_value(struct random *random, const struct operation *ope
 {
 	struct datum value = datum_text("v%u", operation->id);
 
-	if (random_chance(random, 100))
+	if (random_chance(random, running->clients.long_values))
 		value.pad = (uint16_t)random_below(random, 1800);
 	return random_chance(random, 200) ? datum_integer((int64_t)operation->id) : value;
 }
@@ -324,6 +324,16 @@ static void transaction(struct random *random, struct operation *operation)
 		step_with(operation, SOLE_TABLE_CHECK, some_key(random), a_guess(random, operation));
 }
 
+/* Segments of a journal fill soon. */
+static void fill(struct random *random, struct operation *operation)
+{
+	for (int i = 0; i < 2; i++) {
+		struct datum value = datum_text("v%u", operation->id);
+		value.pad = (uint16_t)random_below(random, 1900);
+		step_with(operation, SOLE_TABLE_PUT, datum_text("long/%u", random_below(random, 4)), value);
+	}
+}
+
 static int64_t some_deadline(struct world *world)
 {
 	uint32_t kind = random_below(&world->random, 10);
@@ -394,6 +404,8 @@ void client_submit(struct world *world, struct client *client)
 		transaction(random, operation);
 	else
 		single(random, operation);
+	if (kind >= 6 && world->clients.long_values > 500)
+		fill(random, operation);
 	finish(world, client, operation);
 }
 
@@ -677,6 +689,8 @@ void client_leave(struct world *world, struct client *client)
 void clients_init(struct world *world)
 {
 	running = world;
+	/* In some runs so many that segments fill. */
+	world->clients.long_values = random_chance(&world->random, 250) ? 900 : 50;
 	world->clients.count = 3 + random_below(&world->random, CLIENTS_MAX - 2);
 	for (size_t i = 0; i < world->clients.count; i++)
 		client_start(world, &world->clients.clients[i]);

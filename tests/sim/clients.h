@@ -36,6 +36,7 @@ struct clients {
 	struct client clients[CLIENTS_MAX];
 	uint32_t count;     /* places in use */
 	uint32_t processes; /* so far */
+	uint32_t long_values; /* of a thousand */
 };
 
 struct world;

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DATUM_TEXT = 22, STEPS_MAX = 6, ARGUMENTS_MAX = 3 };
+enum { DATUM_TEXT = 22, STEPS_MAX = 8, ARGUMENTS_MAX = 3 };
 
 /* A value as the simulation makes them: none, an integer, or a short text and `pad` dots behind it. Two that are
  * equal have equal bytes. */

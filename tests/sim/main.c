@@ -139,7 +139,8 @@ static void print_tally(const struct report *sum, double seconds, uint64_t jobs)
 	printf("# rounds: %" PRIu64 " with %" PRIu64 " records; owner killed: %" PRIu64 " (with loss of power %" PRIu64
 	       "), failed by its disk: %" PRIu64 ", stopped: %" PRIu64 "\n",
 	       t->rounds, t->records, t->owner_crashes, t->power_losses, t->sync_failures, t->clean_stops);
-	printf("# snapshots: %" PRIu64 ", bytes damaged: %" PRIu64 "\n", t->snapshots, t->damages);
+	printf("# snapshots: %" PRIu64 ", segments left at the end: %" PRIu64 ", bytes damaged: %" PRIu64 "\n", t->snapshots,
+	       t->segments, t->damages);
 }
 
 static int run_seeds(uint64_t from, uint64_t count, uint64_t jobs)

@@ -149,6 +149,11 @@ bool storage_commit(struct world *world)
 
 bool storage_tend(struct world *world, int64_t *next_ns)
 {
+	struct journal *journal = durability_journal(world->storage.durability);
+
+	/* Another thread makes it, sooner or later. */
+	if (journal_spare_wanted(journal) && random_chance(&world->random, 100))
+		journal_make_spare(journal);
 	return durability_tend(world->storage.durability, world->now_ns, next_ns) == 0;
 }
 
@@ -335,6 +340,8 @@ static void damage(struct world *world, struct snapshot_head *head, const struct
 	char why[256];
 
 	disk_seam->list(disk_seam->context, found_file, &files);
+	for (size_t i = 0; i < files.count; i++)
+		world->tally.segments += strncmp(files.names[i], "journal-", 8) == 0;
 	for (int tries = 0; tries < 3 && files.count > 0; tries++) {
 		const char *name = files.names[random_below(random, (uint32_t)files.count)];
 		uint64_t size = memory_disk_size(disk, name);

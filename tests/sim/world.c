@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAOS_LEAST = 200, CHAOS_MORE = 400, PEACE_MOST = 20000, STEP_MOST_NS = 200000 };
+enum { CHAOS_LEAST = 200, CHAOS_MORE = 600, PEACE_MOST = 20000, STEP_MOST_NS = 200000 };
 
 int64_t world_wall_us(const struct world *world)
 {
