@@ -77,6 +77,7 @@ run: all
 	  SOLE_RUNTIME_DIR="$$dir" $(BIN)/sole-supervisor supervisor/seed-110.zpl
 
 -include tests/units.mk
+-include tests/sim/sim.mk
 include tests/bench/bench.mk
 
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers

@@ -56,6 +56,11 @@ const char *durability_problem(const struct durable *durability)
 	return durability->fault.text;
 }
 
+const struct buffer *durability_pending(const struct durable *durability)
+{
+	return &durability->records;
+}
+
 static int sync_now(struct durable *d)
 {
 	int error = journal_sync(d->journal, &d->fault);

@@ -42,6 +42,9 @@ enum recovery_result durability_start(struct durable *durability, struct core *c
 int durability_commit(struct durable *durability, int64_t now_ns);
 const char *durability_problem(const struct durable *durability);
 
+/* The records that the next commit makes durable; valid until the core is next used. */
+const struct buffer *durability_pending(const struct durable *durability);
+
 /* Syncs when the interval is over: 0 or a negative errno. *next_ns: when to call again at the latest; INT64_MAX: not needed. */
 int durability_tend(struct durable *durability, int64_t now_ns, int64_t *next_ns);
 
