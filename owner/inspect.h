@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * inspect.h - what sole-owner does beside owning: looks at a state's folder, repairs it when told to, shows
+ * what it held and who did what, rehearses an upgrade, makes a folder from a backup or a text.
+ *
+ * Each is one option and one file, and returns an exit status. Standard output is the answer; what is wrong
+ * is one line on standard error. Only --repair, --restore and --import write, and take the folder's lock;
+ * the others may look while an owner runs.
+ */
+#ifndef SOLE_OWNER_INSPECT_H
+#define SOLE_OWNER_INSPECT_H
+
+#include "owner/limits.h"
+#include "owner/recovery.h"
+
+#include <stdio.h>
+
+/* What is asked for: targets of the options. One of the first eight is given, or nothing is asked for. */
+struct inspection {
+	const char *verify, *repair, *dump, *log, *replay; /* folders */
+	const char *export_as_text;                        /* a folder */
+	const char *restore, *import;                      /* files, into `folder` */
+	const char *folder;                                /* the operand behind restore and import */
+	int64_t at, from, to;                              /* revisions; 0: not given */
+	bool yes, json;
+	const struct sole_behaviour *behaviour;
+	const struct limits *limits;
+	int64_t segment_bytes; /* of a journal that is begun; 0: as the backup says */
+};
+
+/* Is anything of this asked for? Then the arguments are not those of an owner. */
+bool inspect_asked(const struct inspection *inspection);
+
+/* Takes the operands: NULL, or a sentence that says what is wrong with the options together. */
+const char *inspect_operands(struct inspection *inspection, int count, char **operands);
+
+/* Does it. Returns an exit status. */
+int inspect_run(const struct inspection *inspection);
+
+/* ---- the options, a file each ---- */
+
+int inspect_verify(const struct inspection *inspection);
+int inspect_repair(const struct inspection *inspection);
+int inspect_dump(const struct inspection *inspection, const char *folder);
+int inspect_log(const struct inspection *inspection);
+int inspect_replay(const struct inspection *inspection);
+int inspect_restore(const struct inspection *inspection);
+int inspect_import(const struct inspection *inspection);
+
+/* ---- what they share ---- */
+
+/* A folder that is looked at. */
+struct place {
+	const char *path;
+	struct folder *folder;
+	const struct disk *disk;
+	pid_t owner; /* the process that holds its lock; 0: none */
+};
+
+enum place_use {
+	PLACE_LOOK,  /* changes nothing, not even by a lock */
+	PLACE_WRITE, /* takes the lock of a folder that holds a state */
+	PLACE_NEW,   /* makes it, or takes one that is empty, and its lock */
+};
+
+/* 0, or the exit status with the line said. */
+int place_open(struct place *place, const char *path, enum place_use use);
+void place_close(struct place *place);
+
+/* A new core without limits, whose behaviour is the inspection's; NULL: said. */
+struct core *inspect_core(const struct inspection *inspection, struct counters *counters);
+
+/* Writes out what was printed. EX_OK also when nobody reads it any more; else EX_IOERR, and said. */
+int inspect_flush(void);
+
+/* Whether to print on: what was printed went somewhere so far. */
+bool inspect_printing(void);
+
+/* Tells how far something long has come, once a second, where a person watches standard error. */
+void inspect_progress(void *context, const char *what, uint64_t done, uint64_t all);
+
+/* "1.2 MiB". Valid until called four times more. */
+const char *inspect_size(uint64_t bytes);
+
+#endif
