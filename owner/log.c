@@ -5,9 +5,11 @@
  */
 #include "owner/inspect.h"
 #include "owner/record_print.h"
+#include "owner/rounds.h"
 #include "owner/survey.h"
 #include "common/log.h"
 
+#include <string.h>
 #include <sysexits.h>
 
 struct log {
@@ -32,7 +34,7 @@ static bool print_round(void *context, const struct round *round)
 	struct log *log = context;
 
 	/* A round's records have revisions up to its own, and the next round's are not below that. */
-	return records_walk(round, print_record, log) && (round->revision <= log->to);
+	return records_walk(round, print_record, log, NULL) && round->revision <= log->to;
 }
 
 /* Which behaviour the records before the first START are of: the oldest snapshot tells. */
