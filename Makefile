@@ -38,7 +38,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram json log notify options quantity rundir wire
 OWNER_PURE  = about behaviour core endings events execution items lock operations record recording replay service session \
-              store table watch
+              snapshot store table text text_read watch
 INSPECTION  = dump founding inspect log place record_json record_print rehearse repair restore rounds survey verify
 OWNER_SHELL = $(INSPECTION) owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
@@ -81,7 +81,7 @@ include tests/bench/bench.mk
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
 TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
 PROVE      = prove -Itests/lib --timer $(if $(V),-v)
-check: all $(UNIT_TESTS)
+check: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
 	@SOLE_BIN=$(BIN) $(PROVE) $(TESTS)
 
 ## check-behaviour: tries a behaviour against its contract; BEHAVIOUR=x.so (or table), SEED=n to see a run again
@@ -93,7 +93,7 @@ check-behaviour: $(BIN)/sole-check
 ## check-valgrind: the tests of the programs, each program run under valgrind; leaks are failures
 VALGRIND   = valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible \
              --error-exitcode=99 --child-silent-after-fork=yes
-check-valgrind: all $(UNIT_TESTS)
+check-valgrind: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
 	@for t in $(UNIT_TESTS); do $(VALGRIND) $$t >/dev/null || { echo "not clean under valgrind: $$t"; exit 1; }; done
 	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" $(PROVE) $(VALGRIND_TESTS)
 VALGRIND_TESTS = $(patsubst %,tests/%.t,32-protocol-perl 34-owner-start 35-command-table 36-actors-life \
@@ -198,7 +198,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 	$(call link,-Wl$(comma)--whole-archive $(BIN)/libsole-owner.a -Wl$(comma)--no-whole-archive -Wl$(comma)--export-dynamic $(OWNER_LIBS),$(BIN)/libsole-owner.a)
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
-OWNER_LIBS = -lczmq -lzmq -lck -lxxhash
+OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
 $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
@@ -207,7 +207,7 @@ $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(COMMON_O)
 # What a behaviour is tried with: the core of an owner, without its shell.
 KIT         = check input symbols world
 $(BIN)/sole-check: $(call objects,owner/kit,$(KIT)) $(call objects,owner,loader) $(PURE_O) $(COMMON_O)
-	$(call link,-Wl$(comma)--export-dynamic -lck)
+	$(call link,-Wl$(comma)--export-dynamic -lck -lisal)
 
 # Behaviours see the public headers only.
 $(EXAMPLES): $(BIN)/%.so: owner/examples/%.c owner/include/sole/behaviour.h clients/sole.h | $(FIRST)

@@ -18,17 +18,7 @@ enum { STATUS_DIFFERS = 1 };
 struct rehearsal {
 	const struct inspection *inspection;
 	struct place place;
-	uint64_t agreed; /* records that came to the same */
 };
-
-static bool count_record(void *context, const struct round *round, const struct record *record)
-{
-	struct rehearsal *rehearsal = context;
-
-	(void)round, (void)record;
-	rehearsal->agreed++;
-	return true;
-}
 
 /* ---- the record that differs ---- */
 
@@ -54,17 +44,17 @@ static bool search_round(void *context, const struct round *round)
 }
 
 /* Prints the record behind those that agreed, as --log does. */
-static void print_differing(const struct rehearsal *rehearsal, uint64_t from_round)
+static void print_differing(const struct rehearsal *rehearsal, const struct recovery *recovery)
 {
 	const struct sole_behaviour *behaviour = rehearsal->inspection->behaviour;
-	struct search search = { .printer = record_printer_new(behaviour, false), .left = rehearsal->agreed };
+	struct search search = { .printer = record_printer_new(behaviour, false), .left = recovery->records };
 	struct journal_fault fault;
 	struct journal_end end;
 
 	if (search.printer == NULL)
 		return;
 	record_printer_set_name(search.printer, behaviour->name, strlen(behaviour->name));
-	rounds_walk(&rehearsal->place, from_round, search_round, &search, &end, &fault);
+	rounds_walk(&rehearsal->place, recovery->snapshot_round + 1, search_round, &search, &end, &fault);
 	record_printer_destroy(&search.printer);
 }
 
@@ -116,12 +106,12 @@ static int tell(struct rehearsal *rehearsal, enum recovery_result result, const 
 		printf("the state of revision %" PRIu64 " breaks the invariant: %s\n", core_revision(core),
 		       core_invariant(core));
 	} else if (result == RECOVERED) {
-		printf("all %" PRIu64 " records agree, from revision %" PRIu64 " to %" PRIu64 "\n", rehearsal->agreed,
+		printf("all %" PRIu64 " records agree, from revision %" PRIu64 " to %" PRIu64 "\n", recovery->records,
 		       recovery->snapshot_revision, core_revision(core));
 		status = EX_OK;
 	} else if (recovery->diverged != 0) {
-		printf("differs, behind %" PRIu64 " records that agree: %s\n", rehearsal->agreed, recovery->why);
-		print_differing(rehearsal, recovery->snapshot_round + 1);
+		printf("differs, behind %" PRIu64 " records that agree: %s\n", recovery->records, recovery->why);
+		print_differing(rehearsal, recovery);
 	} else {
 		log_error("%s: %s", rehearsal->place.path, recovery->why);
 		return recovery_status(result, recovery);
@@ -135,8 +125,7 @@ static int tell(struct rehearsal *rehearsal, enum recovery_result result, const 
 int inspect_replay(const struct inspection *inspection)
 {
 	struct rehearsal rehearsal = { .inspection = inspection };
-	const struct recovery_options options = { .from_oldest = true, .any_version = true, .context = &rehearsal,
-						  .record = count_record, .progress = inspect_progress };
+	const struct recovery_options options = { .from_oldest = true, .any_version = true, .progress = inspect_progress };
 	struct recovery recovery;
 	struct core *core = NULL;
 

@@ -44,6 +44,9 @@ $(BUILD)/tests/17-%.t: $(BUILD)/tests/17-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck)
 $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck)
+$(BUILD)/tests/19-%.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
@@ -54,6 +57,12 @@ $(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/com
 	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/56-%.t: $(BUILD)/tests/56-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
+
+# Behaviours that tests start owners with, as shared objects like those of owner/examples.
+TEST_BEHAVIOURS := $(patsubst tests/behaviours/%.c,$(BIN)/tests/%.so,$(sort $(wildcard tests/behaviours/*.c)))
+$(TEST_BEHAVIOURS): $(BIN)/tests/%.so: tests/behaviours/%.c owner/include/sole/behaviour.h clients/sole.h
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -Iowner/include $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
 
 # Kept: without this make takes the objects for intermediate and builds them each time.
 .SECONDARY: $(UNIT_TESTS:.t=.o)
