@@ -189,6 +189,15 @@ __attribute__((format(printf, 2, 3))) static void mismatch(struct survey *survey
 	va_end(arguments);
 }
 
+/* Reads from a round on whatever stands before it. */
+static void salvage_span(struct survey *survey, const struct place *place, uint64_t from, struct survey_span *span)
+{
+	struct walk walk = { .survey = survey, .span = span };
+
+	survey->salvaged = true;
+	survey->error = -journal_salvage(place->disk, from, take_round, &walk, &survey->seen);
+}
+
 /* How far the state can be brought back. */
 static void find_reach(struct survey *survey, const struct place *place)
 {
@@ -203,10 +212,14 @@ static void find_reach(struct survey *survey, const struct place *place)
 		survey->reach_us = base->head.time_us;
 		if (survey->segments > 0)
 			survey->past_fault = read_span(survey, place, base->round + 1, &behind, &fault);
+		if (survey->segments > 0 && !survey->past_fault && behind.rounds == 0)
+			salvage_span(survey, place, base->round + 1, &behind);
 	} else if (survey->span.first == 1) {
 		survey->based = true;
 		behind = survey->span;
 	}
+	if (survey->faulty && survey->error == 0 && !survey->salvaged)
+		survey->error = -journal_salvage(place->disk, 0, NULL, NULL, &survey->seen);
 	if (behind.rounds > 0) {
 		survey->reach = behind.last;
 		survey->reach_revision = behind.last_revision;

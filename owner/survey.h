@@ -7,6 +7,7 @@
 #define SOLE_OWNER_SURVEY_H
 
 #include "owner/inspect.h"
+#include "owner/journal_salvage.h"
 
 enum { SURVEY_SNAPSHOTS_MAX = 64, SURVEY_WHY_BYTES = 400 };
 
@@ -44,6 +45,8 @@ struct survey {
 	uint64_t reach_revision;
 	int64_t reach_us;
 	bool past_fault;   /* the journal behind the base is sound to its end, whatever the fault before it */
+	bool salvaged;     /* the reach is what journal_salvage found behind the base */
+	struct journal_salvage seen; /* of a faulty journal */
 
 	uint64_t history;
 	char behaviour[SNAPSHOT_BEHAVIOUR_MAX + 1]; /* "": not told */
