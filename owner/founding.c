@@ -98,9 +98,7 @@ int found_history(const struct inspection *inspection, struct core *core, const 
 	}
 	head.history |= 1; /* 0 is none */
 	head.round = origin->round > 0 ? origin->round : 1;
-	head.segment_bytes = inspection->segment_bytes != 0 ? (uint64_t)inspection->segment_bytes : origin->segment_bytes;
-	if (head.segment_bytes == 0)
-		head.segment_bytes = FOUNDING_SEGMENT_BYTES;
+	head.segment_bytes = inspection->segment_bytes;
 	status = place_open(&place, inspection->folder, PLACE_NEW);
 	if (status != EX_OK)
 		return status;

@@ -7,13 +7,10 @@
 
 #include "owner/inspect.h"
 
-enum { FOUNDING_SEGMENT_BYTES = 16 << 20 }; /* where nobody says otherwise */
-
 /* What the state was. */
 struct origin {
 	uint64_t incarnation, round;
 	uint32_t version; /* of the behaviour */
-	uint64_t segment_bytes; /* 0: not told */
 };
 
 /* Brings the core's state to the inspection's version of the behaviour, ends its sessions (whose clients went on

@@ -25,7 +25,7 @@ struct inspection {
 	bool yes, json;
 	const struct sole_behaviour *behaviour;
 	const struct limits *limits;
-	int64_t segment_bytes; /* of a journal that is begun; 0: as the backup says */
+	uint64_t segment_bytes; /* of a journal that is begun */
 };
 
 /* Is anything of this asked for? Then the arguments are not those of an owner. */

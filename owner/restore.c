@@ -62,8 +62,7 @@ static int read_backup(const struct inspection *inspection, FILE *file, struct c
 		log_error("%s: something stands behind the end of the backup", inspection->restore);
 		return EX_DATAERR;
 	}
-	*origin = (struct origin){ .incarnation = head.incarnation, .round = head.round, .version = head.version,
-				   .segment_bytes = head.segment_bytes };
+	*origin = (struct origin){ .incarnation = head.incarnation, .round = head.round, .version = head.version };
 	return EX_OK;
 }
 

@@ -149,21 +149,36 @@ static bool read_span(struct survey *survey, const struct place *place, uint64_t
 	return result == JOURNAL_ENDED;
 }
 
-static void count_segment(void *argument, const char *name)
+static void note_segment(void *argument, const char *name)
 {
 	struct survey *survey = argument;
-	unsigned long long round;
+	unsigned long long first;
 	char again[JOURNAL_NAME_BYTES];
 
-	if (sscanf(name, "journal-%16llx", &round) != 1)
+	if (sscanf(name, "journal-%16llx", &first) != 1 || survey->segments == SURVEY_SEGMENTS_MAX)
 		return;
-	snprintf(again, sizeof again, "journal-%016llx", round);
-	survey->segments += strcmp(again, name) == 0;
+	snprintf(again, sizeof again, "journal-%016llx", first);
+	if (strcmp(again, name) != 0)
+		return;
+	size_t at = survey->segments++;
+	for (; at > 0 && survey->segment_firsts[at - 1] > first; at--)
+		survey->segment_firsts[at] = survey->segment_firsts[at - 1];
+	survey->segment_firsts[at] = first;
+}
+
+size_t survey_segments_before(const struct survey *survey)
+{
+	size_t count = 0;
+
+	while (survey->base != NULL && count + 1 < survey->segments &&
+	       survey->segment_firsts[count + 1] <= survey->base->round + 1)
+		count++;
+	return count;
 }
 
 static void look_at_journal(struct survey *survey, const struct place *place)
 {
-	int error = place->disk->list(place->disk->context, count_segment, survey);
+	int error = place->disk->list(place->disk->context, note_segment, survey);
 
 	if (error != 0 || survey->segments == 0)
 		return;
@@ -202,23 +217,24 @@ static void salvage_span(struct survey *survey, const struct place *place, uint6
 static void find_reach(struct survey *survey, const struct place *place)
 {
 	const struct survey_snapshot *base = survey->base;
+	struct journal_fault fault = survey->fault;
 	struct survey_span behind = { 0 };
+	uint64_t from = base != NULL ? base->round + 1 : 1;
 
+	survey->based = base != NULL || survey->span.first == 1;
 	if (base != NULL) {
-		struct journal_fault fault = { 0 };
-		survey->based = true;
 		survey->reach = base->round;
 		survey->reach_revision = base->head.revision;
 		survey->reach_us = base->head.time_us;
-		if (survey->segments > 0)
-			survey->past_fault = read_span(survey, place, base->round + 1, &behind, &fault);
-		if (survey->segments > 0 && !survey->past_fault && behind.rounds == 0)
-			salvage_span(survey, place, base->round + 1, &behind);
-	} else if (survey->span.first == 1) {
-		survey->based = true;
+		survey->past_fault = survey->segments > 0 && read_span(survey, place, from, &behind, &fault);
+	} else if (survey->based) {
 		behind = survey->span;
 	}
-	if (survey->faulty && survey->error == 0 && !survey->salvaged)
+	/* The chain may be broken before the base, where that does no harm, or by what is no round at all. */
+	if (survey->segments > 0 && survey->based && survey->error == 0 && !survey->past_fault &&
+	    ((base != NULL && behind.rounds == 0) || (survey->faulty && fault.alone)))
+		salvage_span(survey, place, from + behind.rounds, &behind);
+	else if (survey->faulty && survey->error == 0)
 		survey->error = -journal_salvage(place->disk, 0, NULL, NULL, &survey->seen);
 	if (behind.rounds > 0) {
 		survey->reach = behind.last;

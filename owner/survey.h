@@ -9,7 +9,7 @@
 #include "owner/inspect.h"
 #include "owner/journal_salvage.h"
 
-enum { SURVEY_SNAPSHOTS_MAX = 64, SURVEY_WHY_BYTES = 400 };
+enum { SURVEY_SNAPSHOTS_MAX = 64, SURVEY_SEGMENTS_MAX = 4096, SURVEY_WHY_BYTES = 400 };
 
 struct survey_snapshot {
 	char name[SNAPSHOT_NAME_BYTES];
@@ -33,6 +33,7 @@ struct survey {
 	size_t damaged_snapshots;
 
 	size_t segments;
+	uint64_t segment_firsts[SURVEY_SEGMENTS_MAX]; /* their first rounds, ascending */
 	uint64_t segment_bytes;    /* of all of them */
 	struct survey_span span;   /* from the first round on, up to the first fault */
 	struct journal_end end;    /* where there is no fault */
@@ -60,6 +61,9 @@ struct survey {
 
 /* Looks at everything again and again until it is sound or an owner that runs cannot be the reason. */
 void survey_take(struct survey *survey, const struct place *place);
+
+/* How many segments, the oldest first, hold only rounds that the base has. */
+size_t survey_segments_before(const struct survey *survey);
 
 /* Prints it, as --verify does. */
 void survey_print(const struct survey *survey, const struct place *place);
