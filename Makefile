@@ -37,10 +37,12 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram json log notify options quantity rundir wire
-OWNER_PURE  = about behaviour core endings events execution items lock operations record recording replay service session \
-              snapshot store table text text_read watch
+OWNER_PURE  = about behaviour core disk durability endings events execution frame items journal journal_cut journal_read \
+              journal_salvage lock operations record recording recovery replay segment service session snapshot \
+              snapshot_file store table text text_read watch
 INSPECTION  = dump founding inspect log place record_json record_print rehearse repair restore rounds survey verify
-OWNER_SHELL = $(INSPECTION) owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
+OWNER_SHELL = $(INSPECTION) owner config endpoint folder loader memory processes transport connections outboxes envelope \
+              accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))

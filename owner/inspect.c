@@ -3,7 +3,6 @@
  * inspect.c - which of the options is asked for, and what they share: the folder, a core, output.
  */
 #include "owner/inspect.h"
-#include "owner/folder.h"
 #include "common/clock.h"
 #include "common/log.h"
 

@@ -10,6 +10,7 @@
 #ifndef SOLE_OWNER_INSPECT_H
 #define SOLE_OWNER_INSPECT_H
 
+#include "owner/folder.h"
 #include "owner/limits.h"
 #include "owner/recovery.h"
 
@@ -52,7 +53,7 @@ int inspect_import(const struct inspection *inspection);
 /* A folder that is looked at. */
 struct place {
 	const char *path;
-	struct folder *folder;
+	struct folder folder; /* not to be moved while open */
 	const struct disk *disk;
 	pid_t owner; /* the process that holds its lock; 0: none */
 };

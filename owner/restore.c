@@ -58,10 +58,6 @@ static int read_backup(const struct inspection *inspection, FILE *file, struct c
 		return head.behaviour[0] != '\0' && strcmp(head.behaviour, inspection->behaviour->name) != 0 ? EX_CONFIG :
 													       EX_DATAERR;
 	}
-	if (fgetc(file) != EOF) {
-		log_error("%s: something stands behind the end of the backup", inspection->restore);
-		return EX_DATAERR;
-	}
 	*origin = (struct origin){ .incarnation = head.incarnation, .round = head.round, .version = head.version };
 	return EX_OK;
 }
@@ -114,7 +110,6 @@ static int take_head(const struct import *import)
 static int take_session(const struct import *import)
 {
 	const struct text_session *line = &import->reader.session;
-	const struct stored_reply waits = { 0 };
 	uint8_t nonce[PROTOCOL_NONCE_BYTES] = { 0 };
 	struct session *session;
 
@@ -123,7 +118,7 @@ static int take_session(const struct import *import)
 	if (code == CODE_OK)
 		code = session_restore_window(session, line->last + 1, line->last);
 	for (size_t i = 0; code == CODE_OK && i < line->waiting_count; i++)
-		code = session_restore_parked(session, line->waiting[i], &waits, NULL);
+		code = session_restore_parked(session, line->waiting[i], NULL, NULL);
 	if (code == CODE_OK)
 		return EX_OK;
 	if (code == CODE_NO_MEMORY) {

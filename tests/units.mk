@@ -10,7 +10,7 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%.t,$(sort $(wildcard tests/[0-9]*.c)))
 
 # Layer: objects. The supervisor's main stays out, and so does what needs CZMQ.
 UNIT_common     = $(COMMON_O)
-UNIT_owner      = $(PURE_O) $(COMMON_O)
+UNIT_owner      = $(PURE_O) $(COMMON_O) $(BUILD)/tests/lib/memory_disk.o
 UNIT_supervisor = $(filter-out %/main.o %/zpl.o,$(SUPER_O)) $(COMMON_O)
 UNIT_clients    = $(call objects,clients,$(LIBRARY_PURE)) $(COMMON_O)
 
@@ -31,19 +31,19 @@ $(BUILD)/tests/10-%.t: $(BUILD)/tests/10-%.o $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t $(BUILD)/tests/17-%.t $(BUILD)/tests/18-waiting.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/11-%.t: $(BUILD)/tests/11-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/12-%.t: $(BUILD)/tests/12-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/13-%.t: $(BUILD)/tests/13-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/14-%.t: $(BUILD)/tests/14-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/15-%.t: $(BUILD)/tests/15-%.o $(BUILD)/tests/supervisor.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/17-%.t: $(BUILD)/tests/17-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/19-%.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
