@@ -2,7 +2,7 @@
  *
  * dump.c - `sole-owner --dump` and `--export`: a state at one of its revisions, as text.
  */
-#include "owner/inspect.h"
+#include "owner/inspect_parts.h"
 #include "owner/survey.h"
 #include "owner/text.h"
 #include "common/log.h"
@@ -16,7 +16,7 @@
 
 enum { FLUSH_BYTES = 65536, LOOKS_AGAIN = 5, LOOK_AGAIN_MS = 100 };
 
-int recovery_status(enum recovery_result result, const struct recovery *recovery)
+int inspect_status(enum recovery_result result, const struct recovery *recovery)
 {
 	switch (result) {
 	case RECOVERED:
@@ -34,7 +34,7 @@ int recovery_status(enum recovery_result result, const struct recovery *recovery
 	return recovery->error == ENOMEM ? EX_OSERR : EX_IOERR;
 }
 
-enum recovery_result recover(const struct inspection *inspection, const struct place *place,
+enum recovery_result inspect_recover(const struct inspection *inspection, const struct place *place,
 			     const struct recovery_options *options, struct core **core, struct recovery *recovery)
 {
 	static struct counters counters;
@@ -170,8 +170,8 @@ int inspect_dump(const struct inspection *inspection, const char *folder)
 		place_close(&place);
 		return EX_DATAERR;
 	}
-	enum recovery_result result = recover(inspection, &place, &options, &core, &recovery);
-	status = recovery_status(result, &recovery);
+	enum recovery_result result = inspect_recover(inspection, &place, &options, &core, &recovery);
+	status = inspect_status(result, &recovery);
 	if (result == RECOVERY_EMPTY) {
 		log_error("%s holds no state", place.path);
 	} else if (result != RECOVERED) {

@@ -5,7 +5,7 @@
 #ifndef SOLE_OWNER_FOUNDING_H
 #define SOLE_OWNER_FOUNDING_H
 
-#include "owner/inspect.h"
+#include "owner/inspect_parts.h"
 
 /* What the state was. */
 struct origin {

@@ -2,7 +2,7 @@
  *
  * inspect.c - which of the options is asked for, and what they share: the folder, a core, output.
  */
-#include "owner/inspect.h"
+#include "owner/inspect_parts.h"
 #include "common/clock.h"
 #include "common/log.h"
 

@@ -3,7 +3,7 @@
  * log.c - `sole-owner --log`: the records of a journal as a trail of who did what, when, and what
  * came of it. Nothing is run: what is printed is what was written when it happened.
  */
-#include "owner/inspect.h"
+#include "owner/inspect_parts.h"
 #include "owner/record_print.h"
 #include "owner/rounds.h"
 #include "owner/survey.h"

@@ -2,7 +2,7 @@
  *
  * place.c - opening the folder that is looked at or made, and saying what is wrong with it.
  */
-#include "owner/inspect.h"
+#include "owner/inspect_parts.h"
 #include "common/log.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * rehearse.c - `sole-owner --replay`: runs all that is still known of a state's life through another build of
  * its behaviour, and tells where that comes to something else: an upgrade, rehearsed.
  */
-#include "owner/inspect.h"
+#include "owner/inspect_parts.h"
 #include "owner/record_print.h"
 #include "owner/rounds.h"
 #include "owner/survey.h"
@@ -69,7 +69,7 @@ static int rehearse_migration(struct rehearsal *rehearsal)
 	struct core *core = NULL;
 	char why[256];
 
-	enum recovery_result result = recover(rehearsal->inspection, &rehearsal->place, &options, &core, &recovery);
+	enum recovery_result result = inspect_recover(rehearsal->inspection, &rehearsal->place, &options, &core, &recovery);
 	int status = STATUS_DIFFERS;
 	if (result == RECOVERED && recovery.version == behaviour->version) {
 		status = EX_OK;
@@ -114,7 +114,7 @@ static int tell(struct rehearsal *rehearsal, enum recovery_result result, const 
 		print_differing(rehearsal, recovery);
 	} else {
 		log_error("%s: %s", rehearsal->place.path, recovery->why);
-		return recovery_status(result, recovery);
+		return inspect_status(result, recovery);
 	}
 	if (!other_version)
 		return status;
@@ -132,7 +132,7 @@ int inspect_replay(const struct inspection *inspection)
 	int status = place_open(&rehearsal.place, inspection->replay, PLACE_LOOK);
 	if (status != EX_OK)
 		return status;
-	enum recovery_result result = recover(inspection, &rehearsal.place, &options, &core, &recovery);
+	enum recovery_result result = inspect_recover(inspection, &rehearsal.place, &options, &core, &recovery);
 	if (result == RECOVERY_EMPTY) {
 		log_error("%s holds no state", rehearsal.place.path);
 		status = EX_NOINPUT;

@@ -5,7 +5,7 @@
 #ifndef SOLE_OWNER_ROUNDS_H
 #define SOLE_OWNER_ROUNDS_H
 
-#include "owner/inspect.h"
+#include "owner/inspect_parts.h"
 
 /* Calls `visit` for each round from number `from` on (0: the first that is there), until it returns false: the
  * result is JOURNAL_ROUND then. What looks damaged while an owner runs is looked at again, since it may be in the

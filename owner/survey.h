@@ -6,7 +6,7 @@
 #ifndef SOLE_OWNER_SURVEY_H
 #define SOLE_OWNER_SURVEY_H
 
-#include "owner/inspect.h"
+#include "owner/inspect_parts.h"
 #include "owner/journal_salvage.h"
 
 enum { SURVEY_SNAPSHOTS_MAX = 64, SURVEY_SEGMENTS_MAX = 4096, SURVEY_WHY_BYTES = 400 };
