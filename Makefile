@@ -40,7 +40,7 @@ COMMON      = buffer histogram json log notify options quantity rundir wire
 OWNER_PURE  = about behaviour core disk durability endings events execution frame items journal journal_cut journal_read \
               journal_salvage lock operations record recording recovery replay segment service session snapshot \
               snapshot_file store table text text_read watch
-INSPECTION  = dump founding inspect log place record_json record_print rehearse repair restore rounds survey verify
+INSPECTION  = dump founding inspect log place record_json record_print rehearse repair repair_parts restore rounds survey verify
 OWNER_SHELL = $(INSPECTION) owner config endpoint folder loader memory processes transport connections outboxes envelope \
               accept_gate
 LIBRARY_PURE  = engine compose receive request watches

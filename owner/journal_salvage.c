@@ -14,6 +14,7 @@
 struct salvaging {
 	uint64_t next; /* the round to be given next */
 	bool over;     /* one is missing, or no more are wanted */
+	bool at_end;   /* of the segment so far: whole, and no sector behind round next - 1 that is not zero */
 	bool (*visit)(void *context, const struct round *round);
 	void *context;
 	struct journal_salvage *salvage;
@@ -50,7 +51,10 @@ static int64_t take_sector(struct salvaging *it, const uint8_t *sectors, uint64_
 	struct frame frame;
 	uint64_t at;
 
-	if (frame_zero(sectors) || frame_read(sectors, &frame) != NULL)
+	if (frame_zero(sectors))
+		return FRAME_SECTOR;
+	it->at_end = false;
+	if (frame_read(sectors, &frame) != NULL)
 		return FRAME_SECTOR;
 	note_seen(it->salvage, &frame);
 	uint64_t bytes = frame_bytes(frame.size);
@@ -60,12 +64,14 @@ static int64_t take_sector(struct salvaging *it, const uint8_t *sectors, uint64_
 		return (int64_t)bytes;
 	it->over = frame.number != it->next;
 	int error = it->over ? 0 : give(it, &frame, sectors);
+	it->at_end = !it->over;
 	return error != 0 ? error : (int64_t)bytes;
 }
 
 static int take_segment(struct salvaging *it, const struct disk *disk, uint64_t first)
 {
 	char name[JOURNAL_NAME_BYTES];
+	struct segment segment;
 	int error = 0;
 
 	segment_name(name, first);
@@ -80,11 +86,15 @@ static int take_segment(struct salvaging *it, const struct disk *disk, uint64_t 
 		error = -ENOMEM;
 	else if (size > 0)
 		error = disk_read_all(disk, file, bytes, (size_t)size, 0);
+	bool whole = error == 0 && size >= SEGMENT_HEAD && segment_read(bytes, &segment) == NULL &&
+		     segment.bytes == (uint64_t)size;
+	it->at_end = whole && first == it->next;
 	for (int64_t at = SEGMENT_HEAD, step; error == 0 && size - at >= FRAME_SECTOR; at += step) {
 		step = take_sector(it, bytes + at, (uint64_t)(size - at));
 		if (step < 0)
 			error = (int)step;
 	}
+	it->at_end = it->at_end && whole;
 	free(bytes);
 	disk->close(disk->context, file);
 	return error;
@@ -103,5 +113,6 @@ int journal_salvage(const struct disk *disk, uint64_t from, bool (*visit)(void *
 	for (size_t i = 0; error == 0 && i < list.count; i++)
 		error = take_segment(&it, disk, list.firsts[i]);
 	segment_list_clear(&list);
+	salvage->ended = it.at_end && !it.over;
 	return error;
 }

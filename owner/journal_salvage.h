@@ -10,6 +10,7 @@
 
 struct journal_salvage {
 	uint64_t rounds;   /* that were given to `visit` */
+	bool ended;        /* behind the last of them the journal ends as one does: nothing more was there */
 	/* The highest round whose head can be read anywhere, whether or not the rest of it can. 0: none. */
 	uint64_t seen_round, seen_revision;
 	int64_t seen_us;

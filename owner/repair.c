@@ -4,7 +4,7 @@
  * had. Nothing is deleted: what cannot be used is set aside under its name with ".cut" behind it. Where
  * something that may have been acknowledged is lost, it is said first, and done with --yes only.
  */
-#include "owner/survey.h"
+#include "owner/repair_parts.h"
 #include "owner/text.h"
 #include "common/log.h"
 
@@ -14,11 +14,12 @@
 #include <string.h>
 #include <sysexits.h>
 
-enum { STEPS_MAX = 100, CUTS_MAX = 999 };
+enum { STEPS_MAX = 100 };
 
 enum step {
 	STEP_NONE,      /* it is sound */
 	STEP_SNAPSHOTS, /* damaged snapshots go */
+	STEP_OLDER,     /* snapshots go from which the journal leads nowhere */
 	STEP_ALONE,     /* something that is no round goes */
 	STEP_EARLY,     /* segments go that the newest sound snapshot makes unnecessary */
 	STEP_CUT,       /* the journal ends before the damage */
@@ -33,10 +34,12 @@ static enum step next_step(const struct survey *survey)
 
 	if (survey_sound(survey))
 		return STEP_NONE;
-	if (!survey->based || (survey->history == 0 && survey->base == NULL))
+	if (!survey->based)
 		return STEP_HOPELESS;
 	if (survey->damaged_snapshots > 0)
 		return STEP_SNAPSHOTS;
+	if (survey->unlinked)
+		return STEP_OLDER;
 	if (survey->faulty && fault->alone)
 		return STEP_ALONE;
 	if (survey->faulty && survey->past_fault && survey_segments_before(survey) > 0)
@@ -67,8 +70,10 @@ static bool loses(const struct survey *survey)
 	if (last_known(survey) > survey->reach)
 		return true;
 	/* A round of which nothing can be read, or files that are gone: who knows. */
+	if (survey->salvaged && !survey->past_fault)
+		return !survey->seen.ended;
 	return (survey->faulty && !survey->fault.alone && !survey->past_fault && survey->fault.round > survey->reach) ||
-	       (!survey->faulty && survey->why[0] != '\0');
+	       (!survey->faulty && survey->why[0] != '\0' && !survey->unlinked);
 }
 
 static void say_loss(const struct survey *survey)
@@ -107,6 +112,9 @@ static void say_step(const struct survey *survey, enum step step)
 			if (!survey->snapshots[i].sound)
 				printf("to be set aside: %s\n", survey->snapshots[i].name);
 		break;
+	case STEP_OLDER:
+		printf("to be set aside: the snapshots before %s, from which the journal does not go on\n", survey->base->name);
+		break;
 	case STEP_ALONE:
 		printf("to be set aside: what stands behind the last round of %s, which is no round\n", survey->fault.name);
 		break;
@@ -129,92 +137,6 @@ static void say_step(const struct survey *survey, enum step step)
 
 /* ---- doing ---- */
 
-static int set_aside(const struct disk *disk, const char *name)
-{
-	char cut[JOURNAL_NAME_BYTES + SNAPSHOT_NAME_BYTES];
-
-	for (int n = 1; n <= CUTS_MAX; n++) {
-		snprintf(cut, sizeof cut, n == 1 ? "%s.cut" : "%s.cut%d", name, n);
-		int file = disk->open(disk->context, cut, DISK_READ);
-		if (file >= 0) {
-			disk->close(disk->context, file);
-			continue;
-		}
-		int error = file == -ENOENT ? disk->rename(disk->context, name, cut) : file;
-		if (error == 0)
-			error = disk->sync_folder(disk->context);
-		if (error == 0)
-			printf("%s is now %s\n", name, cut);
-		return error;
-	}
-	return -EEXIST;
-}
-
-/* Snapshots that are damaged, or from which the journal leads nowhere. */
-static int set_snapshots_aside(const struct survey *survey, const struct disk *disk, bool older)
-{
-	int error = 0;
-
-	for (size_t i = 0; error == 0 && i < survey->snapshot_count; i++) {
-		const struct survey_snapshot *s = &survey->snapshots[i];
-		if (!s->sound || (older && s->round < survey->base->round))
-			error = set_aside(disk, s->name);
-	}
-	return error;
-}
-
-static int set_segments_aside(const struct disk *disk, const uint64_t *firsts, size_t count)
-{
-	int error = 0;
-
-	for (size_t i = 0; error == 0 && i < count; i++) {
-		char name[JOURNAL_NAME_BYTES];
-		snprintf(name, sizeof name, "journal-%016" PRIx64, firsts[i]);
-		error = set_aside(disk, name);
-	}
-	return error;
-}
-
-struct rewrite {
-	struct journal *journal;
-	struct journal_fault fault;
-	int error;
-};
-
-static bool rewrite_round(void *context, const struct round *round)
-{
-	struct rewrite *rewrite = context;
-
-	rewrite->error = journal_append(rewrite->journal, round, &rewrite->fault);
-	return rewrite->error == 0;
-}
-
-/* The new journal is whole on disk before the old one goes: what is interrupted here can be done again. */
-static int begin_anew(const struct survey *survey, const struct disk *disk, uint64_t segment_bytes)
-{
-	const struct survey_snapshot *base = survey->base;
-	const struct journal_end end = { .round = base->round + 1, .revision = base->head.revision, .history = base->head.history };
-	const struct journal_settings settings = { .disk = disk, .history = base->head.history, .segment_bytes = segment_bytes };
-	struct journal_salvage salvage;
-	struct rewrite rewrite = { 0 };
-
-	rewrite.journal = journal_open(&settings, &end, &rewrite.fault);
-	if (rewrite.journal == NULL)
-		rewrite.error = rewrite.fault.error != 0 ? -rewrite.fault.error : -EIO;
-	if (rewrite.error == 0 && survey->salvaged) {
-		int error = journal_salvage(disk, end.round, rewrite_round, &rewrite, &salvage);
-		rewrite.error = rewrite.error != 0 ? rewrite.error : error;
-	}
-	if (rewrite.error == 0)
-		rewrite.error = journal_sync(rewrite.journal, &rewrite.fault);
-	journal_close(&rewrite.journal);
-	if (rewrite.error == 0)
-		rewrite.error = set_segments_aside(disk, survey->segment_firsts, survey->segments);
-	if (rewrite.error == 0)
-		rewrite.error = set_snapshots_aside(survey, disk, true);
-	return rewrite.error;
-}
-
 static int do_step(const struct survey *survey, enum step step, const struct disk *disk, uint64_t segment_bytes)
 {
 	struct journal_fault problem;
@@ -222,7 +144,9 @@ static int do_step(const struct survey *survey, enum step step, const struct dis
 
 	switch (step) {
 	case STEP_SNAPSHOTS:
-		return set_snapshots_aside(survey, disk, false);
+		return snapshots_set_aside(survey, disk, false);
+	case STEP_OLDER:
+		return snapshots_set_aside(survey, disk, true);
 	case STEP_ALONE:
 	case STEP_CUT:
 		error = journal_cut(disk, &survey->fault, &problem);
@@ -230,10 +154,10 @@ static int do_step(const struct survey *survey, enum step step, const struct dis
 			printf("%s is cut; what was behind is in files whose names end in .cut\n", survey->fault.name);
 		return error;
 	case STEP_EARLY:
-		error = set_segments_aside(disk, survey->segment_firsts, survey_segments_before(survey));
-		return error != 0 ? error : set_snapshots_aside(survey, disk, true);
+		error = segments_set_aside(survey, disk, survey_segments_before(survey));
+		return error != 0 ? error : snapshots_set_aside(survey, disk, true);
 	case STEP_ANEW:
-		return begin_anew(survey, disk, segment_bytes);
+		return journal_begin_anew(survey, disk, segment_bytes);
 	case STEP_NONE:
 	case STEP_HOPELESS:
 		break;

@@ -262,8 +262,17 @@ static void compare(struct survey *survey)
 		mismatch(survey,
 			 "the journal begins with round %" PRIu64 " and no snapshot that is sound comes before it", begins);
 	if (base != NULL && base->round + 1 < begins)
-		mismatch(survey, "%s ends with round %" PRIu64 " and the journal begins with round %" PRIu64, base->name,
-			 base->round, begins);
+		mismatch(survey, "%s ends with round %" PRIu64 " and the journal begins with round %" PRIu64
+			 ": files of the journal are missing", base->name, base->round, begins);
+	for (size_t i = 0; i < survey->snapshot_count && survey->why[0] == '\0'; i++) {
+		const struct survey_snapshot *s = &survey->snapshots[i];
+		survey->unlinked = s->sound && s->round + 1 < begins;
+		if (survey->unlinked)
+			mismatch(survey,
+				 "%s ends with round %" PRIu64 " and the journal begins with round %" PRIu64
+				 ": files of the journal are missing",
+				 s->name, s->round, begins);
+	}
 	if (survey->snapshot_count > 0 && ends < survey->snapshots[0].round)
 		mismatch(survey,
 			 "the journal ends with round %" PRIu64 " and %s is of a later one: files of the journal are missing",
