@@ -73,19 +73,26 @@ static void remember(struct record_printer *printer, const struct record *record
 	HASH_ADD(hh, printer->sessions, id, sizeof session->id, session);
 }
 
+static void forget(struct record_printer *printer, uint64_t id)
+{
+	struct known_session *session = id != 0 ? find_session(printer, id) : NULL;
+
+	if (session == NULL)
+		return;
+	HASH_DEL(printer->sessions, session);
+	free(session);
+}
+
 void record_printer_follow(struct record_printer *printer, const struct record *record)
 {
+	forget(printer, printer->ended);
+	printer->ended = 0;
 	if (record->kind == RECORD_START)
 		record_printer_set_name(printer, record->behaviour, record->behaviour_size);
 	else if (record->kind == RECORD_OPEN || (record->kind == RECORD_RUN && record->session != 0))
 		remember(printer, record);
-	else if (record->kind == RECORD_END) {
-		struct known_session *session = find_session(printer, record->session);
-		if (session != NULL) {
-			HASH_DEL(printer->sessions, session);
-			free(session);
-		}
-	}
+	else if (record->kind == RECORD_END)
+		printer->ended = record->session;
 }
 
 /* ---- what a record says ---- */

@@ -21,6 +21,7 @@ struct record_printer {
 	bool words; /* the operations are those of the behaviour */
 	bool json;
 	struct known_session *sessions;
+	uint64_t ended; /* the one that the last record ended, which is known until the next; 0: none */
 	struct buffer text;
 };
 
