@@ -45,6 +45,9 @@ const char *durability_problem(const struct durable *durability);
 /* Syncs when the interval is over: 0 or a negative errno. *next_ns: when to call again at the latest; INT64_MAX: not needed. */
 int durability_tend(struct durable *durability, int64_t now_ns, int64_t *next_ns);
 
+/* Syncs what is not, now. */
+int durability_sync(struct durable *durability);
+
 /* Everything up to this revision is on disk. */
 uint64_t durability_synced_revision(const struct durable *durability);
 
