@@ -552,6 +552,12 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	owner.started_ns = clock_monotonic_ns();
 	config_read(&owner.config, argc, argv);
 	behaviour_open(&owner, behaviour);
+	if (inspect_asked(&owner.config.inspection)) {
+		owner.config.inspection.behaviour = owner.behaviour;
+		owner.config.inspection.limits = &owner.config.limits;
+		owner.config.inspection.segment_bytes = (uint64_t)owner.config.segment_bytes;
+		return inspect_run(&owner.config.inspection);
+	}
 	if (owner.config.check) {
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)
