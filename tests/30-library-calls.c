@@ -323,11 +323,19 @@ static void what_is_submitted_together_travels_in_few_messages(void **state)
 	sole_close(&s);
 }
 
-static void *interrupt_soon(void *context)
+/* Interrupts the handle once the thread that made this one, the first, sleeps: in sole_run. */
+static void *interrupt_sleeper(void *context)
 {
-	struct timespec moment = { .tv_nsec = 20000000 };
+	char path[64], state = 0;
 
-	nanosleep(&moment, NULL);
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)getpid());
+	while (state != 'S') {
+		FILE *file = fopen(path, "r");
+		if (file == NULL || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+			break;
+		fclose(file);
+		sched_yield();
+	}
 	sole_interrupt(context);
 	return NULL;
 }
@@ -343,7 +351,7 @@ static void run_returns_when_interrupted_or_woken(void **state)
 	assert_code(sole_run(s, kit_ns(5000), -1), SOLE_OK); /* nothing is pending */
 	assert_code(submit_get(s, &tally, SOLE_FOREVER), SOLE_OK);
 	assert_code(sole_run(s, 30 * NS_PER_MS, -1), SOLE_TIMED_OUT);
-	assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, s), 0);
+	assert_int_equal(pthread_create(&thread, NULL, interrupt_sleeper, s), 0);
 	assert_code(sole_run(s, kit_ns(60000), -1), SOLE_CANCELLED);
 	pthread_join(thread, NULL);
 	assert_code(sole_run(s, kit_ns(60000), wake), SOLE_CANCELLED);
