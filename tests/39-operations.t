@@ -112,7 +112,7 @@ sub way {
     $way->{process_of_owner} = start_owner($way->{owner}, '--drain', '100ms');
     my $other = $way->{other} = dealer(endpoint($way->{owner}));
     ask($other, item(HELLO, list(\1, \1, 'other'), flags => NOTICES));
-    $way->{kept}{S} = open_session($other);
+    $way->{kept}{S} = open_session($other, 600_000);    # silent for long, while the other ways are tried
     $way->{sequence} = 0;
     $way->{kept}{T} = other_asks($way, LOCK, 'held')->{lists}[0][0];
     $way->{process} = start({ stdin => 'pipe', notify => 0, name => 'driver' }, $driver, $way->{owner}) if $kind eq 'library';

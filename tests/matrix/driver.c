@@ -44,7 +44,9 @@ struct driver {
 
 static void open_handle(struct driver *driver)
 {
-	const struct sole_options options = { .owner = driver->owner, .program = "matrix" };
+	const struct sole_options options = { .owner = driver->owner,
+					     .program = "matrix",
+					     .silence_ms = 600000 }; /* it pings only while it is asked something */
 	const char *why;
 
 	if (sole_open_why(&driver->handle, &options, &why) != SOLE_OK)
