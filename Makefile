@@ -35,8 +35,8 @@ Q         := $(if $(V),,@)
 say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
-# PURE objects are tested without libzmq on the link line.
-COMMON      = buffer histogram log notify options quantity rundir wire
+# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
+COMMON      = buffer histogram lockfile log mistakes notify options quantity rundir wire
 OWNER_PURE  = about behaviour core events execution items lock operations service session store table watch
 OWNER_SHELL = owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
@@ -45,6 +45,7 @@ SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 COMMON_O   := $(call objects,common,$(COMMON))
+ZPL_O      := $(call objects,common,zpl)
 PURE_O     := $(call objects,owner,$(OWNER_PURE))
 SHELL_O    := $(call objects,owner,$(OWNER_SHELL))
 LIBRARY_O  := $(call objects,clients,$(LIBRARY))
@@ -197,7 +198,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
 OWNER_LIBS = -lczmq -lzmq -lck -lxxhash
-$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(COMMON_O)
+$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
 	  rm -f $@ && $(AR) rcs $@ $(BUILD)/libsole-owner.o
@@ -223,7 +224,7 @@ COMMAND     = command command_ask command_call command_lock command_owner comman
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-$(BIN)/sole-supervisor: $(SUPER_O) $(COMMON_O)
+$(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)
 
 # Only the sole_ functions leave the library, static or shared.

@@ -5,6 +5,7 @@
 #ifndef SOLE_OWNER_CONFIG_H
 #define SOLE_OWNER_CONFIG_H
 
+#include "common/zpl.h"
 #include "owner/limits.h"
 
 #include <stdbool.h>
@@ -14,7 +15,7 @@ struct config {
 	const char *endpoint; /* "ipc://PATH", or NULL */
 	const char *file;
 	const char *behaviour; /* a shared object, or NULL */
-	void *settings;       /* what the file holds: text settings point into it */
+	struct zpl settings;  /* what the file holds: text settings point into it */
 	int64_t socket_mode;
 	int64_t drain_ns;     /* how long clients may take to leave */
 	bool check, quiet;

@@ -9,8 +9,8 @@
 #include "common/clock.h"
 #include "common/quantity.h"
 #include "common/rundir.h"
+#include "common/zpl.h"
 #include "supervisor/words.h"
-#include "supervisor/zpl.h"
 
 #include <assert.h>
 #include <stddef.h>
