@@ -217,6 +217,21 @@ static void when_the_owner_is_killed_sent_commands_are_unknown_and_queries_are_a
 	sole_close(&s);
 }
 
+/* What the owner has counted. */
+static int64_t counter(struct sole *s, const char *name)
+{
+	struct sole_reply reply;
+
+	assert_code(sole_stats(s, kit_ns(10000), &reply), SOLE_OK);
+	for (size_t i = 0; i < reply.result_count; i++) {
+		const struct sole_value *told = reply.results[i].values;
+		if (told[0].size == strlen(name) && memcmp(told[0].bytes, name, told[0].size) == 0)
+			return told[1].integer;
+	}
+	fail_msg("no counter %s", name);
+	return -1;
+}
+
 static void a_stopped_owner_costs_the_limit_and_a_little_and_nothing_is_lost(void **state)
 {
 	struct sole *s = kit_open("calls");
@@ -235,7 +250,9 @@ static void a_stopped_owner_costs_the_limit_and_a_little_and_nothing_is_lost(voi
 	assert_in_range(now() - began, 150 * NS_PER_MS, kit_ns(5000));
 	kit_kill(SIGCONT);
 	assert_code(sole_add(s, sole_text("n"), 1, &sum), SOLE_OK);
-	assert_int_equal(sum, 2); /* its deadline had passed, so it did not run */
+	assert_int_equal(sum, 2); /* it did not run, by the owner's word too: its deadline had */
+	assert_int_equal(counter(s, "writes"), 2); /* passed, or its withdrawal came with it */
+	assert_int_equal(counter(s, "requests_expired") + counter(s, "requests_cancelled"), 1);
 	sole_close(&s);
 }
 
@@ -393,10 +410,9 @@ static void cancel_tells_the_truth(void **state)
 	assert_code(sole_run(s, 0, -1), SOLE_OK);
 	assert_code(sole_get(s, sole_text("n"), &value), SOLE_OK);
 	/* Both are true, and which depends on how the owner's round fell. */
-	if (first == SOLE_CANCELLED)
-		assert_int_equal(value.integer, 0);
-	else
-		assert_int_equal(value.integer, 1);
+	assert_int_equal(value.integer, first == SOLE_CANCELLED ? 0 : 1);
+	assert_int_equal(counter(s, "requests_cancelled"), first == SOLE_CANCELLED ? 1 : 0);
+	assert_int_equal(counter(s, "writes"), first == SOLE_CANCELLED ? 1 : 2);
 	assert_true(first == SOLE_CANCELLED || first == SOLE_OK);
 	assert_code(sole_cancel(s, ids[0]), SOLE_USAGE);
 	sole_close(&s);
