@@ -304,46 +304,50 @@ static void unwatch(struct driver *driver)
 	printf("%s\n", sole_name_of(code));
 }
 
-typedef int about_function(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+static void begin_anew(struct driver *driver)
+{
+	sole_close(&driver->handle);
+	open_handle(driver);
+	printf("ok\n");
+}
 
-static void about(struct driver *driver, about_function *function)
+static const struct word {
+	const char *name;
+	void (*obey)(struct driver *driver);
+	/* or what is asked of the owner itself */
+	int (*about)(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+} words[] = {
+	{ "run", run, NULL },
+	{ "own", own, NULL },
+	{ "begin", begin, NULL },
+	{ "finish", finish, NULL },
+	{ "cancel", cancel, NULL },
+	{ "watch", watch, NULL },
+	{ "hear", wait_event, NULL },
+	{ "unwatch", unwatch, NULL },
+	{ "close", begin_anew, NULL },
+	{ "ping", NULL, sole_ping },
+	{ "status", NULL, sole_status },
+	{ "stats", NULL, sole_stats },
+	{ "describe", NULL, sole_describe },
+};
+
+static void obey(struct driver *driver, const char *name)
 {
 	struct sole_reply reply;
 
-	function(driver->handle, 0, &reply);
-	write_reply(&reply);
-}
-
-static void obey(struct driver *driver, const char *word)
-{
-	if (strcmp(word, "run") == 0)
-		run(driver);
-	else if (strcmp(word, "own") == 0)
-		own(driver);
-	else if (strcmp(word, "begin") == 0)
-		begin(driver);
-	else if (strcmp(word, "finish") == 0)
-		finish(driver);
-	else if (strcmp(word, "cancel") == 0)
-		cancel(driver);
-	else if (strcmp(word, "watch") == 0)
-		watch(driver);
-	else if (strcmp(word, "hear") == 0)
-		wait_event(driver);
-	else if (strcmp(word, "unwatch") == 0)
-		unwatch(driver);
-	else if (strcmp(word, "ping") == 0)
-		about(driver, sole_ping);
-	else if (strcmp(word, "status") == 0)
-		about(driver, sole_status);
-	else if (strcmp(word, "stats") == 0)
-		about(driver, sole_stats);
-	else if (strcmp(word, "describe") == 0)
-		about(driver, sole_describe);
-	else if (strcmp(word, "close") == 0)
-		sole_close(&driver->handle), open_handle(driver), printf("ok\n");
-	else
-		fatal(EX_DATAERR, "no such word: %s", word);
+	for (const struct word *word = words; word < words + sizeof words / sizeof *words; word++) {
+		if (strcmp(word->name, name) != 0)
+			continue;
+		if (word->obey != NULL) {
+			word->obey(driver);
+		} else {
+			word->about(driver->handle, 0, &reply);
+			write_reply(&reply);
+		}
+		return;
+	}
+	fatal(EX_DATAERR, "no such word: %s", name);
 }
 
 int main(int argc, char **argv)
