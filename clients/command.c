@@ -83,8 +83,10 @@ static const struct {
 		     "only if the key is there" } },
 	{ FOR_PUT, { "revision", 0, OPTION_INTEGER, &settings.revision, 0, INT64_MAX, "N",
 		     "only if the entry's last change had this revision; 0: it is not there" } },
-	{ FOR_PUT, { "for", 0, OPTION_DURATION, &settings.for_ns, 0, 0, "TIME", "the key goes after this time" } },
-	{ FOR_SCAN, { "limit", 0, OPTION_INTEGER, &settings.limit, 1, INT64_MAX, "N", "stop after so many keys" } },
+	{ FOR_PUT, { "for", 0, OPTION_DURATION, &settings.for_ns, 0, 0, "TIME",
+		     "the key goes after this time" } },
+	{ FOR_SCAN, { "limit", 0, OPTION_INTEGER, &settings.limit, 1, INT64_MAX, "N",
+		      "stop after so many keys" } },
 	{ FOR_LOCK, { "try", 0, OPTION_FLAG, &settings.try, 0, 0, NULL, "do not wait for the lock" } },
 	{ FOR_LOCK, { "conflict-status", 'E', OPTION_INTEGER, &settings.conflict_status, 0, 255, "N",
 		      "exit status where the lock could not be had (1)" } },
@@ -138,12 +140,12 @@ static const struct command commands[] = {
 	  FOR_OWNER | FOR_JSON, 1, 255, command_mget },
 	{ "scan", "[PREFIX]", "Prints keys and values in order.", "  sole scan -o inventory user/ --limit 10",
 	  FOR_OWNER | FOR_JSON | FOR_SCAN, 0, 1, command_scan },
-	{ "count", "", "Prints how many keys there are.", "  sole count -o inventory", FOR_OWNER | FOR_JSON, 0, 0,
-	  command_count },
+	{ "count", "", "Prints how many keys there are.", "  sole count -o inventory",
+	  FOR_OWNER | FOR_JSON, 0, 0, command_count },
 	{ "ttl", "KEY", "Prints how long until a key goes.", "  sole ttl -o inventory host-a",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON, 1, 1, command_ttl },
-	{ "expire", "KEY TIME", "Lets a key go after a time, or 'never'.", "  sole expire -o inventory host-a 30s",
-	  FOR_OWNER | FOR_QUIET, 2, 2, command_expire },
+	{ "expire", "KEY TIME", "Lets a key go after a time, or 'never'.",
+	  "  sole expire -o inventory host-a 30s", FOR_OWNER | FOR_QUIET, 2, 2, command_expire },
 	{ "txn", "[LINE...]", "Runs operations, all or none, from arguments or standard input.",
 	  "  sole txn -o inventory 'check apples 7' 'put apples 8' otherwise 'get apples'",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE, 0, OPERANDS_MOST, command_txn },
@@ -153,17 +155,20 @@ static const struct command commands[] = {
 	  "  sole call -o bank transfer alice bob 10\n  sole call -o inventory cas apples --none 12",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_NONE, 1, 256, command_call },
 	{ "lock", "NAME -- COMMAND [ARG...]", "Holds a lock while COMMAND runs.",
-	  "  sole lock -o inventory nightly -- backup --full\n  sole lock -o inventory nightly --try -- backup",
+	  "  sole lock -o inventory nightly -- backup --full\n"
+	  "  sole lock -o inventory nightly --try -- backup",
 	  FOR_OWNER | FOR_QUIET | FOR_LOCK, 1, OPERANDS_MOST, command_lock },
 	{ "watch", "[PREFIX]", "Prints what happens to keys, or runs a command for it.",
-	  "  sole watch -o inventory user/\n  sole watch -o inventory --exec 'echo \"$SOLE_KEY is $SOLE_VALUE\"'",
+	  "  sole watch -o inventory user/\n"
+	  "  sole watch -o inventory --exec 'echo \"$SOLE_KEY is $SOLE_VALUE\"'",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_WATCH, 0, 1, command_watch },
 	{ "ping", "", "Tells whether the owner answers, and how soon.", "  sole ping -v -o inventory",
 	  FOR_OWNER | FOR_JSON, 0, 0, command_ping },
-	{ "stats", "", "Prints the owner's counters.", "  sole stats -o inventory", FOR_OWNER | FOR_JSON, 0, 0,
-	  command_stats },
+	{ "stats", "", "Prints the owner's counters.", "  sole stats -o inventory",
+	  FOR_OWNER | FOR_JSON, 0, 0, command_stats },
 	{ "status", "[CHILD]", "Of an owner (-o), or of a supervisor's children.",
-	  "  sole status -o inventory\n  sole status", FOR_OWNER | FOR_JSON | FOR_SUPERVISOR, 0, 1, command_status },
+	  "  sole status -o inventory\n  sole status", FOR_OWNER | FOR_JSON | FOR_SUPERVISOR, 0, 1,
+	  command_status },
 	{ "start", "CHILD", "Has the supervisor start a child and waits until it is ready.",
 	  "  sole start reader.3", FOR_SUPERVISOR, 1, 1, command_child },
 	{ "stop", "CHILD", "Has the supervisor stop a child and waits until it is gone.",
@@ -243,7 +248,8 @@ static void refuse_none(char **operands, int count)
 {
 	for (int i = 0; i < count; i++)
 		if (operands[i] == none_operand)
-			fatal(EX_USAGE, "option '%s' is not known; see sole %s --help", none_operand, current->name);
+			fatal(EX_USAGE, "option '%s' is not known; see sole %s --help", none_operand,
+			      current->name);
 }
 
 /* "sole --help": the commands, then the options that most of them take. */
@@ -261,7 +267,8 @@ static const char *list_of_commands(void)
 	}
 	if (used < sizeof text)
 		snprintf(text + used, sizeof text - used,
-			 "\nOptions: sole COMMAND --help. Status: 0 done, 1 no, 2 refused, 3 unknown, 64 usage, "
+			 "\nOptions: sole COMMAND --help. "
+			 "Status: 0 done, 1 no, 2 refused, 3 unknown, 64 usage, "
 			 "69 no owner");
 	return text;
 }
@@ -271,7 +278,8 @@ static struct program describe(const struct command *command, struct option_spec
 	static char name[32], usage[64];
 	unsigned wanted = command != NULL ? command->options : FOR_OWNER | FOR_SUPERVISOR;
 	struct program program = { "sole", "COMMAND [operand ...] [option ...]", list_of_commands(),
-				   "  sole put -o inventory apples 12\n  sole get -o inventory apples", list, 0 };
+				   "  sole put -o inventory apples 12\n  sole get -o inventory apples",
+				   list, 0 };
 
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		if ((options[i].commands & wanted) == 0)

@@ -144,8 +144,9 @@ int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 		char limit[32] = "any time";
 		if (settings.timeout_ns > 0)
 			quantity_format_duration(settings.timeout_ns, limit, sizeof limit);
-		log_error("refused: %s: no owner answered at %s within %s: start one with sole-owner, or allow "
-			  "more time with --timeout", sole_name_of(reply->code), sole_endpoint(handle), limit);
+		log_error("refused: %s: no owner answered at %s within %s: start one with sole-owner, "
+			  "or allow more time with --timeout",
+			  sole_name_of(reply->code), sole_endpoint(handle), limit);
 	} else {
 		log_error("%s: %s: %s%s%s", reply->outcome == SOLE_UNKNOWN ? "unknown" : "refused",
 			  sole_name_of(reply->code), reply->text, what_to_do ? ": " : "",
@@ -156,8 +157,9 @@ int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 
 int bad_answer(void)
 {
-	log_error("the owner's answer is not one that `%s` gives: use programs of one version, and `sole ops` to "
-		  "see what the owner holds", current_name());
+	log_error("the owner's answer is not one that `%s` gives: use programs of one version, and "
+		  "`sole ops` to see what the owner holds",
+		  current_name());
 	return EX_PROTOCOL;
 }
 

@@ -72,7 +72,8 @@ static int print_operations(const struct sole_reply *reply, const char *only)
 		if (!signature_read(&signature, &reply->results[i]))
 			return bad_answer();
 		int length = (int)strlen(signature.name);
-		width = length > width && (only == NULL || strcmp(only, signature.name) == 0) ? length : width;
+		if (length > width && (only == NULL || strcmp(only, signature.name) == 0))
+			width = length;
 	}
 	for (size_t i = 0; i < reply->result_count; i++) {
 		signature_read(&signature, &reply->results[i]);
@@ -159,7 +160,8 @@ static void operands_read(struct operands *o, size_t count, char **operands)
 	if (o->words == NULL || o->is_none == NULL || o->arguments == NULL)
 		fatal(EX_OSERR, "no memory");
 	for (size_t i = 0; i < count; i++) {
-		o->words[i] = (struct script_word){ .text = operands[i], .size = (uint32_t)strlen(operands[i]) };
+		o->words[i] = (struct script_word){ .text = operands[i],
+						    .size = (uint32_t)strlen(operands[i]) };
 		o->is_none[i] = operands[i] == none_operand;
 		if (strcmp(operands[i], "-") != 0)
 			continue;
@@ -203,8 +205,9 @@ int command_call(int count, char **operands)
 
 	operands_read(&o, (size_t)count - 1, operands + 1);
 	struct sole *handle = open_handle();
-	int status = sole_describe(handle, 0, &reply) == SOLE_OK ? signature_find(&reply, operands[0], &signature)
-								 : tell_failure(handle, &reply);
+	int status = sole_describe(handle, 0, &reply) == SOLE_OK ?
+			     signature_find(&reply, operands[0], &signature) :
+			     tell_failure(handle, &reply);
 	if (status == STATUS_DONE)
 		status = run_call(handle, &signature, &o);
 	sole_close(&handle);

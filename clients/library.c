@@ -483,7 +483,9 @@ static bool keep(struct kept_reply *kept, const struct sole_reply *reply)
 
 static struct sole_reply local_reply(int code)
 {
-	return (struct sole_reply){ .outcome = sole_outcome_of(code), .code = code, .text = sole_text_of(code),
+	return (struct sole_reply){ .outcome = sole_outcome_of(code),
+				    .code = code,
+				    .text = sole_text_of(code),
 				    .failed_operation = -1 };
 }
 
@@ -505,15 +507,16 @@ struct question {
 	int flags;
 };
 
-static int submit(struct sole *s, const struct question *question, int64_t timeout_ns, sole_callback *callback,
-		  void *context, uint64_t *request)
+static int submit(struct sole *s, const struct question *question, int64_t timeout_ns,
+		  sole_callback *callback, void *context, uint64_t *request)
 {
 	if (timeout_ns < 0)
 		return SOLE_USAGE;
 	int64_t now_ns = clock_monotonic_ns();
 	int64_t deadline_ns = deadline_after(now_ns, timeout_ns > 0 ? timeout_ns : s->timeout_ns);
 	if (question->kind != ITEM_RUN)
-		return engine_ask(&s->engine, question->kind, now_ns, deadline_ns, callback, context, request);
+		return engine_ask(&s->engine, question->kind, now_ns, deadline_ns, callback, context,
+				  request);
 	return engine_submit(&s->engine, question->operations, question->count, question->flags, now_ns,
 			     deadline_ns, callback, context, request);
 }

@@ -80,7 +80,8 @@ static size_t utf8_length(const unsigned char *at, size_t left)
 		size_t length = forms[i].length;
 		if (at[0] < forms[i].first || at[0] > forms[i].last)
 			continue;
-		if (length > left || (length > 1 && (at[1] < forms[i].second_least || at[1] > forms[i].second_most)))
+		if (length > left ||
+		    (length > 1 && (at[1] < forms[i].second_least || at[1] > forms[i].second_most)))
 			return 0;
 		for (size_t k = 2; k < length; k++)
 			if ((at[k] & 0xc0) != 0x80)

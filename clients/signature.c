@@ -65,11 +65,13 @@ bool signature_read(struct signature *signature, const struct sole_list *list)
 	enum { NUMBER, NAME, KIND, ARGUMENTS, RESULTS, HELP, COLUMNS };
 	const struct sole_value *values = list->values;
 
-	if (list->count != COLUMNS || values[NUMBER].type != SOLE_INTEGER || values[NAME].type != SOLE_BYTES ||
-	    values[KIND].type != SOLE_BYTES || values[NUMBER].integer < 0 || values[NUMBER].integer > UINT16_MAX)
+	if (list->count != COLUMNS || values[NUMBER].type != SOLE_INTEGER ||
+	    values[NAME].type != SOLE_BYTES || values[KIND].type != SOLE_BYTES ||
+	    values[NUMBER].integer < 0 || values[NUMBER].integer > UINT16_MAX)
 		return false;
 	signature->number = (uint16_t)values[NUMBER].integer;
-	signature->query = values[KIND].size == strlen("query") && memcmp(values[KIND].bytes, "query", 5) == 0;
+	signature->query =
+		values[KIND].size == strlen("query") && memcmp(values[KIND].bytes, "query", 5) == 0;
 	signature->help = values[HELP];
 	return copy_text(signature->name, sizeof signature->name, values[NAME].bytes, values[NAME].size) &&
 	       read_fields(&signature->arguments, values[ARGUMENTS]) &&
@@ -78,15 +80,16 @@ bool signature_read(struct signature *signature, const struct sole_list *list)
 
 static bool is_named(const struct sole_list *list, const char *name)
 {
-	return list->count > 1 && list->values[1].type == SOLE_BYTES && list->values[1].size == strlen(name) &&
-	       memcmp(list->values[1].bytes, name, strlen(name)) == 0;
+	return list->count > 1 && list->values[1].type == SOLE_BYTES &&
+	       list->values[1].size == strlen(name) && memcmp(list->values[1].bytes, name, strlen(name)) == 0;
 }
 
 int signature_find(const struct sole_reply *description, const char *name, struct signature *signature)
 {
 	for (size_t i = 0; i < description->result_count; i++)
 		if (is_named(&description->results[i], name))
-			return signature_read(signature, &description->results[i]) ? STATUS_DONE : bad_answer();
+			return signature_read(signature, &description->results[i]) ? STATUS_DONE :
+										     bad_answer();
 	log_error("refused: %s: the owner has no operation '%.60s': `sole ops` lists them",
 		  sole_name_of(SOLE_NO_OPERATION), name);
 	return STATUS_REFUSED;
@@ -123,9 +126,11 @@ static const char *argument_of_word(const struct script_word *word, bool is_none
 	*value = sole_bytes(word->text, word->size);
 	if (!takes_bytes(field)) {
 		*value = sole_integer(0);
-		return whole ? quantity_integer(word->text, INT64_MIN, INT64_MAX, &value->integer) : "a whole number";
+		return whole ? quantity_integer(word->text, INT64_MIN, INT64_MAX, &value->integer) :
+			       "a whole number";
 	}
-	if (takes_integer(field) && !word->quoted && !settings.bytes && whole && is_integer(word->text, &integer))
+	if (takes_integer(field) && !word->quoted && !settings.bytes && whole &&
+	    is_integer(word->text, &integer))
 		*value = sole_integer(integer);
 	return NULL;
 }
@@ -173,8 +178,8 @@ const char *signature_arguments(const struct signature *signature, const struct 
 		const char *expected = argument_of_word(&words[i], is_none[i], field, &arguments[i]);
 		if (expected == NULL)
 			continue;
-		snprintf(what, SIGNATURE_WHAT_BYTES, "%s: %s is '%.60s', and takes %s", signature->name, field->name,
-			 is_none[i] ? none_operand : words[i].text, expected);
+		snprintf(what, SIGNATURE_WHAT_BYTES, "%s: %s is '%.60s', and takes %s", signature->name,
+			 field->name, is_none[i] ? none_operand : words[i].text, expected);
 		return what;
 	}
 	return NULL;

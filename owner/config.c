@@ -17,12 +17,18 @@
 static struct config told; /* the options' targets; copied out when all is read */
 
 static const struct option_spec options[] = {
-	{ "endpoint", 'e', OPTION_TEXT, &told.endpoint, 0, 0, "ipc://PATH", "listen there instead of DIR/NAME.sock" },
-	{ "config", 'c', OPTION_TEXT, &told.file, 0, 0, "FILE", "read settings, named like these options, from FILE" },
-	{ "behaviour", 'b', OPTION_TEXT, &told.behaviour, 0, 0, "FILE.so", "run this behaviour instead of the table" },
-	{ "check-config", 0, OPTION_FLAG, &told.check, 0, 0, NULL, "print the settings and the worst case of memory" },
-	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE", "permissions of the socket (0600)" },
-	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME", "how long stopping may wait for clients (1s)" },
+	{ "endpoint", 'e', OPTION_TEXT, &told.endpoint, 0, 0, "ipc://PATH",
+	  "listen there instead of DIR/NAME.sock" },
+	{ "config", 'c', OPTION_TEXT, &told.file, 0, 0, "FILE",
+	  "read settings, named like these options, from FILE" },
+	{ "behaviour", 'b', OPTION_TEXT, &told.behaviour, 0, 0, "FILE.so",
+	  "run this behaviour instead of the table" },
+	{ "check-config", 0, OPTION_FLAG, &told.check, 0, 0, NULL,
+	  "print the settings and the worst case of memory" },
+	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE",
+	  "permissions of the socket (0600)" },
+	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME",
+	  "how long stopping may wait for clients (1s)" },
 	{ "quiet", 'q', OPTION_FLAG, &told.quiet, 0, 0, NULL, "print no totals at the end" },
 #define LIMIT(field, option, kind, value, least, most, help)                                       \
 	{ option, 0, OPTION_##kind, &told.limits.field, least, most, "N", help },
@@ -46,9 +52,11 @@ static void set(const struct zpl_item *item, struct mistakes *mistakes)
 	if (strcmp(item->name, "$") == 0)
 		return; /* told already */
 	if (item->level > 0)
-		mistakes_add(mistakes, item->line, "'%.64s' is indented, and no setting belongs to another", item->name);
+		mistakes_add(mistakes, item->line, "'%.64s' is indented, and no setting belongs to another",
+			     item->name);
 	else if (strcmp(item->name, "config") == 0 || strcmp(item->name, "check-config") == 0)
-		mistakes_add(mistakes, item->line, "'%s' is an option, and no setting for a file", item->name);
+		mistakes_add(mistakes, item->line, "'%s' is an option, and no setting for a file",
+			     item->name);
 	else if ((problem = options_set(&program, item->name, item->value)) != NULL)
 		mistakes_add(mistakes, item->line, "%s", problem);
 }
@@ -102,7 +110,8 @@ void config_print(const struct config *config)
 	if (config->behaviour != NULL)
 		printf("behaviour = %s\n", config->behaviour);
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
-#define LIMIT(field, option, kind, value, least, most, help) printf("%s = %lld\n", option, (long long)l->field);
+#define LIMIT(field, option, kind, value, least, most, help)                                                 \
+	printf("%s = %lld\n", option, (long long)l->field);
 #include "owner/limits.def"
 #undef LIMIT
 	double gib = 1024.0 * 1024 * 1024;

@@ -29,8 +29,8 @@ static int take_lock(struct endpoint *endpoint, char error[RUNDIR_ERROR_MAX])
 	int status = lockfile_take(endpoint->lock_path, &endpoint->lock, &holder, error);
 
 	if (status == EX_UNAVAILABLE)
-		snprintf(error, RUNDIR_ERROR_MAX, "%.120s is served by process %ld: stop it first", endpoint->path,
-			 (long)holder);
+		snprintf(error, RUNDIR_ERROR_MAX, "%.120s is served by process %ld: stop it first",
+			 endpoint->path, (long)holder);
 	if (status != 0)
 		endpoint->lock = -1;
 	return status;
@@ -98,7 +98,8 @@ static int listen_at(struct endpoint *endpoint, mode_t mode, char error[RUNDIR_E
 	umask(before);
 	if (rc != 0 || listen(endpoint->listener, BACKLOG) != 0) {
 		errno = rc != 0 ? problem : errno;
-		snprintf(error, RUNDIR_ERROR_MAX, "cannot listen at %.120s: %s", endpoint->path, strerror(errno));
+		snprintf(error, RUNDIR_ERROR_MAX, "cannot listen at %.120s: %s", endpoint->path,
+			 strerror(errno));
 		return status_of_errno();
 	}
 	return 0;
@@ -112,11 +113,13 @@ static int check_inherited(struct endpoint *endpoint, int fd, char error[RUNDIR_
 
 	if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 || address.sun_family != AF_UNIX ||
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &flag_size) != 0 || !listening) {
-		snprintf(error, RUNDIR_ERROR_MAX, "the descriptor handed over is not a listening Unix socket");
+		snprintf(error, RUNDIR_ERROR_MAX,
+			 "the descriptor handed over is not a listening Unix socket");
 		return EX_CONFIG;
 	}
 	if (strncmp(address.sun_path, endpoint->path, sizeof address.sun_path) != 0) {
-		snprintf(error, RUNDIR_ERROR_MAX, "the socket handed over is %.90s, but this owner is to serve %.90s",
+		snprintf(error, RUNDIR_ERROR_MAX,
+			 "the socket handed over is %.90s, but this owner is to serve %.90s",
 			 address.sun_path, endpoint->path);
 		return EX_CONFIG;
 	}

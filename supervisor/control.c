@@ -416,7 +416,8 @@ static int take_lock(const char *path, const char *name)
 		fatal(status, "%s", error);
 	if (holder > 0)
 		snprintf(pid, sizeof pid, "%d", (int)holder);
-	fatal(status, "a supervisor called %s is running already, pid %s: stop it, or give this one another name",
+	fatal(status,
+	      "a supervisor called %s is running already, pid %s: stop it, or give this one another name",
 	      name, pid);
 }
 

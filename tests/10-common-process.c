@@ -236,7 +236,9 @@ static void a_folder_in_tmp_must_be_ours_and_closed(void **state)
 	assert_int_equal(lstat(mine, &st), -1);
 	pid_t pid = fork();
 	if (pid == 0)
-		_exit(setgid((gid_t)uid) != 0 || setuid(uid) != 0 ? 1 : distrust_what_stands_in_tmp(mine, elsewhere));
+		_exit(setgid((gid_t)uid) != 0 || setuid(uid) != 0 ?
+			      1 :
+			      distrust_what_stands_in_tmp(mine, elsewhere));
 	int status = -1;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	/* What belongs to somebody else, here root, is no better. */

@@ -31,14 +31,16 @@ static void the_operations_of_the_table_do_what_sole_h_says(void **state)
 
 	(void)state;
 	kit_start("calls");
-	assert_code(sole_get(s, sole_text("apples"), &value), SOLE_OK); /* opened before the owner was there */
+	assert_code(sole_get(s, sole_text("apples"), &value),
+		    SOLE_OK); /* opened before the owner was there */
 	assert_int_equal(value.type, SOLE_NONE);
 	assert_code(sole_put(s, sole_text("apples"), sole_integer(12)), SOLE_OK);
 	assert_code(sole_get(s, sole_text("apples"), &value), SOLE_OK);
 	assert_int_equal(value.integer, 12);
 	assert_code(sole_add(s, sole_text("apples"), -2, &sum), SOLE_OK);
 	assert_int_equal(sum, 10);
-	assert_code(sole_cas(s, sole_text("apples"), sole_integer(3), sole_integer(4), &value), SOLE_CONFLICT);
+	assert_code(sole_cas(s, sole_text("apples"), sole_integer(3), sole_integer(4), &value),
+		    SOLE_CONFLICT);
 	assert_int_equal(value.integer, 10);
 	assert_code(sole_cas(s, sole_text("apples"), sole_integer(10), sole_text("ten"), &value), SOLE_OK);
 	assert_code(sole_get(s, sole_text("apples"), &value), SOLE_OK);
@@ -70,7 +72,8 @@ static void a_reply_says_what_became_of_it_and_whose_state_it_is(void **state)
 	assert_int_equal(reply.results[0].values[0].integer, 0);
 	assert_int_equal(reply.results[1].values[0].size, 1);
 	assert_int_equal(reply.sequence, 1);
-	assert_true(reply.session != 0 && reply.revision != 0 && reply.incarnation != 0 && reply.history != 0);
+	assert_true(reply.session != 0 && reply.revision != 0 && reply.incarnation != 0 &&
+		    reply.history != 0);
 	assert_code(sole_call(s, bad, 2, 0, 0, &reply), SOLE_NO_OPERATION);
 	assert_int_equal(reply.outcome, SOLE_REFUSED);
 	assert_int_equal(reply.failed_operation, 1);
@@ -116,13 +119,16 @@ static void a_bad_owner_or_endpoint_is_told_in_a_sentence(void **state)
 		{ NULL, "inproc://x", "ipc://" },
 		{ NULL, "ipc://", "must name" },
 		{ NULL, "tcp://nowhere", "cannot use" },
-		{ NULL, "ipc:///xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-			"xxxxxxxxxxxxxxxxxxxxxxxxxx", "limit is 107" },
+		{ NULL,
+		  "ipc:///xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+		  "xxxxxxxxxxxxxxxxxxxxxxxxxx",
+		  "limit is 107" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		const struct sole_options options = { .owner = cases[i].owner, .endpoint = cases[i].endpoint };
+		const struct sole_options options = { .owner = cases[i].owner,
+						      .endpoint = cases[i].endpoint };
 		struct sole *s = (struct sole *)(uintptr_t)1;
 		const char *why = NULL;
 		assert_code(sole_open_why(&s, &options, &why), SOLE_USAGE);
@@ -578,8 +584,10 @@ static void no_thread_of_the_library_takes_signals(void **state)
 				uint64_t blocked = strtoull(line + 7, NULL, 16);
 				others++;
 				for (int signal = SIGHUP; signal <= SIGTERM; signal++)
-					if (signal != SIGKILL && (blocked & ((uint64_t)1 << (signal - 1))) == 0)
-						fail_msg("signal %d reaches thread %s", signal, entry->d_name);
+					if (signal != SIGKILL &&
+					    (blocked & ((uint64_t)1 << (signal - 1))) == 0)
+						fail_msg("signal %d reaches thread %s", signal,
+							 entry->d_name);
 			}
 		fclose(status);
 	}

@@ -6,7 +6,7 @@
  *
  *	run NAME VALUE ... ; NAME VALUE ...   a request of these operations, or of `otherwise`
  *	own NAME VALUE ...                    the function that sole.h has for the operation
- *	begin NAME VALUE ...                  submits it: `finish` waits for its answer, `cancel` withdraws it
+ *	begin NAME VALUE ...                  submits it; `finish` waits for its answer, `cancel` withdraws
  *	watch PREFIX, hear, unwatch           `hear` waits for the next event
  *	ping, status, stats, describe         what sole.h calls so
  *	close                                 the session ends; another handle begins
@@ -44,9 +44,11 @@ struct driver {
 
 static void open_handle(struct driver *driver)
 {
-	const struct sole_options options = { .owner = driver->owner,
-					     .program = "matrix",
-					     .silence_ms = 600000 }; /* it pings only while it is asked something */
+	const struct sole_options options = {
+		.owner = driver->owner,
+		.program = "matrix",
+		.silence_ms = 600000
+	}; /* it pings only while it is asked something */
 	const char *why;
 
 	if (sole_open_why(&driver->handle, &options, &why) != SOLE_OK)
@@ -112,7 +114,8 @@ static size_t read_operations(struct driver *driver, struct sole_operation *oper
 			if (count == OPERATIONS_MOST)
 				fatal(EX_DATAERR, "too many operations");
 			uint16_t number = find(driver, word, &query);
-			operations[count++] = (struct sole_operation){ number, 0, driver->values + driver->value_count };
+			operations[count++] =
+				(struct sole_operation){ number, 0, driver->values + driver->value_count };
 			otherwise = otherwise || number == SOLE_OPERATION_OTHERWISE;
 			named = true;
 		} else {
@@ -157,7 +160,9 @@ static void write_reply(const struct sole_reply *reply)
 {
 	printf("%s", sole_name_of(reply->code));
 	if (reply->code == SOLE_CONFLICT)
-		write_value(reply->result_count > 0 && reply->results[0].count > 0 ? reply->results[0].values[0] : sole_none());
+		write_value(reply->result_count > 0 && reply->results[0].count > 0 ?
+				    reply->results[0].values[0] :
+				    sole_none());
 	for (size_t i = 0; reply->code == SOLE_OK && i < reply->result_count; i++) {
 		printf(" [");
 		for (size_t j = 0; j < reply->results[i].count; j++)
@@ -187,8 +192,9 @@ static void hear(struct sole *handle, const struct sole_event *event, void *cont
 	else if (event->kind.type == SOLE_NONE)
 		snprintf(text, EVENT_BYTES, "ok");
 	else
-		snprintf(text, EVENT_BYTES, "%.*s %.*s", (int)event->kind.size, (const char *)event->kind.bytes,
-			 (int)event->key.size, (const char *)event->key.bytes);
+		snprintf(text, EVENT_BYTES, "%.*s %.*s", (int)event->kind.size,
+			 (const char *)event->kind.bytes, (int)event->key.size,
+			 (const char *)event->key.bytes);
 	sole_interrupt(driver->handle);
 }
 
