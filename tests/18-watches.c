@@ -90,9 +90,8 @@ static size_t hear(struct bench *bench, uint64_t connection, uint64_t id, struct
 			assert_true(wire_read_list(&payload, list, 5, &length));
 			assert_int_equal(length, 5);
 			assert_true(count < room);
-			heard[count++] = (struct heard){ connection,	  id,	   (uint64_t)list[0].integer,
-							 list[1].integer, list[2], list[3],
-							 list[4] };
+			heard[count++] = (struct heard){ connection, id, (uint64_t)list[0].integer,
+							 list[1].integer, list[2], list[3], list[4] };
 		}
 	}
 	return count;
