@@ -27,7 +27,7 @@ my $top    = "$FindBin::Bin/..";
 my $python = -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
 my $has_python = run({ name => 'python' }, '/usr/bin/env', $python, '-c', 'import zmq')->{status} == 0;
 my $bin    = program('.');
-my $driver = $bin =~ m{/build/[^/]+/bin/\.$} ? "$bin/../../tests/matrix/driver" : "$top/build/plain/tests/matrix/driver";
+my $driver = $bin =~ m{/build/[^/]+/bin/\.$} ? "$bin/../tests/matrix/driver" : "$top/build/plain/tests/matrix/driver";
 die "$driver is not built: make check builds it\n" if !-x $driver;
 my $json = JSON::PP->new->utf8->allow_nonref;
 
