@@ -77,8 +77,9 @@ static void read_file(const char *path)
 void config_read(struct config *config, int argc, char **argv)
 {
 	struct config start = { .socket_mode = 0600, .drain_ns = 1000000000, .limits = limits_default() };
-	char **again = malloc(((size_t)argc + 1) * sizeof *again);
+	static char **again; /* what points to it lives on where a mistake ends the program */
 
+	again = malloc(((size_t)argc + 1) * sizeof *again);
 	if (again == NULL)
 		fatal(EX_OSERR, "no memory");
 	memcpy(again, argv, ((size_t)argc + 1) * sizeof *again);
