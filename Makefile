@@ -37,8 +37,11 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
 COMMON      = buffer histogram lockfile log mistakes notify options quantity rundir wire
-OWNER_PURE  = about behaviour core events execution items lock operations service session store table watch
-OWNER_SHELL = owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
+OWNER_PURE  = about behaviour core disk durability endings events execution frame items journal journal_cut journal_read \
+              journal_start lock operations record recording recovery replay segment service session snapshot snapshot_file store \
+              table watch window
+OWNER_SHELL = owner config endpoint folder loader memory processes snapshot_child state transport connections outboxes envelope \
+              accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
@@ -80,7 +83,7 @@ include tests/bench/bench.mk
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
 TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
 PROVE      = prove -Itests/lib --timer $(if $(V),-v)
-check: all $(UNIT_TESTS)
+check: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
 	@SOLE_BIN=$(BIN) $(PROVE) $(TESTS)
 
 ## check-behaviour: tries a behaviour against its contract; BEHAVIOUR=x.so (or table), SEED=n to see a run again
@@ -98,7 +101,7 @@ VALGRIND   = valgrind -q --leak-check=full --show-leak-kinds=definite,possible -
 VALGRIND_TESTS  = $(patsubst %,tests/%.t,32-protocol-perl 34-owner-start 36-actors-life 36-actors-totals 39-operations \
                     40-supervisor-control 40-supervisor-reload 40-supervisor-start)
 VALGRIND_OWNERS = $(patsubst %,tests/%.t,37-command-call 37-command-entries 37-command-watch 52-outcomes 54-limits)
-check-valgrind: all $(UNIT_TESTS) $(MATRIX_DRIVER)
+check-valgrind: all $(UNIT_TESTS) $(MATRIX_DRIVER) $(TEST_BEHAVIOURS)
 	@for t in $(filter-out %/56-ledger.t,$(UNIT_TESTS)) $(patsubst %,"$(BIN)/sole-check --seed 1 --runs 5 %",table $(EXAMPLES)); do \
 	  $(VALGRIND) $$t >/dev/null || { echo "not clean under valgrind: $$t"; exit 1; }; done
 	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" $(PROVE) $(VALGRIND_TESTS)
@@ -122,7 +125,7 @@ bench: all bench-build
 	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
 
 ## deps: installs what building and testing need, through apt, if anything is missing
-DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev uthash-dev libbsd-dev libcmocka-dev perl \
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev perl \
              libzmq-ffi-perl mandoc procps strace python3 python3-zmq
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
@@ -203,7 +206,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 	$(call link,-Wl$(comma)--whole-archive $(BIN)/libsole-owner.a -Wl$(comma)--no-whole-archive -Wl$(comma)--export-dynamic $(OWNER_LIBS),$(BIN)/libsole-owner.a)
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
-OWNER_LIBS = -lczmq -lzmq -lck -lxxhash
+OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
 $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
@@ -212,7 +215,7 @@ $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
 # What a behaviour is tried with: the core of an owner, without its shell.
 KIT         = check input symbols world
 $(BIN)/sole-check: $(call objects,owner/kit,$(KIT)) $(call objects,owner,loader) $(PURE_O) $(COMMON_O)
-	$(call link,-Wl$(comma)--export-dynamic -lck)
+	$(call link,-Wl$(comma)--export-dynamic -lck -lisal)
 
 # Behaviours see the public headers only.
 $(EXAMPLES): $(BIN)/%.so: owner/examples/%.c owner/include/sole/behaviour.h clients/sole.h | $(FIRST)

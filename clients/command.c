@@ -34,6 +34,7 @@ enum {
 	FOR_LOCK = 512,
 	FOR_WATCH = 1024,
 	FOR_NONE = 2048, /* an operand may be --none */
+	FOR_SESSION = 4096, /* no option: --help says what becomes of the session */
 };
 
 enum { OPERANDS_MOST = 65535 };
@@ -83,10 +84,8 @@ static const struct {
 		     "only if the key is there" } },
 	{ FOR_PUT, { "revision", 0, OPTION_INTEGER, &settings.revision, 0, INT64_MAX, "N",
 		     "only if the entry's last change had this revision; 0: it is not there" } },
-	{ FOR_PUT, { "for", 0, OPTION_DURATION, &settings.for_ns, 0, 0, "TIME",
-		     "the key goes after this time" } },
-	{ FOR_SCAN, { "limit", 0, OPTION_INTEGER, &settings.limit, 1, INT64_MAX, "N",
-		      "stop after so many keys" } },
+	{ FOR_PUT, { "for", 0, OPTION_DURATION, &settings.for_ns, 0, 0, "TIME", "the key goes after this time" } },
+	{ FOR_SCAN, { "limit", 0, OPTION_INTEGER, &settings.limit, 1, INT64_MAX, "N", "stop after so many keys" } },
 	{ FOR_LOCK, { "try", 0, OPTION_FLAG, &settings.try, 0, 0, NULL, "do not wait for the lock" } },
 	{ FOR_LOCK, { "conflict-status", 'E', OPTION_INTEGER, &settings.conflict_status, 0, 255, "N",
 		      "exit status where the lock could not be had (1)" } },
@@ -140,35 +139,33 @@ static const struct command commands[] = {
 	  FOR_OWNER | FOR_JSON, 1, 255, command_mget },
 	{ "scan", "[PREFIX]", "Prints keys and values in order.", "  sole scan -o inventory user/ --limit 10",
 	  FOR_OWNER | FOR_JSON | FOR_SCAN, 0, 1, command_scan },
-	{ "count", "", "Prints how many keys there are.", "  sole count -o inventory",
-	  FOR_OWNER | FOR_JSON, 0, 0, command_count },
+	{ "count", "", "Prints how many keys there are.", "  sole count -o inventory", FOR_OWNER | FOR_JSON, 0, 0,
+	  command_count },
 	{ "ttl", "KEY", "Prints how long until a key goes.", "  sole ttl -o inventory host-a",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON, 1, 1, command_ttl },
-	{ "expire", "KEY TIME", "Lets a key go after a time, or 'never'.",
-	  "  sole expire -o inventory host-a 30s", FOR_OWNER | FOR_QUIET, 2, 2, command_expire },
+	{ "expire", "KEY TIME", "Lets a key go after a time, or 'never'.", "  sole expire -o inventory host-a 30s",
+	  FOR_OWNER | FOR_QUIET, 2, 2, command_expire },
 	{ "txn", "[LINE...]", "Runs operations, all or none, from arguments or standard input.",
 	  "  sole txn -o inventory 'check apples 7' 'put apples 8' otherwise 'get apples'",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE, 0, OPERANDS_MOST, command_txn },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_SESSION, 0, OPERANDS_MOST, command_txn },
 	{ "ops", "[NAME]", "Lists the owner's operations.", "  sole ops -o inventory",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON, 0, 1, command_ops },
 	{ "call", "NAME [ARG...]", "Runs any of them.",
 	  "  sole call -o bank transfer alice bob 10\n  sole call -o inventory cas apples --none 12",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_NONE, 1, 256, command_call },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_NONE | FOR_SESSION, 1, 256,
+	  command_call },
 	{ "lock", "NAME -- COMMAND [ARG...]", "Holds a lock while COMMAND runs.",
-	  "  sole lock -o inventory nightly -- backup --full\n"
-	  "  sole lock -o inventory nightly --try -- backup",
+	  "  sole lock -o inventory nightly -- backup --full\n  sole lock -o inventory nightly --try -- backup",
 	  FOR_OWNER | FOR_QUIET | FOR_LOCK, 1, OPERANDS_MOST, command_lock },
 	{ "watch", "[PREFIX]", "Prints what happens to keys, or runs a command for it.",
-	  "  sole watch -o inventory user/\n"
-	  "  sole watch -o inventory --exec 'echo \"$SOLE_KEY is $SOLE_VALUE\"'",
+	  "  sole watch -o inventory user/\n  sole watch -o inventory --exec 'echo \"$SOLE_KEY is $SOLE_VALUE\"'",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_WATCH, 0, 1, command_watch },
 	{ "ping", "", "Tells whether the owner answers, and how soon.", "  sole ping -v -o inventory",
 	  FOR_OWNER | FOR_JSON, 0, 0, command_ping },
-	{ "stats", "", "Prints the owner's counters.", "  sole stats -o inventory",
-	  FOR_OWNER | FOR_JSON, 0, 0, command_stats },
+	{ "stats", "", "Prints the owner's counters.", "  sole stats -o inventory", FOR_OWNER | FOR_JSON, 0, 0,
+	  command_stats },
 	{ "status", "[CHILD]", "Of an owner (-o), or of a supervisor's children.",
-	  "  sole status -o inventory\n  sole status", FOR_OWNER | FOR_JSON | FOR_SUPERVISOR, 0, 1,
-	  command_status },
+	  "  sole status -o inventory\n  sole status", FOR_OWNER | FOR_JSON | FOR_SUPERVISOR, 0, 1, command_status },
 	{ "start", "CHILD", "Has the supervisor start a child and waits until it is ready.",
 	  "  sole start reader.3", FOR_SUPERVISOR, 1, 1, command_child },
 	{ "stop", "CHILD", "Has the supervisor stop a child and waits until it is gone.",
@@ -248,9 +245,12 @@ static void refuse_none(char **operands, int count)
 {
 	for (int i = 0; i < count; i++)
 		if (operands[i] == none_operand)
-			fatal(EX_USAGE, "option '%s' is not known; see sole %s --help", none_operand,
-			      current->name);
+			fatal(EX_USAGE, "option '%s' is not known; see sole %s --help", none_operand, current->name);
 }
+
+static const char session_note[] =
+	"\n\nThe session ends with the command, and what it took for the session goes back with it:\n"
+	"a lock is let go, a bound key is gone, a job returns to its queue. `sole lock` holds a lock.";
 
 /* "sole --help": the commands, then the options that most of them take. */
 static const char *list_of_commands(void)
@@ -267,19 +267,18 @@ static const char *list_of_commands(void)
 	}
 	if (used < sizeof text)
 		snprintf(text + used, sizeof text - used,
-			 "\nOptions: sole COMMAND --help. "
-			 "Status: 0 done, 1 no, 2 refused, 3 unknown, 64 usage, "
-			 "69 no owner");
+			 "\nOptions: sole COMMAND --help. Status: 0 done, 1 no, 2 refused, 3 unknown, 4 events missing,\n"
+			 "64 usage, 65 bad input, 69 nobody answered, 70 child not started, 71 no memory or descriptor,\n"
+			 "74 input or output failed, 75 ask again, 76 another version, 77 somebody else's socket");
 	return text;
 }
 
 static struct program describe(const struct command *command, struct option_spec list[OPTION_COUNT])
 {
-	static char name[32], usage[64];
+	static char name[32], usage[64], about[512];
 	unsigned wanted = command != NULL ? command->options : FOR_OWNER | FOR_SUPERVISOR;
 	struct program program = { "sole", "COMMAND [operand ...] [option ...]", list_of_commands(),
-				   "  sole put -o inventory apples 12\n  sole get -o inventory apples",
-				   list, 0 };
+				   "  sole put -o inventory apples 12\n  sole get -o inventory apples", list, 0 };
 
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		if ((options[i].commands & wanted) == 0)
@@ -295,7 +294,8 @@ static struct program describe(const struct command *command, struct option_spec
 			 *command->operands ? " " : "");
 		program.name = name;
 		program.usage = usage;
-		program.about = command->about;
+		snprintf(about, sizeof about, "%s%s", command->about, command->options & FOR_SESSION ? session_note : "");
+		program.about = about;
 		program.example = command->example;
 	}
 	return program;

@@ -72,8 +72,7 @@ static int print_operations(const struct sole_reply *reply, const char *only)
 		if (!signature_read(&signature, &reply->results[i]))
 			return bad_answer();
 		int length = (int)strlen(signature.name);
-		if (length > width && (only == NULL || strcmp(only, signature.name) == 0))
-			width = length;
+		width = length > width && (only == NULL || strcmp(only, signature.name) == 0) ? length : width;
 	}
 	for (size_t i = 0; i < reply->result_count; i++) {
 		signature_read(&signature, &reply->results[i]);
@@ -128,14 +127,17 @@ static void print_results(const struct fields *fields, const struct sole_list *l
 /* Conflicts are told like other refusals, with their own status: the condition does not hold. */
 static int tell_call_failure(const struct sole *handle, const struct sole_reply *reply)
 {
+	bool found = reply->result_count > 0 && reply->results[0].count > 0;
+
 	if (reply->code != SOLE_CONFLICT)
 		return tell_failure(handle, reply);
 	no_line("conflict: %.300s", reply->text);
-	if (reply->result_count > 0 && reply->results[0].count > 0) {
-		if (settings.json)
-			print_json(reply->results[0].values[0]);
-		else
-			print_raw(reply->results[0].values[0]);
+	if (json_failure(reply->code, reply->text, 0)) {
+		fputs(",\"found\":", stdout);
+		print_json(found ? reply->results[0].values[0] : sole_none());
+		puts("}");
+	} else if (found) {
+		print_raw(reply->results[0].values[0]);
 		putchar('\n');
 	}
 	return STATUS_NO;
@@ -160,8 +162,7 @@ static void operands_read(struct operands *o, size_t count, char **operands)
 	if (o->words == NULL || o->is_none == NULL || o->arguments == NULL)
 		fatal(EX_OSERR, "no memory");
 	for (size_t i = 0; i < count; i++) {
-		o->words[i] = (struct script_word){ .text = operands[i],
-						    .size = (uint32_t)strlen(operands[i]) };
+		o->words[i] = (struct script_word){ .text = operands[i], .size = (uint32_t)strlen(operands[i]) };
 		o->is_none[i] = operands[i] == none_operand;
 		if (strcmp(operands[i], "-") != 0)
 			continue;
@@ -194,6 +195,7 @@ static int run_call(struct sole *handle, const struct signature *signature, stru
 	if (reply.result_count != 1)
 		return bad_answer();
 	print_results(&signature->results, &reply.results[0]);
+	signature_warn_of_session(signature->number, signature->name);
 	return STATUS_DONE;
 }
 
@@ -205,9 +207,8 @@ int command_call(int count, char **operands)
 
 	operands_read(&o, (size_t)count - 1, operands + 1);
 	struct sole *handle = open_handle();
-	int status = sole_describe(handle, 0, &reply) == SOLE_OK ?
-			     signature_find(&reply, operands[0], &signature) :
-			     tell_failure(handle, &reply);
+	int status = sole_describe(handle, 0, &reply) == SOLE_OK ? signature_find(&reply, operands[0], 0, &signature)
+								 : tell_failure(handle, &reply);
 	if (status == STATUS_DONE)
 		status = run_call(handle, &signature, &o);
 	sole_close(&handle);

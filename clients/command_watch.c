@@ -144,8 +144,8 @@ static void run_for(const struct sole_event *event)
 	while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
 		;
 	if (run_status(wait_status) != 0 && !settings.quiet)
-		log_warn("the command ended with status %d for revision %llu, index %u",
-			 run_status(wait_status), (unsigned long long)event->revision, event->index);
+		log_warn("the command ended with status %d for revision %llu, index %u", run_status(wait_status),
+			 (unsigned long long)event->revision, event->index);
 }
 
 /* ---- events ---- */
@@ -153,8 +153,10 @@ static void run_for(const struct sole_event *event)
 static void tell_too_old(struct watcher *w, const struct sole_event *event)
 {
 	log_error("too-old: events are missing here: look at the state with `sole scan`, and go on with "
-		  "--from %016llx:%llu",
-		  (unsigned long long)event->history, (unsigned long long)event->revision);
+		  "--from %016llx:%llu", (unsigned long long)event->history, (unsigned long long)event->revision);
+	if (json_failure(SOLE_TOO_OLD, sole_text_of(SOLE_TOO_OLD), 0))
+		printf(",\"history\":\"%016llx\",\"revision\":%llu}\n", (unsigned long long)event->history,
+		       (unsigned long long)event->revision);
 	end(w, STATUS_TOO_OLD);
 }
 
@@ -167,8 +169,7 @@ static void on_event(struct sole *handle, const struct sole_event *event, void *
 	if (event->code == SOLE_TOO_OLD) {
 		tell_too_old(w, event);
 	} else if (event->code != SOLE_OK) {
-		const struct sole_reply reply = { .outcome = sole_outcome_of(event->code),
-						  .code = event->code,
+		const struct sole_reply reply = { .outcome = sole_outcome_of(event->code), .code = event->code,
 						  .text = sole_text_of(event->code) };
 		end(w, tell_failure(handle, &reply));
 	} else if (event->kind.type == SOLE_NONE) {
@@ -212,10 +213,8 @@ static struct place place_of(const char *text)
 			return place;
 		}
 	}
-	fatal(EX_USAGE,
-	      "--from takes HISTORY:REVISION or HISTORY:REVISION:INDEX as `sole watch --json` prints "
-	      "them, such as 00c0ffee00c0ffee:17, and not '%.60s'",
-	      text);
+	fatal(EX_USAGE, "--from takes HISTORY:REVISION or HISTORY:REVISION:INDEX as `sole watch --json` prints "
+			"them, such as 00c0ffee00c0ffee:17, and not '%.60s'", text);
 }
 
 /* Until the watch is over. A pipe whose reader goes ends it, too, even when nothing happens. */
@@ -251,8 +250,8 @@ int command_watch(int count, char **operands)
 	w.handle = open_handle();
 	int status = reach_owner(w.handle);
 	if (status == STATUS_DONE) {
-		int code = sole_watch(w.handle, sole_text(count > 0 ? operands[0] : ""), from.history,
-				      from.revision, from.index, on_event, &w, NULL);
+		int code = sole_watch(w.handle, sole_text(count > 0 ? operands[0] : ""), from.history, from.revision,
+				      from.index, on_event, &w, NULL);
 		if (code == SOLE_OK) {
 			listen_on(&w);
 			status = w.status;

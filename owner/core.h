@@ -11,6 +11,7 @@
 #define SOLE_OWNER_CORE_H
 
 #include "owner/execution.h"
+#include "owner/record.h"
 
 struct core;
 
@@ -28,6 +29,15 @@ enum { CORE_REPLY_RESERVE = 1024 }; /* bytes that any refusal fits into */
 struct core *core_new(const struct core_settings *settings, const char **why);
 void core_destroy(struct core **core);
 
+/* What is neither maps, nor sessions, nor events: for snapshots. */
+struct core_scalars {
+	uint64_t revision;
+	int64_t now_us; /* the clock; never goes back */
+	int64_t token;  /* the last one given out */
+};
+struct core_scalars core_scalars(const struct core *core);
+void core_set_scalars(struct core *core, const struct core_scalars *scalars);
+
 /* Wall time in microseconds for what follows; a clock that goes back is ignored. */
 void core_set_clock(struct core *core, int64_t wall_us);
 
@@ -42,7 +52,7 @@ const char *core_invariant(const struct core *core);
 
 /* As sessions_open; a new session takes a revision. */
 enum code core_open_session(struct core *core, const struct caller *caller,
-			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session);
+			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], uint32_t silence_ms, struct session **session);
 
 /* Withdraws what waits, lets the behaviour let go of what the session held, then ends it and stores
  * NULL. CODE_NO_MEMORY: it is not ended; to be tried again. */
@@ -92,5 +102,26 @@ size_t core_begin_reply(const struct core *core, const struct request_header *he
 			struct buffer *out);
 void core_refuse(const struct core *core, const struct request_header *header, enum code code, int failed,
 		 const char *text, const struct value *detail, struct buffer *out);
+
+/* ---- records ---- */
+
+/* From now on each input that changes the state, and each command that is admitted, is written to `out` as a
+ * record (NULL: no more). What cannot be recorded is refused for want of memory, and not done. */
+void core_record_to(struct core *core, struct buffer *out);
+
+/* How many records were written since the last call. */
+uint32_t core_take_record_count(struct core *core);
+
+/* The owner begins to serve: recorded, where records are. Tokens are larger than `token` from now on. */
+void core_start(struct core *core, uint64_t incarnation, int64_t token);
+
+/* Does what the record says, on the state that was before it. `digest`: compare that too. False: *why says what came out
+ * otherwise, or why it cannot be; the core is in no known state. */
+bool core_replay(struct core *core, const struct record *record, int64_t time_us, bool digest, char *why,
+		 size_t why_size);
+
+/* Brings the state from an older version of the behaviour to this one, and records it. CODE_OK, CODE_INVALID: the behaviour
+ * does not say how; else what it answered, in words in *why. */
+enum code core_migrate(struct core *core, unsigned from_version, char *why, size_t why_size);
 
 #endif

@@ -18,6 +18,7 @@ struct caller {
 	gid_t gid;
 	pid_t pid;
 	bool known; /* false: relayed, or a transport that does not tell */
+	uint64_t born; /* which of the processes that had this pid: of the boot and the start time; 0: not told */
 };
 
 struct operation_index;

@@ -327,8 +327,8 @@ static void end_silent_sessions(struct service *service, int64_t now_ns)
 
 	service->sessions_ns = now_ns + SESSIONS_EVERY_MS * NS_PER_MS;
 	while ((session = sessions_next(sessions, &cursor)) != NULL) {
-		bool dead = session->silence_ms == 0;
-		if (now_ns - session->heard_ns <= session->silence_ms * NS_PER_MS ||
+		bool dead = session->dead;
+		if ((!dead && now_ns - session->heard_ns <= session->silence_ms * NS_PER_MS) ||
 		    core_end_session(service->core, &session) != CODE_OK)
 			continue;
 		if (dead)
@@ -383,6 +383,41 @@ void service_tend(struct service *service, int64_t now_ns, int64_t wall_us, int6
 
 /* ---- ends of processes and connections ---- */
 
+void note_process(struct service *service, const struct caller *caller)
+{
+	enum { FIRST_ROOM = 64 };
+
+	if (!caller->known)
+		return;
+	if (service->process_count == service->process_room) {
+		size_t room = service->process_room ? service->process_room * 2 : FIRST_ROOM;
+		pid_t *grown = realloc(service->processes, room * sizeof *grown);
+		if (grown == NULL)
+			return;
+		service->processes = grown;
+		service->process_room = room;
+	}
+	service->processes[service->process_count++] = caller->pid;
+}
+
+void service_resume(struct service *service, const struct identity *identity, int64_t now_ns)
+{
+	uint64_t (*born)(pid_t) = service->settings.process_born;
+	struct session *session;
+	size_t cursor = 0;
+
+	service->settings.identity = *identity;
+	service->sessions_ns = now_ns;
+	service->watches_at = events_next(core_events(service->core));
+	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
+		const struct caller *opener = &session->opener;
+		session->heard_ns = now_ns;
+		session->dead = opener->known && born != NULL && opener->born != 0 && born(opener->pid) != opener->born;
+		if (!session->dead)
+			note_process(service, opener);
+	}
+}
+
 bool service_next_process(struct service *service, pid_t *pid)
 {
 	if (service->process_count == 0)
@@ -401,7 +436,7 @@ void service_process_ended(struct service *service, pid_t pid)
 			if (core_end_session(service->core, &session) == CODE_OK)
 				counters_of(service)->sessions_died++;
 			else
-				session->silence_ms = 0; /* tried again with the silent ones */
+				session->dead = true; /* tried again with the silent ones */
 		}
 }
 

@@ -11,11 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT_BITS = 20, FIRST_SLOTS = 64, HASH_SIZE = 4096, FIRST_ROOM = 4 };
+enum { SLOT_BITS = SESSION_SLOT_BITS, FIRST_SLOTS = 64, HASH_SIZE = 4096, FIRST_ROOM = 4 };
 
 struct sessions {
 	struct session **slots;
-	size_t *free_slots; /* stack of slots without a session */
+	size_t *free_slots;  /* slots without a session, in no order; the last one is taken first */
+	size_t *free_places; /* where in it a slot stands: valid for those that do */
 	size_t free_count, slot_count, count, max;
 	uint64_t replies_bytes_max, next_id;
 	struct session *by_nonce[HASH_SIZE];
@@ -64,6 +65,7 @@ void sessions_destroy(struct sessions **sessions)
 		}
 	free(s->slots);
 	free(s->free_slots);
+	free(s->free_places);
 	free(s);
 	*sessions = NULL;
 }
@@ -76,60 +78,133 @@ static struct session **bucket(struct sessions *sessions, const uint8_t nonce[PR
 	return &sessions->by_nonce[hash % HASH_SIZE];
 }
 
-static bool grow(struct sessions *sessions)
+static void give_slot(struct sessions *sessions, size_t slot)
 {
-	size_t size = sessions->slot_count ? sessions->slot_count * 2 : FIRST_SLOTS;
+	sessions->slots[slot] = NULL;
+	sessions->free_places[slot] = sessions->free_count;
+	sessions->free_slots[sessions->free_count++] = slot;
+}
 
-	if (size > sessions->max)
-		size = sessions->max;
+static void take_slot(struct sessions *sessions, size_t slot)
+{
+	size_t place = sessions->free_places[slot], last = sessions->free_slots[--sessions->free_count];
+
+	sessions->free_slots[place] = last;
+	sessions->free_places[last] = place;
+}
+
+static bool widen(size_t **array, size_t size)
+{
+	size_t *grown = realloc(*array, size * sizeof **array);
+
+	if (grown != NULL)
+		*array = grown;
+	return grown != NULL;
+}
+
+static bool grow(struct sessions *sessions, size_t size)
+{
 	struct session **slots = realloc(sessions->slots, size * sizeof *slots);
+
 	if (slots == NULL)
 		return false;
 	sessions->slots = slots;
-	size_t *free_slots = realloc(sessions->free_slots, size * sizeof *free_slots);
-	if (free_slots == NULL)
+	if (!widen(&sessions->free_slots, size) || !widen(&sessions->free_places, size))
 		return false;
-	sessions->free_slots = free_slots;
-	for (size_t slot = size; slot-- > sessions->slot_count;) {
-		slots[slot] = NULL;
-		free_slots[sessions->free_count++] = slot;
-	}
+	for (size_t slot = size; slot-- > sessions->slot_count;)
+		give_slot(sessions, slot);
 	sessions->slot_count = size;
 	return true;
 }
 
-enum code sessions_open(struct sessions *sessions, const struct caller *caller,
-			const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session, bool *new)
+static bool grow_within_limit(struct sessions *sessions)
 {
-	struct session **head = bucket(sessions, nonce), *s;
+	size_t size = sessions->slot_count ? sessions->slot_count * 2 : FIRST_SLOTS;
 
-	for (s = *head; s != NULL; s = s->next_same_hash)
-		if (memcmp(s->nonce, nonce, PROTOCOL_NONCE_BYTES) == 0)
-			break;
-	if (s != NULL) {
-		*session = s;
-		*new = false;
-		return session_belongs(s, caller) ? CODE_OK : CODE_DENIED;
-	}
-	if (sessions->count >= sessions->max)
-		return CODE_BUSY;
-	if (sessions->free_count == 0 && !grow(sessions))
-		return CODE_NO_MEMORY;
-	s = calloc(1, sizeof *s);
+	return grow(sessions, size < sessions->max ? size : sessions->max);
+}
+
+static struct session *find_nonce(struct sessions *sessions, const uint8_t nonce[PROTOCOL_NONCE_BYTES])
+{
+	struct session *s = *bucket(sessions, nonce);
+
+	while (s != NULL && memcmp(s->nonce, nonce, PROTOCOL_NONCE_BYTES) != 0)
+		s = s->next_same_hash;
+	return s;
+}
+
+/* For a slot that is free. NULL: no memory. */
+static struct session *make(struct sessions *sessions, uint64_t id, size_t slot, const struct caller *caller,
+			    const uint8_t nonce[PROTOCOL_NONCE_BYTES])
+{
+	struct session **head = bucket(sessions, nonce), *s = calloc(1, sizeof *s);
+
 	if (s == NULL)
-		return CODE_NO_MEMORY;
-	s->slot = sessions->free_slots[--sessions->free_count];
-	s->id = (sessions->next_id++ << SLOT_BITS) | s->slot;
+		return NULL;
+	take_slot(sessions, slot);
+	s->slot = slot;
+	s->id = id;
 	memcpy(s->nonce, nonce, PROTOCOL_NONCE_BYTES);
 	s->opener = *caller;
 	s->oldest = 1;
 	s->next_same_hash = *head;
 	*head = s;
-	sessions->slots[s->slot] = s;
+	sessions->slots[slot] = s;
 	sessions->count++;
+	return s;
+}
+
+enum code sessions_open(struct sessions *sessions, const struct caller *caller,
+			const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session, bool *new)
+{
+	struct session *s = find_nonce(sessions, nonce);
+
+	*new = s == NULL;
+	if (s != NULL) {
+		*session = s;
+		return session_belongs(s, caller) ? CODE_OK : CODE_DENIED;
+	}
+	if (sessions->count >= sessions->max)
+		return CODE_BUSY;
+	if (sessions->free_count == 0 && !grow_within_limit(sessions))
+		return CODE_NO_MEMORY;
+	size_t slot = sessions->free_slots[sessions->free_count - 1];
+	s = make(sessions, (sessions->next_id << SLOT_BITS) | slot, slot, caller, nonce);
+	if (s == NULL)
+		return CODE_NO_MEMORY;
+	sessions->next_id++;
 	*session = s;
-	*new = true;
 	return CODE_OK;
+}
+
+enum code sessions_restore(struct sessions *sessions, uint64_t id, const struct caller *caller,
+			   const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session)
+{
+	size_t slot = id & (((size_t)1 << SLOT_BITS) - 1), size = FIRST_SLOTS;
+
+	if (id >> SLOT_BITS == 0 || find_nonce(sessions, nonce) != NULL ||
+	    (slot < sessions->slot_count && sessions->slots[slot] != NULL))
+		return CODE_INVALID;
+	while (size <= slot)
+		size *= 2;
+	if (size > sessions->slot_count && !grow(sessions, size))
+		return CODE_NO_MEMORY;
+	*session = make(sessions, id, slot, caller, nonce);
+	if (*session == NULL)
+		return CODE_NO_MEMORY;
+	if (sessions->next_id <= id >> SLOT_BITS)
+		sessions->next_id = (id >> SLOT_BITS) + 1;
+	return CODE_OK;
+}
+
+uint64_t sessions_next_id(const struct sessions *sessions)
+{
+	return sessions->next_id;
+}
+
+void sessions_set_next_id(struct sessions *sessions, uint64_t next_id)
+{
+	sessions->next_id = next_id;
 }
 
 void sessions_end(struct sessions *sessions, struct session **session)
@@ -139,8 +214,7 @@ void sessions_end(struct sessions *sessions, struct session **session)
 	while (*link != s)
 		link = &(*link)->next_same_hash;
 	*link = s->next_same_hash;
-	sessions->slots[s->slot] = NULL;
-	sessions->free_slots[sessions->free_count++] = s->slot;
+	give_slot(sessions, s->slot);
 	sessions->count--;
 	replies_free(s);
 	free(s);
@@ -245,14 +319,12 @@ static unsigned trim(const struct sessions *sessions, struct session *session, s
 	return dropped;
 }
 
-/* Returns how many replies were dropped for it, itself included. */
-static unsigned keep(struct sessions *sessions, struct session *session, struct stored_reply *reply,
-		     const uint8_t *payload, size_t size)
+static bool copy_payload(struct session *session, struct stored_reply *reply, const uint8_t *payload, size_t size)
 {
 	uint8_t *copy = size <= STORED_SMALL_BYTES ? reply->small : malloc(size);
 
 	if (copy == NULL)
-		return 1;
+		return false;
 	if (size > 0)
 		memcpy(copy, payload, size);
 	if (size > STORED_SMALL_BYTES)
@@ -260,7 +332,14 @@ static unsigned keep(struct sessions *sessions, struct session *session, struct 
 	reply->size = (uint32_t)size;
 	reply->kept = true;
 	session->replies_bytes += size;
-	return trim(sessions, session, reply);
+	return true;
+}
+
+/* Returns how many replies were dropped for it, itself included. */
+static unsigned keep(struct sessions *sessions, struct session *session, struct stored_reply *reply,
+		     const uint8_t *payload, size_t size)
+{
+	return copy_payload(session, reply, payload, size) ? trim(sessions, session, reply) : 1;
 }
 
 unsigned session_store(struct sessions *sessions, struct session *session, uint16_t code, uint64_t revision,
@@ -290,6 +369,19 @@ static void remove_parked(struct session *session, struct parked *parked)
 	memmove(parked, parked + 1, (size_t)((uint8_t *)end - (uint8_t *)(parked + 1)));
 }
 
+static bool grow_parking(struct session *session)
+{
+	if (session->parked_count < session->parked_room)
+		return true;
+	uint32_t room = session->parked_room ? session->parked_room * 2 : FIRST_ROOM;
+	struct parked *grown = realloc(session->parked, room * sizeof *grown);
+	if (grown == NULL)
+		return false;
+	session->parked = grown;
+	session->parked_room = room;
+	return true;
+}
+
 enum code session_reserve_parking(struct session *session)
 {
 	if (session->parked_count == SESSION_PARKED_MAX) {
@@ -300,15 +392,7 @@ enum code session_reserve_parking(struct session *session)
 			}
 		return CODE_BUSY;
 	}
-	if (session->parked_count < session->parked_room)
-		return CODE_OK;
-	uint32_t room = session->parked_room ? session->parked_room * 2 : FIRST_ROOM;
-	struct parked *grown = realloc(session->parked, room * sizeof *grown);
-	if (grown == NULL)
-		return CODE_NO_MEMORY;
-	session->parked = grown;
-	session->parked_room = room;
-	return CODE_OK;
+	return grow_parking(session) ? CODE_OK : CODE_NO_MEMORY;
 }
 
 void session_park(struct session *session)
@@ -370,12 +454,14 @@ unsigned session_answer(struct sessions *sessions, struct session *session, uint
 	return keep(sessions, session, &parked->reply, payload, size);
 }
 
-void session_received(struct session *session, uint64_t sequence)
+bool session_received(struct session *session, uint64_t sequence)
 {
 	struct parked *parked = find_parked(session, sequence);
 
-	if (parked != NULL && !parked->waiting)
-		remove_parked(session, parked);
+	if (parked == NULL || parked->waiting)
+		return false;
+	remove_parked(session, parked);
+	return true;
 }
 
 const struct stored_reply *session_stored(const struct session *session, uint64_t sequence)
@@ -395,4 +481,61 @@ bool session_lost_answer(const struct session *session, uint64_t sequence)
 	const struct parked *parked = find_parked(session, sequence);
 
 	return parked != NULL && !parked->waiting && !parked->reply.kept;
+}
+
+/* ---- for snapshots ---- */
+
+const struct stored_reply *session_reply(const struct session *session, uint64_t sequence)
+{
+	return at(session, sequence);
+}
+
+enum code session_restore_window(struct session *session, uint64_t oldest, uint64_t last)
+{
+	uint32_t room = FIRST_ROOM;
+
+	if (session->last != 0 || oldest == 0 || last > INT64_MAX || oldest > last + 1 ||
+	    last + 1 - oldest > PROTOCOL_WINDOW)
+		return CODE_INVALID;
+	if (oldest <= last) {
+		while (room < last + 1 - oldest)
+			room *= 2;
+		session->replies = calloc(room, sizeof *session->replies);
+		if (session->replies == NULL)
+			return CODE_NO_MEMORY;
+		session->room = room;
+	}
+	session->oldest = oldest;
+	session->last = last;
+	return CODE_OK;
+}
+
+static enum code restore(struct session *session, struct stored_reply *place, const struct stored_reply *reply,
+			 const uint8_t *payload)
+{
+	*place = (struct stored_reply){ .revision = reply->revision, .code = reply->code };
+	return !reply->kept || copy_payload(session, place, payload, reply->size) ? CODE_OK : CODE_NO_MEMORY;
+}
+
+enum code session_restore_reply(struct session *session, uint64_t sequence, const struct stored_reply *reply,
+				const uint8_t *payload)
+{
+	if (sequence < session->oldest || sequence > session->last || at(session, sequence)->kept)
+		return CODE_INVALID;
+	return restore(session, at(session, sequence), reply, payload);
+}
+
+enum code session_restore_parked(struct session *session, uint64_t sequence, const struct stored_reply *reply,
+				 const uint8_t *payload)
+{
+	uint64_t before = session->parked_count > 0 ? session->parked[session->parked_count - 1].sequence : 0;
+
+	if (sequence <= before || sequence > session->last || session->parked_count == SESSION_PARKED_MAX)
+		return CODE_INVALID;
+	if (!grow_parking(session))
+		return CODE_NO_MEMORY;
+	struct parked *parked = &session->parked[session->parked_count++];
+	*parked = (struct parked){ .sequence = sequence, .waiting = reply == NULL, .until_ns = INT64_MAX };
+	session->waiting_count += parked->waiting;
+	return parked->waiting ? CODE_OK : restore(session, &parked->reply, reply, payload);
 }

@@ -91,6 +91,10 @@ for (['the page', $walk], ['the header', ($brief // '') =~ s/^ \*\t//mgr]) {
             . '{ uint64_t n = 0; ' . $lines =~ s/\.\.\./n += value.size;/r . "\nreturn n; }\n");
     compile("... can be built: $where", "-Wall -Wextra -c -I'$tree/usr/include' -o walk.o walk.c");
 }
+spew('migrate.c', "#include <sole/behaviour.h>\n#include <string.h>\nstruct state { struct sole_map *totals; };\n"
+    . from_page(qr/^\.Bd -literal -offset indent\n(static int migrate\(.*?)^\.Ed$/ms)
+    . "int (*use)(struct sole_call *, unsigned) = migrate;\n");
+compile('its function of a new version is sound C', "-Wall -Wextra -c -I'$tree/usr/include' migrate.c");
 
 my $checked = run({ limit => 300 }, "$tree/usr/bin/sole-check", '--runs', '20', path('counters.so'));
 is($checked->{status}, 0, 'the example keeps the contract') or diag($checked->{err});

@@ -10,7 +10,7 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%.t,$(sort $(wildcard tests/[0-9]*.c)))
 
 # Layer: objects. The supervisor's main stays out.
 UNIT_common     = $(COMMON_O)
-UNIT_owner      = $(PURE_O) $(COMMON_O)
+UNIT_owner      = $(PURE_O) $(COMMON_O) $(BUILD)/tests/lib/memory_disk.o
 UNIT_supervisor = $(filter-out %/main.o,$(SUPER_O)) $(COMMON_O)
 UNIT_clients    = $(call objects,clients,$(LIBRARY_PURE)) $(COMMON_O)
 
@@ -31,19 +31,23 @@ $(BUILD)/tests/10-%.t: $(BUILD)/tests/10-%.o $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t $(BUILD)/tests/17-%.t $(BUILD)/tests/18-waiting.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/11-%.t: $(BUILD)/tests/11-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/12-%.t: $(BUILD)/tests/12-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/13-%.t: $(BUILD)/tests/13-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/14-%.t: $(BUILD)/tests/14-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/15-%.t: $(BUILD)/tests/15-%.o $(BUILD)/tests/supervisor.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/17-%.t: $(BUILD)/tests/17-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
+$(BUILD)/tests/19-journal.t $(BUILD)/tests/19-snapshot.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal)
+$(BUILD)/tests/19-folder.t: $(call objects,owner,folder)
 $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
@@ -54,6 +58,12 @@ $(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/com
 	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/56-%.t: $(BUILD)/tests/56-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
+
+# Behaviours that tests start owners with, as shared objects like those of owner/examples.
+TEST_BEHAVIOURS := $(patsubst tests/behaviours/%.c,$(BIN)/tests/%.so,$(sort $(wildcard tests/behaviours/*.c)))
+$(TEST_BEHAVIOURS): $(BIN)/tests/%.so: tests/behaviours/%.c owner/include/sole/behaviour.h clients/sole.h
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -Iowner/include $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
 
 # Kept: without this make takes the objects for intermediate and builds them each time.
 .SECONDARY: $(UNIT_TESTS:.t=.o)
