@@ -104,8 +104,8 @@ VALGRIND_OWNERS = $(patsubst %,tests/%.t,37-command-call 37-command-entries 37-c
 check-valgrind: all $(UNIT_TESTS) $(MATRIX_DRIVER) $(TEST_BEHAVIOURS)
 	@for t in $(filter-out %/56-ledger.t,$(UNIT_TESTS)) $(patsubst %,"$(BIN)/sole-check --seed 1 --runs 5 %",table $(EXAMPLES)); do \
 	  $(VALGRIND) $$t >/dev/null || { echo "not clean under valgrind: $$t"; exit 1; }; done
-	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" $(PROVE) $(VALGRIND_TESTS)
-	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" SOLE_WRAPPED=sole-owner $(PROVE) $(VALGRIND_OWNERS)
+	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" $(PROVE) -j2 $(VALGRIND_TESTS)
+	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" SOLE_WRAPPED=sole-owner $(PROVE) -j2 $(VALGRIND_OWNERS)
 
 ## analyze: gcc -fanalyzer and cppcheck over every file; any finding is a failure
 SOURCES    = $(sort $(wildcard common/*.c owner/*.c owner/kit/*.c owner/examples/*.c clients/*.c supervisor/*.c))

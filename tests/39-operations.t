@@ -94,12 +94,13 @@ sub ask_call {
     if (@operations == 1) {
         my ($name, @values) = @{ $operations[0] };
         my $ran = sole($way, 'call', '--json', $name, map { operand($way, $_) } @values);
-        my $told = $ran->{out} eq '' ? '' : told_json($json->decode($ran->{out}));
-        return $ran->{status} == 0 ? "ok $told" =~ tr/()/[]/r =~ s/(?<=\[ )\[(.*)\](?= )/($1)/r : join ' ', reason($ran), $ran->{status} == 1 ? $told || 'n' : ();
+        my $told = $ran->{out} eq '' ? undef : $json->decode($ran->{out});
+        return 'ok [ ' . join('', map { told_json($_) . ' ' } @$told) . ']' if $ran->{status} == 0;
+        return reason($ran) ne 'conflict' ? reason($ran) : 'conflict ' . told_json($told->{found});
     }
     my $ran = sole($way, 'txn', '--json', map { my ($name, @values) = @$_; join ' ', $name, map { script_word($way, $_) } @values } @operations);
     my $told = $ran->{out} eq '' ? undef : $json->decode($ran->{out});
-    return reason($ran) if !$told || !$told->{results};
+    return reason($ran) if !$told || $told->{error};
     my @lists = map { told_json($_) =~ s/^\(/[/r =~ s/\)$/]/r } @{ $told->{results} };
     unshift @lists, "[ i$told->{half} ]" if grep { $_->[0] eq 'otherwise' } @operations;
     return join ' ', 'ok', @lists;
