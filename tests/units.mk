@@ -8,10 +8,10 @@
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%.t,$(sort $(wildcard tests/[0-9]*.c)))
 
-# Layer: objects. The supervisor's main stays out, and so does what needs CZMQ.
+# Layer: objects. The supervisor's main stays out.
 UNIT_common     = $(COMMON_O)
 UNIT_owner      = $(PURE_O) $(COMMON_O) $(BUILD)/tests/lib/memory_disk.o
-UNIT_supervisor = $(filter-out %/main.o %/zpl.o,$(SUPER_O)) $(COMMON_O)
+UNIT_supervisor = $(filter-out %/main.o,$(SUPER_O)) $(COMMON_O)
 UNIT_clients    = $(call objects,clients,$(LIBRARY_PURE)) $(COMMON_O)
 
 # Allocations of the code under test pass through the test, which may refuse them.

@@ -7,10 +7,10 @@
  * and uses nothing of it that opens a context, starts a thread or sets a signal
  * handler.
  */
-#ifndef SOLE_SUPERVISOR_ZPL_H
-#define SOLE_SUPERVISOR_ZPL_H
+#ifndef SOLE_COMMON_ZPL_H
+#define SOLE_COMMON_ZPL_H
 
-#include "supervisor/mistakes.h"
+#include "common/mistakes.h"
 
 #include <stddef.h>
 

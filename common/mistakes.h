@@ -2,8 +2,8 @@
  *
  * mistakes.h - what is wrong with a file, by line, so that all of it is told at once.
  */
-#ifndef SOLE_SUPERVISOR_MISTAKES_H
-#define SOLE_SUPERVISOR_MISTAKES_H
+#ifndef SOLE_COMMON_MISTAKES_H
+#define SOLE_COMMON_MISTAKES_H
 
 #include <stddef.h>
 

@@ -8,7 +8,7 @@
  * mistake it prints "... (LINE) TEXT" to standard output and returns NULL: that
  * text is caught, the line replaced by a harmless one, and the text read again.
  */
-#include "supervisor/zpl.h"
+#include "common/zpl.h"
 
 #include <ctype.h>
 #include <czmq.h>
@@ -212,7 +212,7 @@ int zpl_load(struct zpl *zpl, const char *path, struct mistakes *mistakes)
 	int status = read_file(path, &text, mistakes);
 	if (status != 0)
 		return status;
-	/* zconfig asserts that it gets its memory. A supervisor that reads its
+	/* zconfig asserts that it gets its memory. A program that reads its
 	 * file again must not die of that: see first whether there is enough. */
 	void *volatile room = malloc(ROOM_BYTES); /* volatile: or the pair is optimised away */
 	free(room);

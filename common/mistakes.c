@@ -2,7 +2,7 @@
  *
  * mistakes.c - collects what is wrong with a file and tells it in order.
  */
-#include "supervisor/mistakes.h"
+#include "common/mistakes.h"
 #include "common/log.h"
 
 #include <stdarg.h>
