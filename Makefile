@@ -37,9 +37,10 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram log notify options quantity rundir wire
-OWNER_PURE  = about behaviour core disk endings events execution frame items journal journal_cut journal_read lock operations \
-              record recording replay segment service session snapshot storage_items store table watch
-OWNER_SHELL = owner config backups endpoint folder loader lookback memory outcomes processes snapshot_child transport \
+OWNER_PURE  = about behaviour core disk durability endings events execution frame items journal journal_cut journal_read \
+              journal_start lock operations record recording recovery replay segment service session snapshot snapshot_file \
+              storage_items store table watch window
+OWNER_SHELL = owner config backups endpoint folder loader lookback memory outcomes processes snapshot_child state transport \
               connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library lookback values

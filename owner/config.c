@@ -99,7 +99,8 @@ void config_read(struct config *config, int argc, char **argv)
 {
 	struct config start = { .socket_mode = 0600, .drain_ns = 1000000000, .sync_interval_ns = 100000000,
 				.snapshot_after = 64 << 20, .segment_bytes = 32 << 20, .snapshots_kept = 2, .limits = limits_default() };
-	char **again = malloc(((size_t)argc + 1) * sizeof *again);
+	static char **again; /* static: an exit below leaves it reachable */
+	again = malloc(((size_t)argc + 1) * sizeof *again);
 
 	if (again == NULL)
 		fatal(EX_OSERR, "no memory");

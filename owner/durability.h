@@ -45,6 +45,9 @@ const char *durability_problem(const struct durable *durability);
 /* Syncs when the interval is over: 0 or a negative errno. *next_ns: when to call again at the latest; INT64_MAX: not needed. */
 int durability_tend(struct durable *durability, int64_t now_ns, int64_t *next_ns);
 
+/* Syncs what is not, now. */
+int durability_sync(struct durable *durability);
+
 /* Everything up to this revision is on disk. */
 uint64_t durability_synced_revision(const struct durable *durability);
 
@@ -68,6 +71,7 @@ int durability_finish(struct durable *durability, int64_t wall_us);
 struct durability_figures {
 	uint64_t rounds, records, bytes, syncs; /* since the start */
 	uint64_t journal_bytes;                 /* on disk now */
+	uint64_t last_round;                    /* that was appended; 0: none */
 	uint64_t snapshot_round;                /* of the newest snapshot; 0: none */
 };
 struct durability_figures durability_figures(const struct durable *durability);

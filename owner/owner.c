@@ -12,6 +12,7 @@
 #include "owner/memory.h"
 #include "owner/processes.h"
 #include "owner/service.h"
+#include "owner/state.h"
 #include "owner/transport.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -50,6 +51,8 @@ struct owner {
 	struct service *service;
 	struct lookback *lookback;
 	struct processes *processes;
+	struct state *state; /* NULL: memory only */
+	bool failed;         /* what was done cannot be made durable: nothing is told any more */
 	const struct sole_behaviour *behaviour;
 	struct counters counters;
 	struct gauges gauges;
@@ -82,6 +85,21 @@ static void signals_open(struct owner *owner)
 		fatal(EX_OSERR, "cannot take signals: %s", strerror(errno));
 }
 
+static void take_signals(struct owner *owner)
+{
+	struct signalfd_siginfo info;
+
+	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo == SIGHUP) {
+			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
+			continue;
+		}
+		owner->stop_signals++;
+		log_info("told to stop by process %u (SIG%s): %s", info.ssi_pid, sigabbrev_np((int)info.ssi_signo),
+			 owner->stop_signals == 1 ? "answering what has arrived, then leaving" : "leaving now");
+	}
+}
+
 static void wake_open(struct owner *owner)
 {
 	owner->processes = processes_new((size_t)owner->config.limits.connections);
@@ -94,23 +112,6 @@ static void wake_open(struct owner *owner)
 		if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, fds[i], &event) != 0)
 			fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
 	}
-}
-
-static void lookback_open(struct owner *owner, uint64_t history, uint64_t incarnation)
-{
-	const struct lookback_settings settings = { .limits = &owner->config.limits,
-						    .counters = &owner->counters,
-						    .history = history,
-						    .incarnation = incarnation,
-						    .folder = -1 };
-	struct epoll_event event = { .events = EPOLLIN };
-
-	owner->lookback = lookback_new(&settings);
-	if (owner->lookback == NULL)
-		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
-	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
-		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
-	service_set_storage(owner->service, lookback_storage(owner->lookback));
 }
 
 static void behaviour_open(struct owner *owner, const struct sole_behaviour *linked)
@@ -160,6 +161,48 @@ static void listen_open(struct owner *owner)
 		fatal(status, "%s", error);
 }
 
+static bool told_to_stop(void *context)
+{
+	struct owner *owner = context;
+
+	take_signals(owner);
+	if (owner->stop_signals > 0)
+		endpoint_close(&owner->endpoint);
+	return owner->stop_signals > 0;
+}
+
+/* The state of an earlier owner, or a new one; sessions go on. */
+static void state_take_up(struct owner *owner, struct identity *identity)
+{
+	struct recovery recovery;
+
+	owner->state = state_open(&owner->config, service_core(owner->service), &owner->counters, owner->wake, told_to_stop,
+				  owner, &recovery);
+	identity->incarnation = recovery.incarnation;
+	identity->history = recovery.history;
+	service_resume(owner->service, identity, clock_monotonic_ns());
+}
+
+static void lookback_open(struct owner *owner, const struct identity *identity)
+{
+	const struct lookback_settings settings = {
+		.limits = &owner->config.limits,
+		.counters = &owner->counters,
+		.history = identity->history,
+		.incarnation = identity->incarnation,
+		.folder = owner->state != NULL ? state_folder(owner->state) : -1,
+		.disk = owner->state != NULL ? state_disk(owner->state) : NULL,
+	};
+	struct epoll_event event = { .events = EPOLLIN };
+
+	owner->lookback = lookback_new(&settings);
+	if (owner->lookback == NULL)
+		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
+	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
+		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
+	service_set_storage(owner->service, lookback_storage(owner->lookback));
+}
+
 static void core_open(struct owner *owner)
 {
 	struct {
@@ -169,21 +212,26 @@ static void core_open(struct owner *owner)
 
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
 		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
-	uint64_t incarnation = (uint64_t)clock_wall_us();
+	/* Starts of a memory-only owner are ordered by the wall clock. */
+	struct identity identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
+				     .history = random.history | 1, .pid = getpid(), .uid = geteuid() };
 	const struct service_settings settings = {
 		.core = { .behaviour = owner->behaviour, .limits = &owner->config.limits,
 			  .counters = &owner->counters, .hash_seed = random.hash_seed,
-			  .session_seed = random.session_seed, .token_base = clock_wall_us() },
-		/* Starts of a memory-only owner are ordered by the wall clock. */
-		.identity = { .name = owner->config.name, .incarnation = incarnation,
-			      .history = random.history | 1, .pid = getpid(), .uid = geteuid() },
+			  .session_seed = random.session_seed,
+			  .token_base = owner->config.state == NULL ? clock_wall_us() : 0 },
+		.identity = identity,
 		.gauges = &owner->gauges,
 		.started_ns = owner->started_ns,
+		.durability = owner->config.state != NULL ? owner->config.durability : DURABILITY_MEMORY,
+		.process_born = process_born,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
 		fatal(EX_OSERR, "cannot make the state: %s", why);
-	lookback_open(owner, random.history | 1, incarnation);
+	if (owner->config.state != NULL)
+		state_take_up(owner, &identity);
+	lookback_open(owner, &identity);
 }
 
 static void transport_start(struct owner *owner)
@@ -204,21 +252,6 @@ static void transport_start(struct owner *owner)
 
 /* ---- serving ---- */
 
-static void take_signals(struct owner *owner)
-{
-	struct signalfd_siginfo info;
-
-	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-		if (info.ssi_signo == SIGHUP) {
-			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
-			continue;
-		}
-		owner->stop_signals++;
-		log_info("told to stop by process %u (SIG%s): %s", info.ssi_pid, sigabbrev_np((int)info.ssi_signo),
-			 owner->stop_signals == 1 ? "answering what has arrived, then leaving" : "leaving now");
-	}
-}
-
 static bool outlet_ready(const void *context, uint64_t connection)
 {
 	return transport_ready(context, connection);
@@ -229,11 +262,32 @@ static bool outlet_send(void *context, uint64_t connection, const struct buffer 
 	return transport_send(context, connection, body);
 }
 
+/* What is on disk now: the mark of replies goes by it, and where outcomes are looked for. */
+static void note_durable(struct owner *owner)
+{
+	const struct state_gauges gauges = state_gauges(owner->state);
+
+	service_set_synced(owner->service, gauges.synced_revision);
+	lookback_recorded(owner->lookback, gauges.last_round);
+}
+
+/* Nothing of what was done leaves before this has returned true. */
+static bool make_durable(struct owner *owner)
+{
+	if (owner->state != NULL && !owner->failed) {
+		owner->failed = !state_commit(owner->state, clock_monotonic_ns());
+		note_durable(owner);
+	}
+	return !owner->failed;
+}
+
 /* What rounds and the clock have brought about for others than who asked. */
 static void deliver(struct owner *owner)
 {
 	const struct outlet outlet = { .context = owner->transport, .ready = outlet_ready, .send = outlet_send };
 
+	if (!make_durable(owner))
+		return;
 	owner->more = service_deliver(owner->service, &outlet);
 }
 
@@ -271,7 +325,7 @@ static void note_round(struct owner *owner, int64_t took_ns, size_t count)
 	owner->message_ns = (3 * owner->message_ns + took_ns / (int64_t)count) / 4;
 }
 
-/* One round: receive, run, (record,) reply. Returns whether there was anything. */
+/* One round: receive, run, record, reply. Returns whether there was anything. */
 static bool serve_round(struct owner *owner)
 {
 	static struct service_message *round;
@@ -298,6 +352,8 @@ static bool serve_round(struct owner *owner)
 						     .overlong = arrived[i].overlong,
 						     .notices = arrived[i].subscribed };
 	service_round(owner->service, round, count, start_ns, clock_wall_us());
+	if (!make_durable(owner))
+		return true;
 	replies = service_replies(owner->service, &reply_count);
 	for (size_t i = 0; i < count; i++)
 		if (round[i].notices != arrived[i].subscribed)
@@ -374,6 +430,13 @@ static int64_t tend(struct owner *owner)
 		service_ns = lookback_ns;
 	if (owner->more || service_ns < next_ns)
 		next_ns = owner->more ? now_ns : service_ns;
+	if (owner->state != NULL && !owner->failed) {
+		int64_t state_ns;
+		owner->failed = !state_tend(owner->state, now_ns, &state_ns);
+		note_durable(owner);
+		if (state_ns < next_ns)
+			next_ns = state_ns;
+	}
 	if (now_ns >= owner->tell_ns)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
@@ -399,7 +462,7 @@ static void serve(struct owner *owner)
 {
 	int64_t look_ns = 0;
 
-	while (owner->stop_signals == 0) {
+	while (owner->stop_signals == 0 && !owner->failed) {
 		bool busy = serve_round(owner);
 		/* Under load the clock's duties and signals are looked at every so often only. */
 		if (busy && owner->last_message_ns < look_ns)
@@ -414,6 +477,15 @@ static void serve(struct owner *owner)
 
 /* ---- leaving ---- */
 
+/* What was done and not made durable must not be told to anybody, not even in the totals: as if the owner
+ * had been killed before it. */
+static int leave_failed(struct owner *owner)
+{
+	notify("STOPPING=1\nSTATUS=the state cannot be written");
+	endpoint_close(&owner->endpoint);
+	return EX_IOERR;
+}
+
 /* Answers what has arrived, tells connected clients, and answers what they had sent before
  * they heard: refused, unrun. A second signal ends the waiting. */
 static void drain(struct owner *owner)
@@ -422,7 +494,7 @@ static void drain(struct owner *owner)
 	int64_t by_ns = clock_monotonic_ns() + owner->config.drain_ns, now_ns;
 
 	notify("STOPPING=1\nSTATUS=answering what has arrived");
-	while (serve_round(owner) && owner->stop_signals < 2 && clock_monotonic_ns() < by_ns)
+	while (serve_round(owner) && !owner->failed && owner->stop_signals < 2 && clock_monotonic_ns() < by_ns)
 		take_signals(owner);
 	service_leave(owner->service, &notice);
 	transport_broadcast(owner->transport, &notice);
@@ -434,7 +506,7 @@ static void drain(struct owner *owner)
 		int64_t quiet_ns = owner->last_message_ns + QUIET_MS * NS_PER_MS;
 		bool idle = transport_outbox_bytes(owner->transport) == 0 &&
 			    (now_ns >= quiet_ns || transport_connections(owner->transport) == 0);
-		if (idle || now_ns >= by_ns || owner->stop_signals >= 2)
+		if (idle || now_ns >= by_ns || owner->stop_signals >= 2 || owner->failed)
 			break;
 		int64_t wake_ns = quiet_ns < by_ns ? quiet_ns : by_ns;
 		if (now_ns >= quiet_ns)
@@ -452,6 +524,9 @@ static int leave(struct owner *owner)
 	int status = EX_OK;
 
 	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
+	lookback_destroy(&owner->lookback);
+	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
+		status = EX_IOERR;
 	endpoint_close(&owner->endpoint);
 	if (!owner->config.quiet) {
 		printf("reads: %" PRIu64 ", writes: %" PRIu64 "\n", owner->counters.reads, owner->counters.writes);
@@ -460,7 +535,6 @@ static int leave(struct owner *owner)
 			status = EX_IOERR;
 		}
 	}
-	lookback_destroy(&owner->lookback);
 	service_destroy(&owner->service);
 	processes_destroy(&owner->processes);
 	close(owner->wake);
@@ -492,6 +566,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
 	log_info("%s: serving at %s", owner.config.name, owner.endpoint.path);
 	serve(&owner);
-	drain(&owner);
-	return leave(&owner);
+	if (!owner.failed)
+		drain(&owner);
+	return owner.failed ? leave_failed(&owner) : leave(&owner);
 }

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * state.h - the folder of a durable state while its owner serves: what durability.h decides is
+ * carried out here, with a thread that makes segments ahead of need and children that write snapshots.
+ *
+ * Logs what an operator should know: recovery, what was cut off, slow syncs, snapshots that failed.
+ */
+#ifndef SOLE_OWNER_STATE_H
+#define SOLE_OWNER_STATE_H
+
+#include "owner/config.h"
+#include "owner/durability.h"
+
+struct state;
+
+struct state_gauges {
+	uint64_t journal_bytes, snapshot_round, synced_revision;
+	uint64_t last_round; /* in the journal */
+	int64_t recovery_ns; /* how long the start took */
+};
+
+/* Locks the folder, recovers the state into `core` (new), and begins an incarnation: `recovery` tells which.
+ * `stop` is asked while that takes long: true, and the program ends well, with nothing changed. `wake` is an epoll set,
+ * which becomes readable when state_tend has something to do. Ends the program with one line when it cannot be. */
+struct state *state_open(const struct config *config, struct core *core, struct counters *counters, int wake,
+			 bool (*stop)(void *context), void *context, struct recovery *recovery);
+
+/* What the core has recorded since is on disk (or, of durability interval, will be soon) when it has returned true. False: it
+ * is not, that was logged, and the owner must end without telling anybody anything of it. */
+bool state_commit(struct state *state, int64_t now_ns);
+
+/* Syncs that are due, snapshots. As above; *next_ns: when to call again at the latest. */
+bool state_tend(struct state *state, int64_t now_ns, int64_t *next_ns);
+
+struct state_gauges state_gauges(const struct state *state);
+
+/* The folder, for backups and for looking things up; stays the state's. */
+int state_folder(const struct state *state);
+const struct disk *state_disk(const struct state *state);
+
+/* The owner ends well: everything is written, and a snapshot where there is something new. False: that failed, and was logged
+ * (the journal has everything that was answered). `in_haste`: no snapshot. */
+bool state_close(struct state **state, bool in_haste);
+
+#endif
