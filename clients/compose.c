@@ -255,9 +255,10 @@ static bool write_again(struct composing *c)
 		bool run = request->kind == ITEM_RUN && !request->cancelling;
 		/* The withdrawal of what the owner never admitted would only be out of order; and what
 		 * cannot have run in a session that is lost waits for the next one. */
-		bool early = request->kind == ITEM_RUN && request->copies == 0 &&
-			     ((request->cancelling && held) ||
-			      (request_is_command(request) && engine->session_state == SESSION_LOST));
+		bool unseen = request->copies == 0 || request->refusal == SOLE_OUT_OF_ORDER;
+		bool early = request->kind == ITEM_RUN &&
+			     ((unseen && request->cancelling && held) ||
+			      (request->copies == 0 && request_is_command(request) && engine->session_state == SESSION_LOST));
 		if ((run && !c->runs_allowed) || early)
 			all = false;
 		else if (!write_request(c, request))

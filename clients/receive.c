@@ -317,7 +317,11 @@ static void take_run(struct engine *engine, struct item *item)
 		return;
 	}
 	acknowledge(engine, request, item);
-	answer(engine, request, item);
+	/* Withdrawn because its time was up, in the same breath as it arrived. */
+	if (item->header.outcome == OUTCOME_REFUSED && item->header.code == CODE_CANCELLED && request->expired)
+		answer_with(engine, request, item, SOLE_EXPIRED);
+	else
+		answer(engine, request, item);
 }
 
 /* Returns whether the answer to the request itself must follow. */

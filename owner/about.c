@@ -37,6 +37,8 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("events-bytes"), value_integer((int64_t)events_bytes(core_events(core))),
 		value_text("outbox-bytes"), value_integer((int64_t)gauges->outbox_bytes),
 		value_text("resident-bytes"), value_integer((int64_t)gauges->resident_bytes),
+		value_text("journal-bytes"), value_integer((int64_t)gauges->journal_bytes),
+		value_text("snapshot-round"), value_integer((int64_t)gauges->snapshot_round),
 	};
 
 	answer_list(x, header, list, sizeof list / sizeof *list);

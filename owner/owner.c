@@ -114,6 +114,26 @@ static void wake_open(struct owner *owner)
 	}
 }
 
+static void lookback_open(struct owner *owner, const struct identity *identity)
+{
+	const struct lookback_settings settings = {
+		.limits = &owner->config.limits,
+		.counters = &owner->counters,
+		.history = identity->history,
+		.incarnation = identity->incarnation,
+		.folder = owner->state != NULL ? state_folder(owner->state)->descriptor : -1,
+		.disk = owner->state != NULL ? &state_folder(owner->state)->disk : NULL,
+	};
+	struct epoll_event event = { .events = EPOLLIN };
+
+	owner->lookback = lookback_new(&settings);
+	if (owner->lookback == NULL)
+		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
+	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
+		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
+	service_set_storage(owner->service, lookback_storage(owner->lookback));
+}
+
 static void behaviour_open(struct owner *owner, const struct sole_behaviour *linked)
 {
 	const char *why;
@@ -183,26 +203,6 @@ static void state_take_up(struct owner *owner, struct identity *identity)
 	service_resume(owner->service, identity, clock_monotonic_ns());
 }
 
-static void lookback_open(struct owner *owner, const struct identity *identity)
-{
-	const struct lookback_settings settings = {
-		.limits = &owner->config.limits,
-		.counters = &owner->counters,
-		.history = identity->history,
-		.incarnation = identity->incarnation,
-		.folder = owner->state != NULL ? state_folder(owner->state) : -1,
-		.disk = owner->state != NULL ? state_disk(owner->state) : NULL,
-	};
-	struct epoll_event event = { .events = EPOLLIN };
-
-	owner->lookback = lookback_new(&settings);
-	if (owner->lookback == NULL)
-		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
-	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
-		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
-	service_set_storage(owner->service, lookback_storage(owner->lookback));
-}
-
 static void core_open(struct owner *owner)
 {
 	struct {
@@ -223,8 +223,8 @@ static void core_open(struct owner *owner)
 		.identity = identity,
 		.gauges = &owner->gauges,
 		.started_ns = owner->started_ns,
-		.durability = owner->config.state != NULL ? owner->config.durability : DURABILITY_MEMORY,
 		.process_born = process_born,
+		.durability = owner->config.durability,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
@@ -262,22 +262,23 @@ static bool outlet_send(void *context, uint64_t connection, const struct buffer 
 	return transport_send(context, connection, body);
 }
 
-/* What is on disk now: the mark of replies goes by it, and where outcomes are looked for. */
 static void note_durable(struct owner *owner)
 {
-	const struct state_gauges gauges = state_gauges(owner->state);
+	const struct durability_figures figures = state_figures(owner->state);
 
-	service_set_synced(owner->service, gauges.synced_revision);
-	lookback_recorded(owner->lookback, gauges.last_round);
+	owner->gauges.journal_bytes = figures.journal_bytes;
+	owner->gauges.snapshot_round = figures.snapshot_round;
+	service_set_synced(owner->service, figures.synced_revision);
+	lookback_recorded(owner->lookback, figures.round);
 }
 
 /* Nothing of what was done leaves before this has returned true. */
 static bool make_durable(struct owner *owner)
 {
-	if (owner->state != NULL && !owner->failed) {
-		owner->failed = !state_commit(owner->state, clock_monotonic_ns());
-		note_durable(owner);
-	}
+	if (owner->state == NULL || owner->failed)
+		return !owner->failed;
+	owner->failed = !state_commit(owner->state, clock_monotonic_ns());
+	note_durable(owner);
 	return !owner->failed;
 }
 
@@ -551,6 +552,12 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	owner.started_ns = clock_monotonic_ns();
 	config_read(&owner.config, argc, argv);
 	behaviour_open(&owner, behaviour);
+	if (inspect_asked(&owner.config.inspection)) {
+		owner.config.inspection.behaviour = owner.behaviour;
+		owner.config.inspection.limits = &owner.config.limits;
+		owner.config.inspection.segment_bytes = (uint64_t)owner.config.segment_bytes;
+		return inspect_run(&owner.config.inspection);
+	}
 	if (owner.config.check) {
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)

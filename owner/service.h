@@ -28,6 +28,7 @@ struct identity {
 /* What only the shell knows, for status. Read when somebody asks. */
 struct gauges {
 	uint64_t connections, outbox_bytes, resident_bytes;
+	uint64_t journal_bytes, snapshot_round; /* of a durable owner */
 };
 
 struct service_settings {

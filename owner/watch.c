@@ -74,6 +74,9 @@ static enum code begin_at(const struct service *service, const struct value *lis
 		return CODE_OK;
 	if (history != service->settings.identity.history)
 		return CODE_TOO_OLD;
+	/* A loss of power has taken what had left already. */
+	if (revision > now + 1 && service->settings.durability == DURABILITY_INTERVAL)
+		return CODE_TOO_OLD;
 	if (revision > now + 1 || (revision == now + 1 && list[3].integer > 0))
 		return CODE_INVALID;
 	*start = revision;
