@@ -38,13 +38,13 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram json log notify options quantity rundir wire
 OWNER_PURE  = about behaviour core disk durability endings events execution frame items journal journal_cut journal_read \
-              journal_salvage journal_start lock operations record recording recovery replay segment service session \
-              snapshot snapshot_file store table text text_read watch window
+              journal_salvage journal_start lock operations record recording recovery replay segment service session snapshot \
+              snapshot_file storage_items store table text text_read watch window
 INSPECTION  = dump founding inspect log place record_json record_print rehearse repair repair_parts restore rounds survey verify
-OWNER_SHELL = $(INSPECTION) owner config endpoint folder loader memory processes snapshot_child state transport connections \
-              outboxes envelope accept_gate
+OWNER_SHELL = $(INSPECTION) owner config backups endpoint folder loader lookback memory outcomes processes snapshot_child state \
+              transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) connection context library values
+LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -78,6 +78,7 @@ run: all
 	  SOLE_RUNTIME_DIR="$$dir" $(BIN)/sole-supervisor supervisor/seed-110.zpl
 
 -include tests/units.mk
+-include tests/sim/sim.mk
 include tests/bench/bench.mk
 
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
@@ -224,7 +225,7 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_owner command_run command_script command_table \
+COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
               command_txn command_watch children print signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)

@@ -56,6 +56,11 @@ const char *durability_problem(const struct durable *durability)
 	return durability->fault.text;
 }
 
+const struct buffer *durability_pending(const struct durable *durability)
+{
+	return &durability->records;
+}
+
 static int sync_now(struct durable *d)
 {
 	int error = journal_sync(d->journal, &d->fault);
@@ -117,11 +122,6 @@ int durability_sync(struct durable *d)
 	int error = durability_commit(d, 0);
 
 	return error == 0 && d->dirty ? sync_now(d) : error;
-}
-
-uint64_t durability_synced_revision(const struct durable *d)
-{
-	return d->synced_revision;
 }
 
 /* ---- starting ---- */
@@ -259,6 +259,8 @@ struct durability_figures durability_figures(const struct durable *d)
 	struct durability_figures figures = d->figures;
 
 	figures.journal_bytes = journal_bytes(d->journal);
+	figures.round = d->next_round - 1;
+	figures.synced_revision = d->synced_revision;
 	return figures;
 }
 

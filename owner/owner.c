@@ -8,6 +8,7 @@
 #include "owner/config.h"
 #include "owner/endpoint.h"
 #include "owner/loader.h"
+#include "owner/lookback.h"
 #include "owner/memory.h"
 #include "owner/processes.h"
 #include "owner/service.h"
@@ -48,6 +49,7 @@ struct owner {
 	struct endpoint endpoint;
 	struct transport *transport;
 	struct service *service;
+	struct lookback *lookback;
 	struct processes *processes;
 	struct state *state; /* NULL: memory only */
 	bool failed;         /* what was done cannot be made durable: nothing is told any more */
@@ -110,6 +112,26 @@ static void wake_open(struct owner *owner)
 		if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, fds[i], &event) != 0)
 			fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
 	}
+}
+
+static void lookback_open(struct owner *owner, const struct identity *identity)
+{
+	const struct lookback_settings settings = {
+		.limits = &owner->config.limits,
+		.counters = &owner->counters,
+		.history = identity->history,
+		.incarnation = identity->incarnation,
+		.folder = owner->state != NULL ? state_folder(owner->state)->descriptor : -1,
+		.disk = owner->state != NULL ? &state_folder(owner->state)->disk : NULL,
+	};
+	struct epoll_event event = { .events = EPOLLIN };
+
+	owner->lookback = lookback_new(&settings);
+	if (owner->lookback == NULL)
+		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
+	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
+		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
+	service_set_storage(owner->service, lookback_storage(owner->lookback));
 }
 
 static void behaviour_open(struct owner *owner, const struct sole_behaviour *linked)
@@ -192,7 +214,7 @@ static void core_open(struct owner *owner)
 		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
 	/* Starts of a memory-only owner are ordered by the wall clock. */
 	struct identity identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
-				     .history = random.history | 1, .pid = getpid() };
+				     .history = random.history | 1, .pid = getpid(), .uid = geteuid() };
 	const struct service_settings settings = {
 		.core = { .behaviour = owner->behaviour, .limits = &owner->config.limits,
 			  .counters = &owner->counters, .hash_seed = random.hash_seed,
@@ -202,12 +224,14 @@ static void core_open(struct owner *owner)
 		.gauges = &owner->gauges,
 		.started_ns = owner->started_ns,
 		.process_born = process_born,
+		.durability = owner->config.durability,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
 		fatal(EX_OSERR, "cannot make the state: %s", why);
 	if (owner->config.state != NULL)
 		state_take_up(owner, &identity);
+	lookback_open(owner, &identity);
 }
 
 static void transport_start(struct owner *owner)
@@ -238,11 +262,23 @@ static bool outlet_send(void *context, uint64_t connection, const struct buffer 
 	return transport_send(context, connection, body);
 }
 
+static void note_durable(struct owner *owner)
+{
+	const struct durability_figures figures = state_figures(owner->state);
+
+	owner->gauges.journal_bytes = figures.journal_bytes;
+	owner->gauges.snapshot_round = figures.snapshot_round;
+	service_set_synced(owner->service, figures.synced_revision);
+	lookback_recorded(owner->lookback, figures.round);
+}
+
 /* Nothing of what was done leaves before this has returned true. */
 static bool make_durable(struct owner *owner)
 {
-	if (owner->state != NULL && !owner->failed)
-		owner->failed = !state_commit(owner->state, clock_monotonic_ns());
+	if (owner->state == NULL || owner->failed)
+		return !owner->failed;
+	owner->failed = !state_commit(owner->state, clock_monotonic_ns());
+	note_durable(owner);
 	return !owner->failed;
 }
 
@@ -262,8 +298,10 @@ static void follow_clients(struct owner *owner)
 	uint64_t connection;
 	pid_t pid;
 
-	while (transport_ended(owner->transport, &connection))
+	while (transport_ended(owner->transport, &connection)) {
 		service_connection_ended(owner->service, connection);
+		lookback_connection_ended(owner->lookback, connection);
+	}
 	while (service_next_process(owner->service, &pid))
 		if (!processes_watch(owner->processes, pid))
 			service_process_ended(owner->service, pid);
@@ -380,19 +418,23 @@ static void guard_memory(struct owner *owner, int64_t now_ns)
 /* Everything that is due by the clock. Returns when to come back at the latest. */
 static int64_t tend(struct owner *owner)
 {
-	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns;
+	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
 
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
 	follow_clients(owner);
+	lookback_tend(owner->lookback, now_ns, &lookback_ns);
 	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);
 	deliver(owner);
+	if (lookback_ns < service_ns)
+		service_ns = lookback_ns;
 	if (owner->more || service_ns < next_ns)
 		next_ns = owner->more ? now_ns : service_ns;
 	if (owner->state != NULL && !owner->failed) {
 		int64_t state_ns;
 		owner->failed = !state_tend(owner->state, now_ns, &state_ns);
+		note_durable(owner);
 		if (state_ns < next_ns)
 			next_ns = state_ns;
 	}
@@ -483,6 +525,7 @@ static int leave(struct owner *owner)
 	int status = EX_OK;
 
 	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
+	lookback_destroy(&owner->lookback);
 	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
 		status = EX_IOERR;
 	endpoint_close(&owner->endpoint);

@@ -3,7 +3,6 @@
  * state.c - lock, recover, commit, snapshot, finish.
  */
 #include "owner/state.h"
-#include "owner/folder.h"
 #include "owner/snapshot_child.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -38,7 +37,7 @@ struct state {
 	struct counters *counters;
 	const struct config *config;
 	int wake;
-	int64_t recovery_ns, slow_ns;
+	int64_t slow_ns;
 
 	struct snapshot_child child;
 	struct snapshot_head head; /* of what the child writes */
@@ -113,7 +112,6 @@ static void recover(struct state *state, bool (*stop)(void *), void *context, st
 	if (result != RECOVERED)
 		fatal(exit_status(result), "the state in %s cannot be taken up: %s%s", state->config->state, recovery->why,
 		      advice(result));
-	state->recovery_ns = clock_monotonic_ns() - began_ns;
 	/* What recovery did is no work of this incarnation. */
 	memset(state->counters, 0, sizeof *state->counters);
 	if (recovery->end.torn > 0)
@@ -124,7 +122,7 @@ static void recover(struct state *state, bool (*stop)(void *), void *context, st
 	log_info("%s: history %016" PRIx64 ", incarnation %" PRIu64 ", revision %" PRIu64 " (snapshot of revision %" PRIu64
 		 " and %" PRIu64 " rounds) in %.3f s",
 		 state->config->state, recovery->history, recovery->incarnation, core_revision(state->core),
-		 recovery->snapshot_revision, recovery->rounds, (double)state->recovery_ns / (double)NS_PER_S);
+		 recovery->snapshot_revision, recovery->rounds, (double)(clock_monotonic_ns() - began_ns) / (double)NS_PER_S);
 }
 
 /* ---- segments to come ---- */
@@ -335,19 +333,14 @@ bool state_tend(struct state *state, int64_t now_ns, int64_t *next_ns)
 	return true;
 }
 
-struct state_gauges state_gauges(const struct state *state)
+struct durability_figures state_figures(const struct state *state)
 {
-	const struct durability_figures figures = durability_figures(state->durable);
-
-	return (struct state_gauges){ .journal_bytes = figures.journal_bytes,
-				      .snapshot_round = figures.snapshot_round,
-				      .synced_revision = durability_synced_revision(state->durable),
-				      .recovery_ns = state->recovery_ns };
+	return durability_figures(state->durable);
 }
 
-int state_folder(const struct state *state)
+const struct folder *state_folder(const struct state *state)
 {
-	return state->folder.descriptor;
+	return &state->folder;
 }
 
 bool state_close(struct state **state, bool in_haste)

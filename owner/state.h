@@ -10,13 +10,9 @@
 
 #include "owner/config.h"
 #include "owner/durability.h"
+#include "owner/folder.h"
 
 struct state;
-
-struct state_gauges {
-	uint64_t journal_bytes, snapshot_round, synced_revision;
-	int64_t recovery_ns; /* how long the start took */
-};
 
 /* Locks the folder, recovers the state into `core` (new), and begins an incarnation: `recovery` tells which.
  * `stop` is asked while that takes long: true, and the program ends well, with nothing changed. `wake` is an epoll set,
@@ -31,10 +27,10 @@ bool state_commit(struct state *state, int64_t now_ns);
 /* Syncs that are due, snapshots. As above; *next_ns: when to call again at the latest. */
 bool state_tend(struct state *state, int64_t now_ns, int64_t *next_ns);
 
-struct state_gauges state_gauges(const struct state *state);
+struct durability_figures state_figures(const struct state *state);
 
-/* The folder, for backups and for looking things up; stays the state's. */
-int state_folder(const struct state *state);
+/* For backups and for looking things up; stays the state's. */
+const struct folder *state_folder(const struct state *state);
 
 /* The owner ends well: everything is written, and a snapshot where there is something new. False: that failed, and was logged
  * (the journal has everything that was answered). `in_haste`: no snapshot. */

@@ -52,6 +52,8 @@ $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
+$(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,backups folder lookback outcomes snapshot_child) $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal -lpthread)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
