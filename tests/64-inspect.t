@@ -44,7 +44,7 @@ like($early, qr/^map "table"\n"k1" 1 @\d+\n(?:"k\d" \d @\d+\n){4}"note" "two\\nl
     '... and has the entries, escaped, in order');
 my $beside = inspect('--verify', path('inv'));
 is($beside->{status}, 0, '--verify beside a running owner');
-like($beside->{out}, qr/^behaviour table, version \d+, started 1 times\nhistory .*^OK$/ms, '... finds it sound');
+like($beside->{out}, qr/^behaviour table, version \d+, incarnation 1\nhistory .*^OK$/ms, '... finds it sound');
 my $locked = inspect('--repair', path('inv'));
 is($locked->{status}, 69, '--repair beside a running owner: status 69');
 line_like($locked->{err}, qr/is in use by process @{[$first->pid]}: stop it first/, '... and names it');
@@ -370,6 +370,32 @@ like(dump_of('held'), qr/^session \d+ uid \d+ gid \d+ pid \d+ last \d+$/m, 'a se
 my $freed = inspect('--import', spew('held.text', dump_of('held')), path('freed'), @small);
 like($freed->{out}, qr/; 1 session ended$/m, '--import ends sessions') or diag($freed->{err});
 unlike(dump_of('freed'), qr/door/, '... and what they held is free');
+
+# A backup of an owner that keeps nothing.
+my $memory = start_owner('memory');
+sole('memory', 'put', 'kept', 1);
+is(sole('memory', 'backup', path('backup'))->{status}, 0, 'a backup of an owner without a folder');
+$memory->stop;
+is(inspect('--restore', path('backup'), path('memory-state'), @small)->{status}, 0, '... becomes a folder');
+like(dump_of('memory-state'), qr/^"kept" 1 @\d+$/m, '... with what it held');
+is(inspect('--restore', path('backup'), path('bad'), '--behaviour', program('tests/counts-1.so'))->{status}, 78,
+    '... and not for another behaviour: status 78');
+
+# ---- beside an owner that writes, begins segments, takes snapshots and forgets ----
+
+my $busy = owner('busy', '--snapshot-after', '64K');
+my $writer = start('sole-writer', '-o', 'busy', '-a', 8, '-p', 0, '-d', 0);
+wait_until { snapshots('busy') >= 2 } 30;
+my @wrong;
+for my $round (1 .. 6) {
+    for my $option (qw(--verify --log --dump --replay)) {
+        my $got = inspect($option, path('busy'));
+        push @wrong, "$option: $got->{status} $got->{err}" . substr $got->{out}, -300 if $got->{status} != 0;
+    }
+}
+ok($busy->running && $writer->running, 'an owner is written to');
+is(join('', @wrong), '', '... and what looks at its folder meanwhile finds no damage');
+$_->stop for $writer, $busy;
 
 # ---- an upgrade, rehearsed ----
 
