@@ -40,7 +40,8 @@ COMMON      = buffer histogram json lockfile log mistakes notify options quantit
 OWNER_PURE  = about behaviour core disk durability endings events execution frame items journal journal_cut journal_read \
               journal_salvage journal_start lock operations record recording recovery replay segment service session snapshot \
               snapshot_file storage_items store table text text_read watch window
-INSPECTION  = dump founding inspect log place record_json record_print rehearse repair repair_parts restore rounds survey verify
+INSPECTION  = dump founding inspect log place record_json record_print rehearse repair repair_parts restore rounds survey \
+              survey_snapshots verify
 OWNER_SHELL = $(INSPECTION) owner config backups endpoint folder loader lookback memory outcomes processes snapshot_child state \
               transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches

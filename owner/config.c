@@ -66,11 +66,11 @@ static const struct program program = {
 /* Is this something to do now, and no setting? */
 static bool not_for_a_file(const char *name)
 {
-	const char *first = (const char *)&told.inspection, *target = (const char *)&told.check;
+	uintptr_t first = (uintptr_t)&told.inspection, target = 0;
 
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 		if (strcmp(options[i].name, name) == 0)
-			target = options[i].target;
+			target = (uintptr_t)options[i].target;
 	bool inspects = target >= first && target < first + sizeof told.inspection;
 	return inspects || strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0;
 }
