@@ -75,6 +75,7 @@ run: all
 
 -include tests/units.mk
 include tests/bench/bench.mk
+include tests/fuzz/fuzz.mk
 
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
 TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
