@@ -102,6 +102,16 @@ enum outcome {
 	OUTCOME_WAITING = 3, /* admitted, not answered yet: the answer comes as a notice */
 };
 
+/* Added to the outcome of a RUN: all that the reply shows was on disk when it left. */
+enum { REPLY_FLAG_DURABLE = 0x80 };
+
+/* What an owner's state survives: told by HELLO. */
+enum durability {
+	DURABILITY_MEMORY = 0,   /* not the owner */
+	DURABILITY_SYNC = 1,     /* everything: replies leave when they are on disk */
+	DURABILITY_INTERVAL = 2, /* the owner; of a loss of power all but what came last */
+};
+
 /* Not a behaviour's operation: divides a request in two. When an operation before it refuses
  * with CODE_CONFLICT, all before it is undone and those behind it run in its place. */
 enum { OPERATION_OTHERWISE = 0xffff };

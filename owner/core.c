@@ -6,18 +6,10 @@
  * then the operations. What comes before the sequence check uses no sequence; what
  * comes after it is stored, refusals too, so that a retry hears the same again.
  */
-#include "owner/core.h"
+#include "owner/core_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { TICKS_AT_ONCE = 64, TICK_AGAIN_US = 1000000 };
-
-struct core {
-	struct core_settings settings;
-	struct machine machine;
-	int64_t ticks_from_us; /* not before: a tick has failed */
-};
 
 struct core *core_new(const struct core_settings *settings, const char **why)
 {
@@ -70,6 +62,7 @@ void core_destroy(struct core **core)
 	buffer_clear(&machine->effects.events);
 	buffer_clear(&machine->effects.answers);
 	buffer_clear(&machine->effects.detail);
+	buffer_clear(&c->scratch);
 	free(machine->late);
 	free(c);
 	*core = NULL;
@@ -130,68 +123,22 @@ const char *core_invariant(const struct core *core)
 /* ---- sessions ---- */
 
 enum code core_open_session(struct core *core, const struct caller *caller,
-			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session)
+			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], uint32_t silence_ms, struct session **session)
 {
 	bool new = false;
-	enum code code = sessions_open(core->machine.sessions, caller, nonce, session, &new);
 
+	if (!records_reserve(core, 0))
+		return CODE_NO_MEMORY;
+	enum code code = sessions_open(core->machine.sessions, caller, nonce, session, &new);
 	if (code == CODE_OK && new) {
 		core->machine.revision++;
+		(*session)->silence_ms = silence_ms;
+		record_open(core, *session);
 		core->settings.counters->sessions_opened++;
 	} else if (code == CODE_BUSY) {
 		core->settings.counters->limit_sessions++;
 	}
 	return code;
-}
-
-static void count_refusal(struct counters *counters, enum code code)
-{
-	counters->requests_refused++;
-	if (code == CODE_EXPIRED)
-		counters->requests_expired++;
-	if (code == CODE_CANCELLED)
-		counters->requests_cancelled++;
-	if (code == CODE_FULL)
-		counters->limit_state++;
-	if (code == CODE_NO_MEMORY)
-		counters->limit_memory++;
-}
-
-/* Takes a waiting request out of its line and gives it `code` as its answer. CODE_NO_MEMORY: it
- * waits as before. Should the behaviour fail otherwise, it would fail again: the request goes all
- * the same, and whoever comes to its place in the line finds that it does not wait. */
-static enum code withdraw(struct core *core, struct session *session, uint64_t sequence, enum code code)
-{
-	struct machine *machine = &core->machine;
-
-	if (execution_hook(machine, machine->behaviour->withdrawn, session->id, sequence) == CODE_NO_MEMORY)
-		return CODE_NO_MEMORY;
-	/* The behaviour may have answered it in the same breath. */
-	if (!session_waits(session, sequence))
-		return CODE_OK;
-	/* Without a payload, which would need memory: write_stored knows what to say. */
-	session_answer(machine->sessions, session, sequence, (uint16_t)code, machine->revision, NULL, 0);
-	execution_note_late(machine, session->id, sequence);
-	machine->counters->waits_withdrawn++;
-	count_refusal(machine->counters, code);
-	return CODE_OK;
-}
-
-enum code core_end_session(struct core *core, struct session **session)
-{
-	struct machine *machine = &core->machine;
-	uint64_t waiting, revision;
-
-	while ((waiting = session_first_waiting(*session)) != 0)
-		if (withdraw(core, *session, waiting, CODE_CANCELLED) != CODE_OK)
-			return CODE_NO_MEMORY;
-	revision = machine->revision;
-	/* Else what it holds would be held for ever. */
-	if (execution_hook(machine, machine->behaviour->session_ended, (*session)->id, 0) == CODE_NO_MEMORY)
-		return CODE_NO_MEMORY;
-	sessions_end(machine->sessions, session);
-	machine->revision = revision + 1;
-	return CODE_OK;
 }
 
 enum code core_session(struct core *core, const struct caller *caller, uint64_t id, struct session **session)
@@ -206,41 +153,6 @@ enum code core_session(struct core *core, const struct caller *caller, uint64_t 
 		return CODE_DENIED;
 	}
 	return CODE_OK;
-}
-
-/* ---- what nobody asks for ---- */
-
-int64_t core_tick(struct core *core)
-{
-	struct machine *machine = &core->machine;
-	int64_t due_us = INT64_MAX;
-
-	if (machine->behaviour->due == NULL || machine->behaviour->tick == NULL)
-		return INT64_MAX;
-	for (int i = 0; i < TICKS_AT_ONCE; i++) {
-		uint64_t revision = machine->revision;
-		due_us = machine->behaviour->due(machine->context);
-		if (due_us == 0)
-			return INT64_MAX;
-		if (due_us < core->ticks_from_us)
-			due_us = core->ticks_from_us;
-		if (due_us > machine->now_us)
-			return due_us;
-		machine->counters->ticks++;
-		/* What fails once, or does nothing, would do so for ever: it is tried again in a second. */
-		if (execution_hook(machine, machine->behaviour->tick, 0, 0) != CODE_OK ||
-		    machine->revision == revision)
-			core->ticks_from_us = machine->now_us + TICK_AGAIN_US;
-	}
-	return due_us;
-}
-
-bool core_expire(struct core *core, uint64_t id, uint64_t sequence)
-{
-	struct session *session = sessions_find(core->machine.sessions, id);
-
-	return session == NULL || !session_waits(session, sequence) ||
-	       withdraw(core, session, sequence, CODE_EXPIRED) == CODE_OK;
 }
 
 /* ---- replies ---- */
@@ -407,27 +319,92 @@ static enum code execute(struct core *core, const struct caller *caller, struct 
 	return verdict;
 }
 
+/* The record of what ran; there is room for it. `reply` is where the payload of the reply begins. */
+static void note_run(struct core *core, const struct caller *caller, const struct session *session,
+		     const struct request_header *header, struct wire_reader request, size_t reply_max, enum code code,
+		     size_t reply, const struct buffer *out)
+{
+	const struct ran ran = {
+		.caller = caller,
+		.session = header->session,
+		.sequence = header->sequence,
+		.acknowledged = session != NULL ? session->oldest : 0,
+		.has_otherwise = (header->flags & REQUEST_FLAG_OTHERWISE) != 0,
+		.request = request,
+		.reply_max = reply_max,
+		.code = code,
+		.reply = out->data + reply,
+		.reply_size = out->size - reply,
+	};
+
+	record_run(core, &ran);
+}
+
+/* A refusal is recorded with its words; where there is no memory for them, without those that are its own. */
+static void note_refusal(struct core *core, const struct session *session, enum code code, size_t reply, struct buffer *out)
+{
+	if (!records_reserve(core, out->size - reply)) {
+		out->size = reply;
+		write_refusal(-1, code_text(code), NULL, out);
+	}
+	record_refused(core, session, code, out->data + reply, out->size - reply);
+}
+
+/* There is no memory to record it: not admitted, so that it is sent again. */
+static enum code refuse_unrecorded(struct core *core, const struct request_header *header, enum code code,
+				   struct buffer *out)
+{
+	core->settings.counters->limit_memory++;
+	count_refusal(core->settings.counters, code);
+	core_refuse(core, header, code, -1, "no memory to record it", NULL, out);
+	return code;
+}
+
 static enum code run_command(struct core *core, struct session *session, const struct caller *caller,
 			     const struct request_header *header, struct wire_reader payload,
 			     enum code verdict, size_t reply_max, struct buffer *out)
 {
-	uint64_t oldest = header->sequence > header->window ? header->sequence - header->window : 1;
+	struct machine *machine = &core->machine;
 
-	session_acknowledge(session, oldest);
 	if (header->sequence != 0 && header->sequence <= session->last)
 		return repeat_reply(core, session, header, reply_max, out);
+	/* With what is admitted and recorded, and only with that: replay does the same. */
+	session_acknowledge(session, header->sequence > header->window ? header->sequence - header->window : 1);
 	enum code code = admit(core, session, header, out);
 	if (code != CODE_OK)
 		return code;
+	if (!records_reserve(core, payload.left + RECORD_REPLY_MAX))
+		return refuse_unrecorded(core, header, CODE_BUSY, out);
 	size_t start = skip_header(out), payload_start = out->size;
 	code = execute(core, caller, session, header, payload, verdict, start + reply_max, out);
+	if (code == CODE_OK || code == CODE_WAITING)
+		note_run(core, caller, session, header, payload, reply_max, code, payload_start, out);
+	else if (code != CODE_BUSY) /* which uses no sequence */
+		note_refusal(core, session, code, payload_start, out);
 	finish_reply(core, header, code, start, out);
 	if (code == CODE_WAITING)
 		session_park(session);
-	else if (code != CODE_BUSY) /* which uses no sequence */
-		core->settings.counters->replies_trimmed +=
-			session_store(core->machine.sessions, session, (uint16_t)code, core->machine.revision,
+	else if (code != CODE_BUSY)
+		machine->counters->replies_trimmed +=
+			session_store(machine->sessions, session, (uint16_t)code, machine->revision,
 				      out->data + payload_start, out->size - payload_start);
+	return code;
+}
+
+/* A query, or a request without a session. */
+static enum code run_once(struct core *core, struct session *session, const struct caller *caller,
+			  const struct request_header *header, struct wire_reader payload, enum code verdict,
+			  size_t reply_max, struct buffer *out)
+{
+	uint64_t revision = core->machine.revision;
+
+	if ((header->flags & REQUEST_FLAG_QUERY) == 0 && !records_reserve(core, payload.left + RECORD_REPLY_MAX))
+		return refuse_unrecorded(core, header, CODE_NO_MEMORY, out);
+	size_t start = skip_header(out), payload_start = out->size;
+	enum code code = execute(core, caller, session, header, payload, verdict, start + reply_max, out);
+	if (core->machine.revision != revision)
+		note_run(core, caller, NULL, header, payload, reply_max, code, payload_start, out);
+	finish_reply(core, header, code, start, out);
 	return code;
 }
 
@@ -449,10 +426,7 @@ enum code core_run(struct core *core, const struct caller *caller, const struct 
 	}
 	if (session != NULL && !query)
 		return run_command(core, session, caller, header, payload, verdict, reply_max, out);
-	size_t start = skip_header(out);
-	code = execute(core, caller, session, header, payload, verdict, start + reply_max, out);
-	finish_reply(core, header, code, start, out);
-	return code;
+	return run_once(core, session, caller, header, payload, verdict, reply_max, out);
 }
 
 bool core_admitted(const struct core *core, const struct caller *caller, const struct request_header *header)
@@ -478,15 +452,20 @@ unsigned core_cancel(struct core *core, const struct caller *caller, const struc
 		/* Not seen yet: it is withdrawn before it comes, and will be told so when it does. */
 		if (admit(core, session, header, out) != CODE_OK)
 			return 1;
+		if (!records_reserve(core, CORE_REPLY_RESERVE)) {
+			refuse_unrecorded(core, header, CODE_BUSY, out);
+			return 1;
+		}
 		uint8_t space[CORE_REPLY_RESERVE];
 		struct buffer refusal = { .data = space, .capacity = sizeof space };
 		write_refusal(-1, code_text(CODE_CANCELLED), NULL, &refusal);
+		record_refused(core, session, CODE_CANCELLED, refusal.data, refusal.size);
 		core->settings.counters->replies_trimmed += session_store(
 			core->machine.sessions, session, CODE_CANCELLED, core->machine.revision, refusal.data,
 			refusal.size);
 		count_refusal(core->settings.counters, CODE_CANCELLED);
 	} else if (session_waits(session, header->sequence) &&
-		   withdraw(core, session, header->sequence, CODE_CANCELLED) != CODE_OK) {
+		   withdraw(core, session, header->sequence, CODE_CANCELLED, true) != CODE_OK) {
 		core->settings.counters->limit_memory++;
 		core_refuse(core, header, CODE_NO_MEMORY, -1,
 			    "it goes on waiting: the owner has no memory to withdraw it", NULL, out);
@@ -515,7 +494,9 @@ void core_received(struct core *core, const struct caller *caller, const struct 
 		core_refuse(core, header, code, -1, NULL, NULL, out);
 		return;
 	}
-	session_received(session, header->sequence);
+	/* Without memory to record it, the answer is kept a while longer. */
+	if (records_reserve(core, 0) && session_received(session, header->sequence))
+		record_received(core, session->id, header->sequence);
 	size_t start = core_begin_reply(core, header, CODE_OK, out);
 	wire_write_list(out, NULL, 0);
 	wire_finish_item(out, start);
@@ -524,7 +505,7 @@ void core_received(struct core *core, const struct caller *caller, const struct 
 const struct late *core_take_late(struct core *core, size_t *count)
 {
 	*count = core->machine.late_count;
-	core->machine.late_count = 0;
+	core->machine.late_count = core->late_recorded = 0;
 	return core->machine.late;
 }
 

@@ -52,7 +52,7 @@ const char *core_invariant(const struct core *core);
 
 /* As sessions_open; a new session takes a revision. */
 enum code core_open_session(struct core *core, const struct caller *caller,
-			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], struct session **session);
+			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], uint32_t silence_ms, struct session **session);
 
 /* Withdraws what waits, lets the behaviour let go of what the session held, then ends it and stores
  * NULL. CODE_NO_MEMORY: it is not ended; to be tried again. */

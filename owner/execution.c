@@ -227,11 +227,14 @@ static enum code run_entry(struct execution *x, const struct sole_operation_entr
 	if (!may_return(returned))
 		return fault(x, "%s returned the code %d, which is none that an operation may return", entry->name, returned);
 	enum code code = (enum code)returned;
+	/* A change that the store refused was meant to be made: without it the others are not to be, either. Nor is
+	 * what the operation answers to it another condition that `otherwise` could go by: limits are no part of the state. */
+	if ((code == CODE_OK || code == CODE_WAITING || code == CODE_CONFLICT) && store_failure(machine->store) != CODE_OK)
+		return store_failure(machine->store);
+	if (code == CODE_CONFLICT && call->overran)
+		return CODE_TOO_LARGE;
 	if (code != CODE_OK && code != CODE_WAITING)
 		return code;
-	/* A change that the store refused was meant to be made: without it the others are not to be, either. */
-	if (store_failure(machine->store) != CODE_OK)
-		return store_failure(machine->store);
 	if (call->overran)
 		return fault(x, "%s went on when sole_checkpoint had refused", entry->name);
 	if (code == CODE_WAITING && !call->may_wait)
@@ -435,19 +438,18 @@ enum code execution_run(struct machine *machine, const struct execution_request 
 	return code;
 }
 
-enum code execution_hook(struct machine *machine, int (*hook)(struct sole_call *), uint64_t session, uint64_t sequence)
+static void hook_init(struct sole_call *call, struct machine *machine, uint64_t session, uint64_t sequence)
 {
-	struct sole_call call;
-	int64_t token = machine->effects.token;
-
-	if (hook == NULL)
-		return CODE_OK;
-	call_init(&call, machine);
-	call.session = session;
-	call.sequence = sequence;
+	call_init(call, machine);
+	call->session = session;
+	call->sequence = sequence;
 	/* Nobody decides how long it takes but the behaviour, and what ends must be let go. */
-	call.checkpoints_left = UINT64_MAX;
-	int code = hook(&call);
+	call->checkpoints_left = UINT64_MAX;
+}
+
+/* What has become of a hook that returned `code`: committed, or undone. */
+static enum code hook_done(struct machine *machine, int code, int64_t token)
+{
 	if (code == CODE_OK && machine->effects.failed)
 		code = CODE_NO_MEMORY;
 	if (code == CODE_OK)
@@ -464,4 +466,27 @@ enum code execution_hook(struct machine *machine, int (*hook)(struct sole_call *
 	store_undo(machine->store, 0);
 	effects_drop(&machine->effects, token);
 	return (enum code)code;
+}
+
+enum code execution_hook(struct machine *machine, int (*hook)(struct sole_call *), uint64_t session, uint64_t sequence)
+{
+	struct sole_call call;
+	int64_t token = machine->effects.token;
+
+	if (hook == NULL)
+		return CODE_OK;
+	hook_init(&call, machine, session, sequence);
+	return hook_done(machine, hook(&call), token);
+}
+
+enum code execution_migrate(struct machine *machine, unsigned from_version, char *why, size_t why_size)
+{
+	struct sole_call call;
+	int64_t token = machine->effects.token;
+
+	hook_init(&call, machine, 0, 0);
+	enum code code = hook_done(machine, machine->behaviour->migrate(&call, from_version), token);
+	if (code != CODE_OK)
+		snprintf(why, why_size, "%s", call.text[0] != '\0' ? call.text : code_text(code));
+	return code;
 }

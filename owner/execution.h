@@ -54,6 +54,9 @@ enum code execution_run(struct machine *machine, const struct execution_request 
 /* Runs `hook` for (session, sequence) with nobody asking. Not CODE_OK: nothing was changed. */
 enum code execution_hook(struct machine *machine, int (*hook)(struct sole_call *), uint64_t session, uint64_t sequence);
 
+/* The behaviour brings the state from that version to its own: as execution_hook, with the words of a refusal. */
+enum code execution_migrate(struct machine *machine, unsigned from_version, char *why, size_t why_size);
+
 /* Notes a late answer for delivery. Without memory it is not noted: its client asks again. */
 void execution_note_late(struct machine *machine, uint64_t session, uint64_t sequence);
 

@@ -222,22 +222,22 @@ static void item_open(struct exchange *x, const struct request_header *header, s
 		refuse(x, header, CODE_LEAVING, NULL);
 		return;
 	}
-	enum code code = x->open_code = core_open_session(service->core, &x->message->caller, list[0].bytes, &session);
+	int64_t silence_ms = list[1].integer == 0 ? SILENCE_DEFAULT_MS : list[1].integer;
+	silence_ms = silence_ms < SILENCE_LEAST_MS ? SILENCE_LEAST_MS : silence_ms;
+	silence_ms = silence_ms > SILENCE_MOST_MS ? SILENCE_MOST_MS : silence_ms;
+	enum code code = x->open_code = core_open_session(service->core, &x->message->caller, list[0].bytes,
+							  (uint32_t)silence_ms, &session);
 	if (code != CODE_OK) {
 		refuse(x, header, code, code == CODE_BUSY ? "as many sessions are open as max-sessions allows" : NULL);
 		return;
 	}
-	int64_t silence_ms = list[1].integer == 0 ? SILENCE_DEFAULT_MS : list[1].integer;
-	silence_ms = silence_ms < SILENCE_LEAST_MS ? SILENCE_LEAST_MS : silence_ms;
-	silence_ms = silence_ms > SILENCE_MOST_MS ? SILENCE_MOST_MS : silence_ms;
-	session->silence_ms = (uint32_t)silence_ms;
 	session->heard_ns = service->now_ns;
 	session->connection = x->message->connection;
 	note_process(service, &x->message->caller);
 	x->opened = session->id;
 	struct request_header named = *header;
 	named.session = session->id;
-	const struct value answer = value_integer(silence_ms);
+	const struct value answer = value_integer(session->silence_ms);
 	answer_list(x, &named, &answer, 1);
 }
 

@@ -24,7 +24,7 @@
 	RECORD(7, RECEIVED, "received")   /* a late answer has arrived */                                        \
 	RECORD(8, TICK, "tick")           /* the behaviour did what was due */                                   \
 	RECORD(9, ANSWERED, "answered")   /* told of the record before it: a request that waited was answered */ \
-	RECORD(10, MIGRATED, "migrated")  /* the state was brought to this version of the behaviour */
+	RECORD(10, MIGRATED, "migrated")  /* the state was brought from an older version of the behaviour to the one that starts next */
 
 enum record_kind {
 #define RECORD(number, NAME, name) RECORD_##NAME = number,
@@ -62,7 +62,7 @@ struct record {
 	uint32_t silence_ms;       /* OPEN */
 	uint64_t incarnation;      /* START */
 	int64_t token;             /* START: tokens are larger from now on */
-	uint32_t version;          /* START, MIGRATED: of the behaviour */
+	uint32_t version;          /* of the behaviour; START: that serves from now on, MIGRATED: that the state was of */
 	const uint8_t *behaviour;  /* START: its name */
 	size_t behaviour_size;
 };

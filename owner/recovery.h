@@ -14,7 +14,7 @@
 #include "owner/disk.h"
 #include "owner/journal.h"
 #include "owner/record.h"
-#include "owner/snapshot.h"
+#include "owner/snapshot_file.h"
 
 enum recovery_result {
 	RECOVERED,
@@ -54,20 +54,5 @@ struct recovery {
  * in no known state. With sound_only it is not looked at and may be NULL. */
 enum recovery_result recovery_run(const struct disk *disk, struct core *core, const struct recovery_options *options,
 				  struct recovery *recovery);
-
-/* Names of snapshot files: snapshot-RRRRRRRRRRRRRRRR, by the last round in it, in hexadecimal. */
-enum { SNAPSHOT_NAME_BYTES = 32 };
-void snapshot_name(char name[SNAPSHOT_NAME_BYTES], uint64_t round);
-
-/* The rounds of the folder's snapshots, newest first: at most `room` are stored; returns how many there are, or a negative errno. */
-int snapshots_list(const struct disk *disk, uint64_t *rounds, size_t room);
-
-/* A snapshot file as a source; keeps the place in it. */
-struct snapshot_file {
-	const struct disk *disk;
-	int file;
-	uint64_t offset;
-};
-struct snapshot_source snapshot_file_source(struct snapshot_file *file);
 
 #endif

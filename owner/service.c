@@ -327,8 +327,8 @@ static void end_silent_sessions(struct service *service, int64_t now_ns)
 
 	service->sessions_ns = now_ns + SESSIONS_EVERY_MS * NS_PER_MS;
 	while ((session = sessions_next(sessions, &cursor)) != NULL) {
-		bool dead = session->silence_ms == 0;
-		if (now_ns - session->heard_ns <= session->silence_ms * NS_PER_MS ||
+		bool dead = session->dead;
+		if ((!dead && now_ns - session->heard_ns <= session->silence_ms * NS_PER_MS) ||
 		    core_end_session(service->core, &session) != CODE_OK)
 			continue;
 		if (dead)
@@ -401,7 +401,7 @@ void service_process_ended(struct service *service, pid_t pid)
 			if (core_end_session(service->core, &session) == CODE_OK)
 				counters_of(service)->sessions_died++;
 			else
-				session->silence_ms = 0; /* tried again with the silent ones */
+				session->dead = true; /* tried again with the silent ones */
 		}
 }
 

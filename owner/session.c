@@ -444,12 +444,14 @@ unsigned session_answer(struct sessions *sessions, struct session *session, uint
 	return keep(sessions, session, &parked->reply, payload, size);
 }
 
-void session_received(struct session *session, uint64_t sequence)
+bool session_received(struct session *session, uint64_t sequence)
 {
 	struct parked *parked = find_parked(session, sequence);
 
-	if (parked != NULL && !parked->waiting)
-		remove_parked(session, parked);
+	if (parked == NULL || parked->waiting)
+		return false;
+	remove_parked(session, parked);
+	return true;
 }
 
 const struct stored_reply *session_stored(const struct session *session, uint64_t sequence)

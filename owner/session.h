@@ -47,6 +47,7 @@ struct session {
 	struct parked *parked; /* in order of their sequences */
 	uint32_t parked_count, parked_room, waiting_count;
 	int64_t heard_ns;     /* the shell's: monotonic, not part of the state */
+	bool dead;            /* the shell's: its process has ended, and it is to end, too */
 	uint64_t connection;  /* the shell's: where it was last heard; 0: nowhere that takes notices */
 	size_t slot;
 	struct session *next_same_hash;
@@ -120,8 +121,8 @@ uint64_t session_overdue(const struct session *session, int64_t now_ns, int64_t 
 unsigned session_answer(struct sessions *sessions, struct session *session, uint64_t sequence, uint16_t code,
 			uint64_t revision, const uint8_t *payload, size_t size);
 
-/* The client has the late answer: it need not be kept. */
-void session_received(struct session *session, uint64_t sequence);
+/* The client has the late answer: it need not be kept. False: there is none of that sequence. */
+bool session_received(struct session *session, uint64_t sequence);
 
 /* The reply to a sequence up to `last`; NULL when it is no longer kept. */
 const struct stored_reply *session_stored(const struct session *session, uint64_t sequence);

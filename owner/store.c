@@ -43,6 +43,7 @@ struct map {
 	const char *name;
 	ck_hs_t set;
 	uint64_t count; /* entries that are not absent */
+	uint64_t seed;  /* of its part of the digest */
 };
 
 struct store {
@@ -52,6 +53,8 @@ struct store {
 	size_t change_count, change_room;
 	uint64_t hash_seed, entries_max, bytes_max, entries, bytes, revision;
 	uint64_t work;       /* accesses so far */
+	bool digesting;
+	uint64_t digest;     /* while `digesting` */
 	enum code failure;   /* the first since the last commit or undo to the start */
 	struct entry *probe; /* a key being looked up, in the form the set compares */
 	/* What the last look-up found, for the next one of the same key: one who writes has read as
@@ -177,6 +180,7 @@ struct map *store_map(struct store *store, const char *name)
 	RB_INIT(&map->order);
 	map->store = store;
 	map->name = name;
+	map->seed = XXH3_64bits(name, strlen(name));
 	store->maps[store->map_count++] = map;
 	return map;
 }
@@ -220,11 +224,35 @@ static uint64_t entry_bytes(const struct entry *entry)
 	return sizeof *entry + entry->key_size;
 }
 
+/* What an entry of this value adds to the digest. */
+static uint64_t value_digest(uint64_t key, const struct value *value)
+{
+	switch (value->type) {
+	case VALUE_INTEGER:
+		return XXH3_64bits_withSeed(&value->integer, sizeof value->integer, key);
+	case VALUE_BYTES:
+		return XXH3_64bits_withSeed(value->bytes, value->size, ~key);
+	case VALUE_NONE:
+	case VALUE_LIST:
+		break;
+	}
+	return 0;
+}
+
+static uint64_t key_digest(const struct map *map, const struct entry *entry)
+{
+	return XXH3_64bits_withSeed(entry->key, entry->key_size, map->seed);
+}
+
 /* Keeps the books when an entry's value goes from one to another. */
 static void account(struct map *map, const struct entry *entry, const struct value *from, const struct value *to)
 {
 	struct store *store = map->store;
 
+	if (store->digesting) {
+		uint64_t key = key_digest(map, entry);
+		store->digest += value_digest(key, to) - value_digest(key, from);
+	}
 	store->bytes += value_extra_bytes(to);
 	store->bytes -= value_extra_bytes(from);
 	if (from->type == VALUE_NONE && to->type != VALUE_NONE) {
@@ -464,24 +492,40 @@ uint64_t store_entries(const struct store *store)
 	return store->entries;
 }
 
-uint64_t store_digest(const struct store *store)
+static uint64_t digest_of_all(const struct store *store)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < store->map_count; i++) {
 		struct map *map = store->maps[i];
-		uint64_t seed = XXH3_64bits(map->name, strlen(map->name));
 		ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
 		void *object;
 		while (ck_hs_next(&map->set, &at, &object)) {
 			const struct entry *entry = object;
-			if (entry->value.type == VALUE_NONE)
-				continue;
-			uint64_t key = XXH3_64bits_withSeed(entry->key, entry->key_size, seed);
-			sum += entry->value.type == VALUE_INTEGER ?
-				       XXH3_64bits_withSeed(&entry->value.integer, sizeof(int64_t), key) :
-				       XXH3_64bits_withSeed(entry->value.bytes, entry->value.size, ~key);
+			sum += value_digest(key_digest(map, entry), &entry->value);
 		}
 	}
 	return sum;
+}
+
+uint64_t store_digest(const struct store *store)
+{
+	return store->digesting ? store->digest : digest_of_all(store);
+}
+
+void store_keep_digest(struct store *store)
+{
+	store->digest = digest_of_all(store);
+	store->digesting = true;
+}
+
+bool store_digest_is_true(const struct store *store)
+{
+	return !store->digesting || store->digest == digest_of_all(store);
+}
+
+void store_set_limits(struct store *store, uint64_t entries_max, uint64_t bytes_max)
+{
+	store->entries_max = entries_max;
+	store->bytes_max = bytes_max;
 }

@@ -81,7 +81,16 @@ uint64_t store_entries(const struct store *store);
 uint64_t store_work(const struct store *store);
 
 /* A number that is the same for two stores of the same contents, whatever the order in
- * which they came about and whatever the hash seed. Walks everything. */
+ * which they came about and whatever the hash seed. Walks everything, unless it is kept. */
 uint64_t store_digest(const struct store *store);
+
+/* Keeps the digest from now on: each change pays for it, and asking is free. */
+void store_keep_digest(struct store *store);
+
+/* Is the digest that is kept that of the contents? Walks everything. */
+bool store_digest_is_true(const struct store *store);
+
+/* As store_new. Lower ones than what is there only keep it from growing. */
+void store_set_limits(struct store *store, uint64_t entries_max, uint64_t bytes_max);
 
 #endif

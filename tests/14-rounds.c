@@ -15,7 +15,7 @@ struct chance {
 	struct unit_random random;
 	uint64_t sessions[CLIENTS], next[CLIENTS];
 	/* The first answer to each command, by session and sequence. */
-	struct record {
+	struct noted {
 		uint64_t session, sequence, answer;
 	} * records;
 	size_t answered, repeated;
@@ -269,9 +269,9 @@ static void judge_command(struct chance *chance, const struct answer *answer)
 	while (chance->records[at].session != 0 &&
 	       (chance->records[at].session != name[0] || chance->records[at].sequence != name[1]))
 		at = (at + 1) % RECORDS;
-	struct record *record = &chance->records[at];
+	struct noted *record = &chance->records[at];
 	if (record->session == 0) {
-		*record = (struct record){ name[0], name[1], sum };
+		*record = (struct noted){ name[0], name[1], sum };
 		chance->answered++;
 		return;
 	}

@@ -518,7 +518,7 @@ static bool open_session(struct world *world, struct client *client)
 	for (int i = 0; i < SIDES; i++) {
 		struct session *session;
 		begin_step(&world->sides[i]);
-		if (core_open_session(world->sides[i].core, &client->caller, nonce, &session) != CODE_OK)
+		if (core_open_session(world->sides[i].core, &client->caller, nonce, 1000, &session) != CODE_OK)
 			return fail(world, "no session can be opened");
 		client->session = session->id;
 	}

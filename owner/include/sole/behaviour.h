@@ -157,6 +157,8 @@ struct sole_behaviour {
 	/* Nobody asks for the last three: they answer to nobody but who waits, sole_checkpoint never
 	 * refuses them, and what they refuse is undone, counted (hooks_failed) and not told. So they
 	 * should not: give back entries before taking new ones, so that a full state has room. */
+
+	int (*migrate)(struct sole_call *call, unsigned from_version);
 };
 
 /* A shared object for `sole-owner --behaviour` defines this one. */
