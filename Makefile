@@ -38,7 +38,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram log notify options quantity rundir wire
 OWNER_PURE  = about behaviour core endings events execution items lock operations record recording replay service session \
-              store table watch
+              snapshot store table watch
 OWNER_SHELL = owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library values
@@ -198,7 +198,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 	$(call link,-Wl$(comma)--whole-archive $(BIN)/libsole-owner.a -Wl$(comma)--no-whole-archive -Wl$(comma)--export-dynamic $(OWNER_LIBS),$(BIN)/libsole-owner.a)
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
-OWNER_LIBS = -lczmq -lzmq -lck -lxxhash
+OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
 $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
@@ -207,7 +207,7 @@ $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(COMMON_O)
 # What a behaviour is tried with: the core of an owner, without its shell.
 KIT         = check input symbols world
 $(BIN)/sole-check: $(call objects,owner/kit,$(KIT)) $(call objects,owner,loader) $(PURE_O) $(COMMON_O)
-	$(call link,-Wl$(comma)--export-dynamic -lck)
+	$(call link,-Wl$(comma)--export-dynamic -lck -lisal)
 
 # Behaviours see the public headers only.
 $(EXAMPLES): $(BIN)/%.so: owner/examples/%.c owner/include/sole/behaviour.h clients/sole.h | $(FIRST)

@@ -37,7 +37,7 @@ struct core *core_new(const struct core_settings *settings, const char **why)
 	if (machine->index != NULL) {
 		machine->context = settings->behaviour->create((struct sole_store *)machine->store);
 		if (machine->context == NULL || store_failure(machine->store) != CODE_OK) {
-			*why = "the behaviour cannot be made: no memory, or more maps than a behaviour may have";
+			*why = "the behaviour cannot be made: no memory, more maps than a behaviour may have, or a name too long for one";
 			core_destroy(&core);
 		}
 	} else {

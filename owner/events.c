@@ -214,3 +214,32 @@ uint64_t events_bytes(const struct events *events)
 {
 	return events->next - events->first;
 }
+
+/* ---- for snapshots ---- */
+
+void events_gone(const struct events *events, uint64_t *revision, uint32_t *index)
+{
+	*revision = events->gone_revision;
+	*index = events->gone_index;
+}
+
+void events_restore_gone(struct events *events, uint64_t revision, uint32_t index)
+{
+	events->gone_revision = revision;
+	events->gone_index = index;
+}
+
+void events_restore(struct events *events, uint64_t revision, uint32_t index, const uint8_t *values, size_t size)
+{
+	append(events, revision, index, values, size);
+}
+
+bool events_sound(const uint8_t *values, size_t size)
+{
+	struct wire_reader reader = wire_reader(values, size);
+	struct value kind, key, value;
+
+	return size <= EVENT_MAX_BYTES && wire_read_value(&reader, &kind) && wire_read_value(&reader, &key) &&
+	       wire_read_value(&reader, &value) && reader.left == 0 && kind.type == VALUE_BYTES &&
+	       key.type <= VALUE_BYTES && value.type <= VALUE_BYTES;
+}

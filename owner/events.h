@@ -52,4 +52,16 @@ bool events_seek(const struct events *events, uint64_t *revision, uint32_t index
 /* What the events that are kept take. */
 uint64_t events_bytes(const struct events *events);
 
+/* ---- for snapshots ---- */
+
+/* The last event that is not kept any more; revision 0: none is gone. */
+void events_gone(const struct events *events, uint64_t *revision, uint32_t *index);
+
+/* A ring as it was, put back into a new one: what is gone, then each event that was kept, oldest first. Where the new
+ * ring is smaller, the newest that fit are kept. `values` are three values, of EVENT_MAX_BYTES at most, as events_encode
+ * writes them: events_sound tells whether some bytes are that. */
+void events_restore_gone(struct events *events, uint64_t revision, uint32_t index);
+void events_restore(struct events *events, uint64_t revision, uint32_t index, const uint8_t *values, size_t size);
+bool events_sound(const uint8_t *values, size_t size);
+
 #endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBER_MOST = 65000 };
+enum { NUMBER_MOST = 65000, NAME_MAX_BYTES = 64 };
 
 /* Numbers are small and dense as a rule, so the index is an array by number. */
 struct operation_index {
@@ -70,6 +70,8 @@ const char *behaviour_problem(const struct sole_behaviour *behaviour)
 		return "it was built against another sole/behaviour.h: build it again";
 	if (!is_name(behaviour->name))
 		return "the behaviour has no name made of letters, digits, '-' and '_'";
+	if (strlen(behaviour->name) > NAME_MAX_BYTES)
+		return "the name of the behaviour has more than 64 characters";
 	if (behaviour->create == NULL)
 		return "the behaviour has no function to create it";
 	if ((behaviour->due == NULL) != (behaviour->tick == NULL))

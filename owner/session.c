@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT_BITS = 20, FIRST_SLOTS = 64, HASH_SIZE = 4096, FIRST_ROOM = 4 };
+enum { SLOT_BITS = SESSION_SLOT_BITS, FIRST_SLOTS = 64, HASH_SIZE = 4096, FIRST_ROOM = 4 };
 
 struct sessions {
 	struct session **slots;
@@ -319,14 +319,12 @@ static unsigned trim(const struct sessions *sessions, struct session *session, s
 	return dropped;
 }
 
-/* Returns how many replies were dropped for it, itself included. */
-static unsigned keep(struct sessions *sessions, struct session *session, struct stored_reply *reply,
-		     const uint8_t *payload, size_t size)
+static bool copy_payload(struct session *session, struct stored_reply *reply, const uint8_t *payload, size_t size)
 {
 	uint8_t *copy = size <= STORED_SMALL_BYTES ? reply->small : malloc(size);
 
 	if (copy == NULL)
-		return 1;
+		return false;
 	if (size > 0)
 		memcpy(copy, payload, size);
 	if (size > STORED_SMALL_BYTES)
@@ -334,7 +332,14 @@ static unsigned keep(struct sessions *sessions, struct session *session, struct 
 	reply->size = (uint32_t)size;
 	reply->kept = true;
 	session->replies_bytes += size;
-	return trim(sessions, session, reply);
+	return true;
+}
+
+/* Returns how many replies were dropped for it, itself included. */
+static unsigned keep(struct sessions *sessions, struct session *session, struct stored_reply *reply,
+		     const uint8_t *payload, size_t size)
+{
+	return copy_payload(session, reply, payload, size) ? trim(sessions, session, reply) : 1;
 }
 
 unsigned session_store(struct sessions *sessions, struct session *session, uint16_t code, uint64_t revision,
@@ -364,6 +369,19 @@ static void remove_parked(struct session *session, struct parked *parked)
 	memmove(parked, parked + 1, (size_t)((uint8_t *)end - (uint8_t *)(parked + 1)));
 }
 
+static bool grow_parking(struct session *session)
+{
+	if (session->parked_count < session->parked_room)
+		return true;
+	uint32_t room = session->parked_room ? session->parked_room * 2 : FIRST_ROOM;
+	struct parked *grown = realloc(session->parked, room * sizeof *grown);
+	if (grown == NULL)
+		return false;
+	session->parked = grown;
+	session->parked_room = room;
+	return true;
+}
+
 enum code session_reserve_parking(struct session *session)
 {
 	if (session->parked_count == SESSION_PARKED_MAX) {
@@ -374,15 +392,7 @@ enum code session_reserve_parking(struct session *session)
 			}
 		return CODE_BUSY;
 	}
-	if (session->parked_count < session->parked_room)
-		return CODE_OK;
-	uint32_t room = session->parked_room ? session->parked_room * 2 : FIRST_ROOM;
-	struct parked *grown = realloc(session->parked, room * sizeof *grown);
-	if (grown == NULL)
-		return CODE_NO_MEMORY;
-	session->parked = grown;
-	session->parked_room = room;
-	return CODE_OK;
+	return grow_parking(session) ? CODE_OK : CODE_NO_MEMORY;
 }
 
 void session_park(struct session *session)
@@ -471,4 +481,61 @@ bool session_lost_answer(const struct session *session, uint64_t sequence)
 	const struct parked *parked = find_parked(session, sequence);
 
 	return parked != NULL && !parked->waiting && !parked->reply.kept;
+}
+
+/* ---- for snapshots ---- */
+
+const struct stored_reply *session_reply(const struct session *session, uint64_t sequence)
+{
+	return at(session, sequence);
+}
+
+enum code session_restore_window(struct session *session, uint64_t oldest, uint64_t last)
+{
+	uint32_t room = FIRST_ROOM;
+
+	if (session->last != 0 || oldest == 0 || last > INT64_MAX || oldest > last + 1 ||
+	    last + 1 - oldest > PROTOCOL_WINDOW)
+		return CODE_INVALID;
+	if (oldest <= last) {
+		while (room < last + 1 - oldest)
+			room *= 2;
+		session->replies = calloc(room, sizeof *session->replies);
+		if (session->replies == NULL)
+			return CODE_NO_MEMORY;
+		session->room = room;
+	}
+	session->oldest = oldest;
+	session->last = last;
+	return CODE_OK;
+}
+
+static enum code restore(struct session *session, struct stored_reply *place, const struct stored_reply *reply,
+			 const uint8_t *payload)
+{
+	*place = (struct stored_reply){ .revision = reply->revision, .code = reply->code };
+	return !reply->kept || copy_payload(session, place, payload, reply->size) ? CODE_OK : CODE_NO_MEMORY;
+}
+
+enum code session_restore_reply(struct session *session, uint64_t sequence, const struct stored_reply *reply,
+				const uint8_t *payload)
+{
+	if (sequence < session->oldest || sequence > session->last || at(session, sequence)->kept)
+		return CODE_INVALID;
+	return restore(session, at(session, sequence), reply, payload);
+}
+
+enum code session_restore_parked(struct session *session, uint64_t sequence, const struct stored_reply *reply,
+				 const uint8_t *payload)
+{
+	uint64_t before = session->parked_count > 0 ? session->parked[session->parked_count - 1].sequence : 0;
+
+	if (sequence <= before || sequence > session->last || session->parked_count == SESSION_PARKED_MAX)
+		return CODE_INVALID;
+	if (!grow_parking(session))
+		return CODE_NO_MEMORY;
+	struct parked *parked = &session->parked[session->parked_count++];
+	*parked = (struct parked){ .sequence = sequence, .waiting = reply == NULL, .until_ns = INT64_MAX };
+	session->waiting_count += parked->waiting;
+	return parked->waiting ? CODE_OK : restore(session, &parked->reply, reply, payload);
 }

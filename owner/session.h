@@ -12,7 +12,7 @@
 
 #include "owner/operations.h"
 
-enum { SESSION_PARKED_MAX = 256, STORED_SMALL_BYTES = 32 };
+enum { SESSION_PARKED_MAX = 256, STORED_SMALL_BYTES = 32, SESSION_SLOT_BITS = 20 };
 
 struct stored_reply {
 	uint64_t revision;
@@ -49,7 +49,7 @@ struct session {
 	int64_t heard_ns;     /* the shell's: monotonic, not part of the state */
 	bool dead;            /* the shell's: its process has ended, and it is to end, too */
 	uint64_t connection;  /* the shell's: where it was last heard; 0: nowhere that takes notices */
-	size_t slot;
+	size_t slot;          /* the lowest SESSION_SLOT_BITS of the id: no two sessions have the same */
 	struct session *next_same_hash;
 };
 
@@ -79,7 +79,7 @@ void sessions_set_next_id(struct sessions *sessions, uint64_t next_id);
 struct session *sessions_find(const struct sessions *sessions, uint64_t id);
 size_t sessions_count(const struct sessions *sessions);
 
-/* Walks all sessions: start with *cursor = 0; NULL at the end. Ending the one
+/* Walks all sessions, in order of their slots: start with *cursor = 0; NULL at the end. Ending the one
  * just returned is fine. */
 struct session *sessions_next(const struct sessions *sessions, size_t *cursor);
 
@@ -129,6 +129,21 @@ const struct stored_reply *session_stored(const struct session *session, uint64_
 
 /* Whether a late answer was given and is not kept, nor was it acknowledged. */
 bool session_lost_answer(const struct session *session, uint64_t sequence);
+
+/* ---- for snapshots ---- */
+
+/* The reply to a sequence from `oldest` to `last`, kept or not. */
+const struct stored_reply *session_reply(const struct session *session, uint64_t sequence);
+
+/* What a session was answered and waits for is put back behind sessions_restore: its window, whose replies count as
+ * not kept until they are restored; those replies; and what is parked, in order of sequences. No limit on bytes is asked.
+ * `reply` brings code, revision, kept and size, `payload` the bytes (copied); a request without a reply waits.
+ * CODE_OK, CODE_NO_MEMORY; CODE_INVALID: no session can have come to that. */
+enum code session_restore_window(struct session *session, uint64_t oldest, uint64_t last);
+enum code session_restore_reply(struct session *session, uint64_t sequence, const struct stored_reply *reply,
+				const uint8_t *payload);
+enum code session_restore_parked(struct session *session, uint64_t sequence, const struct stored_reply *reply,
+				 const uint8_t *payload);
 
 static inline const uint8_t *stored_payload(const struct stored_reply *reply)
 {

@@ -30,6 +30,7 @@ struct snapshot_head {
 	uint64_t entries, sessions; /* to come */
 	uint64_t digest;     /* store_digest */
 	uint64_t segment_bytes; /* of the round's journal; 0: not told */
+	uint64_t next_id;    /* sessions_next_id */
 };
 
 struct snapshot_sink {
@@ -43,14 +44,17 @@ struct snapshot_source {
 	ssize_t (*read)(void *context, void *bytes, size_t size);
 };
 
-/* False: the sink said so. The core must not be in the middle of a request. `head` brings history, incarnation, round and
- * written_us; the rest is the core's. */
+/* False: the sink said so, and is not asked again; or the entries are not those that the store's digest tells of: memory
+ * is faulty. The core must not be in the middle of a request. `head` brings
+ * history, incarnation, round, written_us and segment_bytes; the rest is the core's. Takes 65 KiB of stack. */
 bool snapshot_write(struct core *core, const struct snapshot_head *head, const struct snapshot_sink *sink);
 
-/* Reads the head, and then the whole into a core that is new (core NULL: only looks whether the bytes are sound). The
- * behaviour's name and the maps it fetched must be those of the snapshot (a map that it does not fetch is refused); its
- * version is for the caller to judge. `progress` (may be NULL) is told entries done and all, now and then. False: *why, of
- * `why_size` bytes, says what is wrong and at which byte. */
+/* Reads the head, and then the whole into a core that is new (core NULL: only looks whether the bytes are sound); each
+ * from the beginning of the bytes. The behaviour's name must be that of the snapshot; its version is for the caller to
+ * judge. A map that the behaviour did not fetch is restored all the same, for `migrate` to find; one that holds nothing is
+ * in no snapshot, and so is gone from the next when it was emptied. No limit is asked; of the events, the newest are kept
+ * that the core's ring has room for. `progress` (may be NULL) is told entries done and all, now and then. False: *why, of
+ * `why_size` bytes, says what is wrong and at which byte; the core is in no known state, and fit to be destroyed. */
 bool snapshot_read_head(const struct snapshot_source *source, struct snapshot_head *head, char *why, size_t why_size);
 bool snapshot_read(const struct snapshot_source *source, struct snapshot_head *head, struct core *core,
 		   void (*progress)(void *context, uint64_t done, uint64_t all), void *progress_context, char *why,

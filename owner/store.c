@@ -13,6 +13,7 @@
 #endif
 #include <bsd/sys/tree.h>
 #include <ck_hs.h>
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -40,15 +41,15 @@ RB_HEAD(entries, entry);
 struct map {
 	struct store *store;
 	struct entries order;
-	const char *name;
 	ck_hs_t set;
 	uint64_t count; /* entries that are not absent */
 	uint64_t seed;  /* of its part of the digest */
+	char name[];
 };
 
 struct store {
-	struct map *maps[STORE_MAPS_MAX];
-	size_t map_count;
+	struct map *maps[STORE_MAPS_ROOM];
+	size_t map_count, made; /* made: by store_map */
 	struct change *changes;
 	size_t change_count, change_room;
 	uint64_t hash_seed, entries_max, bytes_max, entries, bytes, revision;
@@ -160,16 +161,27 @@ void store_destroy(struct store **store)
 	*store = NULL;
 }
 
-struct map *store_map(struct store *store, const char *name)
+static struct map *find_map(struct store *store, const char *name)
 {
-	enum { FIRST_CAPACITY = 64 };
-
 	for (size_t i = 0; i < store->map_count; i++)
 		if (strcmp(store->maps[i]->name, name) == 0)
 			return store->maps[i];
-	if (store->map_count == STORE_MAPS_MAX)
+	return NULL;
+}
+
+static uint64_t digest_seed(const char *name)
+{
+	return XXH3_64bits(name, strlen(name));
+}
+
+static struct map *make_map(struct store *store, const char *name)
+{
+	enum { FIRST_CAPACITY = 64 };
+	size_t size = strlen(name);
+
+	if (store->map_count == STORE_MAPS_ROOM || size > STORE_NAME_MAX_BYTES)
 		return NULL;
-	struct map *map = calloc(1, sizeof *map);
+	struct map *map = calloc(1, sizeof *map + size + 1);
 	if (map == NULL)
 		return NULL;
 	if (!ck_hs_init(&map->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, hash_entry, same_key, &ck_allocator,
@@ -179,9 +191,20 @@ struct map *store_map(struct store *store, const char *name)
 	}
 	RB_INIT(&map->order);
 	map->store = store;
-	map->name = name;
-	map->seed = XXH3_64bits(name, strlen(name));
+	memcpy(map->name, name, size);
+	map->seed = digest_seed(name);
 	store->maps[store->map_count++] = map;
+	return map;
+}
+
+struct map *store_map(struct store *store, const char *name)
+{
+	struct map *map = find_map(store, name);
+
+	if (map != NULL || store->made == STORE_MAPS_MAX)
+		return map;
+	map = make_map(store, name);
+	store->made += map != NULL;
 	return map;
 }
 
@@ -227,9 +250,12 @@ static uint64_t entry_bytes(const struct entry *entry)
 /* What an entry of this value adds to the digest. */
 static uint64_t value_digest(uint64_t key, const struct value *value)
 {
+	uint64_t integer;
+
 	switch (value->type) {
 	case VALUE_INTEGER:
-		return XXH3_64bits_withSeed(&value->integer, sizeof value->integer, key);
+		integer = htole64((uint64_t)value->integer);
+		return XXH3_64bits_withSeed(&integer, sizeof integer, key);
 	case VALUE_BYTES:
 		return XXH3_64bits_withSeed(value->bytes, value->size, ~key);
 	case VALUE_NONE:
@@ -293,14 +319,17 @@ static void change(struct map *map, struct entry *entry, struct value value, boo
 	entry->revision = map->store->revision;
 }
 
+/* False: no memory, and the copy is none. */
 static bool copy_value(struct value *copy, const struct value *value)
 {
 	*copy = *value;
 	if (value->type != VALUE_BYTES)
 		return true;
 	uint8_t *bytes = malloc(value->size > 0 ? value->size : 1);
+	*copy = value_none();
 	if (bytes == NULL)
 		return false;
+	*copy = *value;
 	if (value->size > 0)
 		memcpy(bytes, value->bytes, value->size);
 	copy->bytes = bytes;
@@ -528,4 +557,94 @@ void store_set_limits(struct store *store, uint64_t entries_max, uint64_t bytes_
 {
 	store->entries_max = entries_max;
 	store->bytes_max = bytes_max;
+}
+
+uint64_t store_digest_entry(const char *name, const void *key, size_t key_size, const struct value *value)
+{
+	return value_digest(XXH3_64bits_withSeed(key, key_size, digest_seed(name)), value);
+}
+
+/* ---- for snapshots ---- */
+
+const char *map_name(const struct map *map)
+{
+	return map->name;
+}
+
+size_t store_maps(const struct store *store, const struct map *maps[STORE_MAPS_ROOM])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < store->map_count; i++) {
+		const struct map *map = store->maps[i];
+		if (map->count == 0)
+			continue;
+		size_t place = count++;
+		for (; place > 0 && strcmp(maps[place - 1]->name, map->name) > 0; place--)
+			maps[place] = maps[place - 1];
+		maps[place] = map;
+	}
+	return count;
+}
+
+bool map_next(const struct map *map, struct map_entry *at)
+{
+	struct entries *order = (struct entries *)(uintptr_t)&map->order;
+	struct entry *entry;
+
+	if (at->key == NULL)
+		entry = RB_MIN(entries, order);
+	else
+		entry = RB_NEXT(entries, order, (struct entry *)((uintptr_t)at->key - offsetof(struct entry, key)));
+	while (entry != NULL && entry->value.type == VALUE_NONE)
+		entry = RB_NEXT(entries, order, entry);
+	if (entry == NULL)
+		return false;
+	*at = (struct map_entry){ .key = entry->key, .key_size = entry->key_size, .value = &entry->value,
+				  .revision = entry->revision };
+	return true;
+}
+
+struct map *store_restore_map(struct store *store, const char *name)
+{
+	struct map *map = find_map(store, name);
+
+	return map != NULL ? map : make_map(store, name);
+}
+
+/* An entry whose key is above all others: the tree need not be searched for its place. */
+static void append_in_order(struct map *map, struct entry *entry, struct entry *last)
+{
+	RB_SET(entry, last, order);
+	if (last == NULL)
+		RB_ROOT(&map->order) = entry;
+	else
+		RB_RIGHT(last, order) = entry;
+	entries_RB_INSERT_COLOR(&map->order, entry);
+}
+
+enum code map_restore(struct map *map, const struct map_entry *from)
+{
+	if (from->key_size > STORE_KEY_MAX_BYTES)
+		return CODE_INVALID;
+	struct entry *last = RB_MAX(entries, &map->order), *entry = malloc(sizeof *entry + from->key_size);
+	const struct value none = value_none();
+	if (entry == NULL)
+		return CODE_NO_MEMORY;
+	*entry = (struct entry){ .value = none, .revision = from->revision, .key_size = (uint16_t)from->key_size };
+	if (from->key_size > 0)
+		memcpy(entry->key, from->key, from->key_size);
+	if (last != NULL && compare_keys(last, entry) >= 0) {
+		entry_free(entry);
+		return CODE_INVALID;
+	}
+	if (!copy_value(&entry->value, from->value) ||
+	    !ck_hs_put_unique(&map->set, hash_entry(entry, map->set.seed), entry)) {
+		entry_free(entry);
+		return CODE_NO_MEMORY;
+	}
+	append_in_order(map, entry, last);
+	account(map, entry, &none, &entry->value);
+	map->store->found_map = NULL;
+	return CODE_OK;
 }

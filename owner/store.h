@@ -20,15 +20,20 @@
 struct store;
 struct map;
 
-enum { STORE_KEY_MAX_BYTES = 1024, STORE_MAPS_MAX = 16 };
+enum {
+	STORE_KEY_MAX_BYTES = 1024,
+	STORE_NAME_MAX_BYTES = 255,
+	STORE_MAPS_MAX = 16,  /* that are made by store_map */
+	STORE_MAPS_ROOM = 32, /* with those that were restored, and nobody has asked for */
+};
 
 /* NULL when there is no memory. `entries_max` bounds the entries of all maps
  * together, `bytes_max` what they take (store_bytes). */
 struct store *store_new(uint64_t hash_seed, uint64_t entries_max, uint64_t bytes_max);
 void store_destroy(struct store **store);
 
-/* The map called `name`, made if it is not there. The name must outlive the store.
- * NULL: no memory, or more than STORE_MAPS_MAX maps. */
+/* The map called `name` (copied), made if it is not there. NULL: no memory, a name of more than
+ * STORE_NAME_MAX_BYTES, or more than STORE_MAPS_MAX maps. */
 struct map *store_map(struct store *store, const char *name);
 
 /* The value at `key`, or NULL. Valid until the map is next changed. */
@@ -92,5 +97,26 @@ bool store_digest_is_true(const struct store *store);
 
 /* As store_new. Lower ones than what is there only keep it from growing. */
 void store_set_limits(struct store *store, uint64_t entries_max, uint64_t bytes_max);
+
+/* What one entry adds to the digest (modulo 2^64). */
+uint64_t store_digest_entry(const char *map_name, const void *key, size_t key_size, const struct value *value);
+
+/* ---- for snapshots: all of it, in an order that does not depend on how it came about ---- */
+
+const char *map_name(const struct map *map);
+
+/* The maps that hold anything, in order of their names. Returns how many were stored. Allocates nothing. */
+size_t store_maps(const struct store *store, const struct map *maps[STORE_MAPS_ROOM]);
+
+/* The entry behind *entry, in order of keys; the first of all when its key is NULL. False: there is none.
+ * Allocates nothing and changes nothing. */
+bool map_next(const struct map *map, struct map_entry *entry);
+
+/* As store_map, for a map of which nobody knows yet whether the behaviour asks for it. */
+struct map *store_restore_map(struct store *store, const char *name);
+
+/* Puts back an entry, with its revision. No limit is asked, and it cannot be undone. CODE_OK, CODE_NO_MEMORY;
+ * CODE_INVALID: its key is not above all that the map holds, or too long. */
+enum code map_restore(struct map *map, const struct map_entry *entry);
 
 #endif
