@@ -10,7 +10,7 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%.t,$(sort $(wildcard tests/[0-9]*.c)))
 
 # Layer: objects. The supervisor's main stays out, and so does what needs CZMQ.
 UNIT_common     = $(COMMON_O)
-UNIT_owner      = $(PURE_O) $(COMMON_O)
+UNIT_owner      = $(PURE_O) $(COMMON_O) $(BUILD)/tests/lib/memory_disk.o
 UNIT_supervisor = $(filter-out %/main.o %/zpl.o,$(SUPER_O)) $(COMMON_O)
 UNIT_clients    = $(call objects,clients,$(LIBRARY_PURE)) $(COMMON_O)
 
