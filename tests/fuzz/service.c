@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Messages into an owner's service, with the table behind it: every reply and notice is sound, the
- * state is sound after each round, and a second owner with another hash seed, told the same, says the same.
+ * state is sound after each round, and a second owner with another hash seed, told the same, says and records the
+ * same. A third core replays what was recorded: it comes to the same state, to the byte of its snapshot.
  *
  * An input is a list of steps. Raw messages are bytes as they are; composed ones have sizes
  * and counts that are right, and name sessions by the order in which they were opened, so that the
@@ -9,6 +10,8 @@
  */
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/outlet.h"
+
+#include "owner/snapshot.h"
 
 enum { STEPS_MAX = 2000, SESSIONS = 8, BYTES_MAX = 1 << 16, CONNECTIONS = 3 };
 
@@ -33,6 +36,9 @@ enum step {
 struct bench {
 	struct rig *rigs[2];
 	struct bench_outlet *outlets[2];
+	struct buffer records[2];
+	struct core *replayed;
+	struct counters replayed_counters;
 	uint64_t sessions[SESSIONS], next[SESSIONS];
 	size_t session_count;
 	size_t open_bytes; /* of the round to be */
@@ -79,7 +85,18 @@ static void begin(uint8_t kind)
 		rig->ran = false;
 		rig->answer_count = 0;
 		require(rig_start(rig, &table_behaviour, i + 1));
+		buffer_reset(&bench->records[i]);
+		core_record_to(service_core(rig->service), &bench->records[i]);
 	}
+	const struct core_settings settings = { .behaviour = &table_behaviour,
+						.limits = &bench->rigs[0]->limits,
+						.counters = &bench->replayed_counters,
+						.hash_seed = 3,
+						.session_seed = 0x5eed5eed5eed5eed };
+	const char *why;
+	bench->replayed = core_new(&settings, &why);
+	require(bench->replayed != NULL);
+	store_keep_digest(core_store(bench->replayed));
 }
 
 static const struct caller *caller(uint8_t who)
@@ -198,8 +215,57 @@ static void learn_sessions(const struct rig *rig)
 	}
 }
 
+static void replay(void)
+{
+	struct core *core = service_core(bench->rigs[0]->service);
+	const struct buffer *one = &bench->records[0], *two = &bench->records[1];
+	struct wire_reader reader = wire_reader(one->data, one->size);
+	struct record record;
+	char why[256];
+	uint32_t count = 0;
+
+	require(!one->failed && one->size == two->size);
+	require(one->size == 0 || memcmp(one->data, two->data, one->size) == 0);
+	for (; record_read(&reader, &record); count++)
+		if (!core_replay(bench->replayed, &record, core_scalars(core).now_us, true, why, sizeof why)) {
+			fprintf(stderr, "a record of kind %s is not replayed: %s\n", record_name(record.kind), why);
+			abort();
+		}
+	require(!reader.bad && count == core_take_record_count(core));
+	require(core_take_record_count(service_core(bench->rigs[1]->service)) == count);
+	require(core_revision(bench->replayed) == core_revision(core));
+	size_t late;
+	core_take_late(bench->replayed, &late);
+	buffer_reset(&bench->records[0]);
+	buffer_reset(&bench->records[1]);
+}
+
+static bool to_buffer(void *context, const void *bytes, size_t size)
+{
+	buffer_append(context, bytes, size);
+	return true;
+}
+
+/* All of the state, of which the digest is but a part. */
+static void same_snapshot(void)
+{
+	struct core *core = service_core(bench->rigs[0]->service);
+	const struct snapshot_head head = { .history = 1, .incarnation = 1, .round = 1 };
+	struct buffer bytes[2] = { { 0 }, { 0 } };
+
+	core_set_clock(bench->replayed, core_scalars(core).now_us);
+	for (int i = 0; i < 2; i++) {
+		const struct snapshot_sink sink = { .context = &bytes[i], .write = to_buffer };
+		require(snapshot_write(i == 0 ? core : bench->replayed, &head, &sink));
+	}
+	require(bytes[0].size == bytes[1].size && memcmp(bytes[0].data, bytes[1].data, bytes[0].size) == 0);
+	buffer_clear(&bytes[0]);
+	buffer_clear(&bytes[1]);
+}
+
 static void same_state(void)
 {
+	replay();
 	require(rig_digest(bench->rigs[0]) == rig_digest(bench->rigs[1]));
 	require(rig_revision(bench->rigs[0]) == rig_revision(bench->rigs[1]));
 	require(memcmp(&bench->rigs[0]->counters, &bench->rigs[1]->counters, sizeof bench->rigs[0]->counters) == 0);
@@ -360,6 +426,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		;
 	run_round();
 	deliver(CONNECTIONS + 1);
+	same_snapshot();
+	core_destroy(&bench->replayed);
 	for (int i = 0; i < 2; i++) {
 		outlet_clear(bench->outlets[i]);
 		service_destroy(&bench->rigs[i]->service);
