@@ -81,7 +81,7 @@ include tests/fuzz/fuzz.mk
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
 TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
 PROVE      = prove -Itests/lib --timer $(if $(V),-v)
-check: all $(UNIT_TESTS)
+check: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
 	@SOLE_BIN=$(BIN) $(PROVE) $(TESTS)
 
 ## check-behaviour: tries a behaviour against its contract; BEHAVIOUR=x.so (or table), SEED=n to see a run again
@@ -93,7 +93,7 @@ check-behaviour: $(BIN)/sole-check
 ## check-valgrind: the tests of the programs, each program run under valgrind; leaks are failures
 VALGRIND   = valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible \
              --error-exitcode=99 --child-silent-after-fork=yes
-check-valgrind: all $(UNIT_TESTS)
+check-valgrind: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
 	@for t in $(UNIT_TESTS); do $(VALGRIND) $$t >/dev/null || { echo "not clean under valgrind: $$t"; exit 1; }; done
 	@SOLE_BIN=$(BIN) SOLE_TIME_FACTOR=15 SOLE_WRAPPER="$(VALGRIND)" $(PROVE) $(VALGRIND_TESTS)
 VALGRIND_TESTS = $(patsubst %,tests/%.t,32-protocol-perl 34-owner-start 35-command-table 36-actors-life \

@@ -68,6 +68,11 @@ EXPORT void *sole_call_context(const struct sole_call *call)
 	return call->context;
 }
 
+EXPORT struct sole_store *sole_call_store(struct sole_call *call)
+{
+	return call->store;
+}
+
 EXPORT uint16_t sole_call_operation(const struct sole_call *call)
 {
 	return call->operation;

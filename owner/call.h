@@ -44,6 +44,7 @@ struct sole_call {
 	/* Whether (session, sequence) waits: of the core's sessions. */
 	bool (*is_waiting)(const void *sessions, uint64_t session, uint64_t sequence);
 	const void *sessions;
+	struct sole_store *store;
 	/* set by sole_refuse and sole_refuse_detail */
 	char text[REFUSAL_TEXT_MAX];
 	struct value detail;

@@ -18,6 +18,16 @@ static const struct option_spec options[] = {
 	{ "endpoint", 'e', OPTION_TEXT, &told.endpoint, 0, 0, "ipc://PATH", "listen there instead of DIR/NAME.sock" },
 	{ "config", 'c', OPTION_TEXT, &told.file, 0, 0, "FILE", "read settings, named like these options, from FILE" },
 	{ "behaviour", 'b', OPTION_TEXT, &told.behaviour, 0, 0, "FILE.so", "run this behaviour instead of the table" },
+	{ "state", 's', OPTION_TEXT, &told.state, 0, 0, "DIR", "keep the state in this folder: it outlives the owner" },
+	{ "durability", 0, OPTION_TEXT, &told.durability_word, 0, 0, "WORD",
+	  "with --state: sync (the default) answers what is on disk; interval syncs now and then" },
+	{ "sync-interval", 0, OPTION_DURATION, &told.sync_interval_ns, 1000000, 60000000000, "TIME",
+	  "of durability interval: what a loss of power may take (100ms)" },
+	{ "snapshot-after", 0, OPTION_SIZE, &told.snapshot_after, 65536, 1099511627776, "SIZE",
+	  "of journal, after which the state is written as a whole (64m), or its own size if that is more" },
+	{ "keep-snapshots", 0, OPTION_INTEGER, &told.snapshots_kept, 1, 1000, "N",
+	  "of them, and the journal since the oldest, to look back (2)" },
+	{ "journal-segment", 0, OPTION_SIZE, &told.segment_bytes, 65536, 1073741824, "SIZE", "of a file of the journal (32m)" },
 	{ "check-config", 0, OPTION_FLAG, &told.check, 0, 0, NULL, "print the settings and the worst case of memory" },
 	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE", "permissions of the socket (0600)" },
 	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME", "how long stopping may wait for clients (1s)" },
@@ -67,9 +77,28 @@ static void read_file(const char *path)
 		exit(EX_CONFIG);
 }
 
+static void read_durability(void)
+{
+	const char *word = told.durability_word;
+
+	told.durability = told.state == NULL ? DURABILITY_MEMORY : DURABILITY_SYNC;
+	if (word == NULL)
+		return;
+	bool memory = strcmp(word, "memory") == 0, sync = strcmp(word, "sync") == 0;
+	if (!memory && !sync && strcmp(word, "interval") != 0)
+		fatal(EX_CONFIG, "durability '%.40s': it is one of memory, sync and interval", word);
+	if (!memory && told.state == NULL)
+		fatal(EX_CONFIG, "durability %s needs a folder to keep the state in: give --state DIR", word);
+	if (memory && told.state != NULL)
+		fatal(EX_CONFIG, "durability memory keeps nothing in %.200s: leave --state out, or choose sync or interval",
+		      told.state);
+	told.durability = memory ? DURABILITY_MEMORY : sync ? DURABILITY_SYNC : DURABILITY_INTERVAL;
+}
+
 void config_read(struct config *config, int argc, char **argv)
 {
-	struct config start = { .socket_mode = 0600, .drain_ns = 1000000000, .limits = limits_default() };
+	struct config start = { .socket_mode = 0600, .drain_ns = 1000000000, .sync_interval_ns = 100000000,
+				.snapshot_after = 64 << 20, .segment_bytes = 32 << 20, .snapshots_kept = 2, .limits = limits_default() };
 	char **again = malloc(((size_t)argc + 1) * sizeof *again);
 
 	if (again == NULL)
@@ -92,6 +121,10 @@ void config_read(struct config *config, int argc, char **argv)
 		told.name = name;
 	}
 	free(again);
+	if (told.state != NULL && *told.state == '\0')
+		fatal(EX_USAGE, "--state needs the name of a folder");
+	read_durability();
+	told.segment_bytes &= ~(int64_t)511; /* whole sectors */
 	*config = told;
 }
 
@@ -102,6 +135,14 @@ void config_print(const struct config *config)
 	printf("name = %s\n", config->name);
 	if (config->behaviour != NULL)
 		printf("behaviour = %s\n", config->behaviour);
+	static const char *const words[] = { "memory", "sync", "interval" };
+	printf("durability = %s\n", words[config->durability]);
+	if (config->state != NULL) {
+		printf("state = %s\n", config->state);
+		printf("sync-interval = %lldus\nsnapshot-after = %lld\nkeep-snapshots = %lld\njournal-segment = %lld\n",
+		       (long long)config->sync_interval_ns / 1000, (long long)config->snapshot_after,
+		       (long long)config->snapshots_kept, (long long)config->segment_bytes);
+	}
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
 #define LIMIT(field, option, kind, value, least, most, help) printf("%s = %lld\n", option, (long long)l->field);
 #include "owner/limits.def"

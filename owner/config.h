@@ -5,6 +5,7 @@
 #ifndef SOLE_OWNER_CONFIG_H
 #define SOLE_OWNER_CONFIG_H
 
+#include "common/protocol.h"
 #include "owner/limits.h"
 
 #include <stdbool.h>
@@ -14,6 +15,10 @@ struct config {
 	const char *endpoint; /* "ipc://PATH", or NULL */
 	const char *file;
 	const char *behaviour; /* a shared object, or NULL */
+	const char *state;     /* the folder that keeps the state, or NULL: memory only */
+	const char *durability_word;
+	enum durability durability;
+	int64_t sync_interval_ns, snapshot_after, segment_bytes, snapshots_kept;
 	void *settings;       /* what the file holds: text settings point into it */
 	int64_t socket_mode;
 	int64_t drain_ns;     /* how long clients may take to leave */

@@ -106,6 +106,7 @@ static void call_init(struct sole_call *call, struct machine *machine)
 	call->effects = &machine->effects;
 	call->is_waiting = call_is_waiting;
 	call->sessions = machine->sessions;
+	call->store = (struct sole_store *)machine->store;
 	call->text[0] = '\0';
 	call->detail = value_none();
 }

@@ -185,24 +185,6 @@ static void item_hello(struct exchange *x, const struct request_header *header, 
 	answer_list(x, header, answer, sizeof answer / sizeof *answer);
 }
 
-/* The shell is to tell when this process ends. Without memory its sessions end by silence. */
-static void note_process(struct service *service, const struct caller *caller)
-{
-	enum { FIRST_ROOM = 64 };
-
-	if (!caller->known)
-		return;
-	if (service->process_count == service->process_room) {
-		size_t room = service->process_room ? service->process_room * 2 : FIRST_ROOM;
-		pid_t *grown = realloc(service->processes, room * sizeof *grown);
-		if (grown == NULL)
-			return;
-		service->processes = grown;
-		service->process_room = room;
-	}
-	service->processes[service->process_count++] = caller->pid;
-}
-
 static void item_open(struct exchange *x, const struct request_header *header, struct wire_reader payload)
 {
 	struct service *service = x->service;
@@ -225,8 +207,11 @@ static void item_open(struct exchange *x, const struct request_header *header, s
 	int64_t silence_ms = list[1].integer == 0 ? SILENCE_DEFAULT_MS : list[1].integer;
 	silence_ms = silence_ms < SILENCE_LEAST_MS ? SILENCE_LEAST_MS : silence_ms;
 	silence_ms = silence_ms > SILENCE_MOST_MS ? SILENCE_MOST_MS : silence_ms;
-	enum code code = x->open_code = core_open_session(service->core, &x->message->caller, list[0].bytes,
-							  (uint32_t)silence_ms, &session);
+	struct caller caller = x->message->caller;
+	if (caller.known && service->settings.process_born != NULL)
+		caller.born = service->settings.process_born(caller.pid);
+	enum code code = x->open_code =
+		core_open_session(service->core, &caller, list[0].bytes, (uint32_t)silence_ms, &session);
 	if (code != CODE_OK) {
 		refuse(x, header, code, code == CODE_BUSY ? "as many sessions are open as max-sessions allows" : NULL);
 		return;

@@ -8,8 +8,11 @@
 #include "owner/processes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +20,8 @@
 #define uthash_malloc(size) malloc(size)
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 struct process {
 	pid_t pid;
@@ -110,4 +115,42 @@ bool processes_next_ended(struct processes *processes, pid_t *pid)
 	*pid = process->pid;
 	forget(processes, process);
 	return true;
+}
+
+/* ---- which process ---- */
+
+/* The beginning of a small file, as text; false: it cannot be read. */
+static bool read_text(const char *path, char *text, size_t size)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = file < 0 ? -1 : read(file, text, size - 1);
+
+	if (file >= 0)
+		close(file);
+	if (got <= 0)
+		return false;
+	text[got] = '\0';
+	return true;
+}
+
+/* See proc(5): the start time, in ticks since the boot, is the 22nd field; the second, the name in
+ * brackets, may hold anything. */
+uint64_t process_born(pid_t pid)
+{
+	enum { FIELDS_BEHIND_NAME = 20 };
+	static char boot[64];
+	char path[64], text[1024];
+
+	if (boot[0] == '\0' && !read_text("/proc/sys/kernel/random/boot_id", boot, sizeof boot))
+		return 0;
+	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+	if (!read_text(path, text, sizeof text))
+		return 0;
+	const char *field = strrchr(text, ')');
+	for (int i = 0; field != NULL && i < FIELDS_BEHIND_NAME; i++)
+		field = strchr(field + 1, ' ');
+	if (field == NULL)
+		return 0;
+	uint64_t started = strtoull(field, NULL, 10);
+	return XXH3_64bits_withSeed(boot, strlen(boot), started) | 1;
 }

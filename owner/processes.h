@@ -6,6 +6,7 @@
 #define SOLE_OWNER_PROCESSES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct processes;
@@ -23,5 +24,9 @@ bool processes_watch(struct processes *processes, pid_t pid);
 
 /* A process that has ended since; false: none (any more). */
 bool processes_next_ended(struct processes *processes, pid_t *pid);
+
+/* Which of the processes that have had this pid, ever, on whatever boot of the machine, it is: a number that no other has (in
+ * all likelihood). 0: there is none, or the system does not tell. */
+uint64_t process_born(pid_t pid);
 
 #endif

@@ -383,6 +383,41 @@ void service_tend(struct service *service, int64_t now_ns, int64_t wall_us, int6
 
 /* ---- ends of processes and connections ---- */
 
+void note_process(struct service *service, const struct caller *caller)
+{
+	enum { FIRST_ROOM = 64 };
+
+	if (!caller->known)
+		return;
+	if (service->process_count == service->process_room) {
+		size_t room = service->process_room ? service->process_room * 2 : FIRST_ROOM;
+		pid_t *grown = realloc(service->processes, room * sizeof *grown);
+		if (grown == NULL)
+			return;
+		service->processes = grown;
+		service->process_room = room;
+	}
+	service->processes[service->process_count++] = caller->pid;
+}
+
+void service_resume(struct service *service, const struct identity *identity, int64_t now_ns)
+{
+	uint64_t (*born)(pid_t) = service->settings.process_born;
+	struct session *session;
+	size_t cursor = 0;
+
+	service->settings.identity = *identity;
+	service->sessions_ns = now_ns;
+	service->watches_at = events_next(core_events(service->core));
+	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
+		const struct caller *opener = &session->opener;
+		session->heard_ns = now_ns;
+		session->dead = opener->known && born != NULL && opener->born != 0 && born(opener->pid) != opener->born;
+		if (!session->dead)
+			note_process(service, opener);
+	}
+}
+
 bool service_next_process(struct service *service, pid_t *pid)
 {
 	if (service->process_count == 0)

@@ -34,6 +34,8 @@ struct service_settings {
 	struct identity identity;
 	const struct gauges *gauges;
 	int64_t started_ns;
+	/* As process_born, of the process that opens a session; NULL: not told. */
+	uint64_t (*process_born)(pid_t pid);
 };
 
 /* One message of a round. */
@@ -89,6 +91,10 @@ struct outlet {
 /* Hands out late answers and events, to be called when the round is durable. A watch whose connection
  * is not ready keeps its place. True: there is more that could leave at once. */
 bool service_deliver(struct service *service, const struct outlet *outlet);
+
+/* The state, with its sessions, is an earlier owner's: those of processes that are gone end at the next
+ * service_tend; the others have until their silence is over to be heard again. `identity` is what this owner is called. */
+void service_resume(struct service *service, const struct identity *identity, int64_t now_ns);
 
 /* Processes that have opened sessions since: the shell is to watch them, and to say when one has ended.
  * Then their sessions end at once. */

@@ -77,6 +77,9 @@ void write_head(const struct service *service, enum message_kind kind, uint64_t 
 /* items.c: answers one item of a request; appends to x->out, counts in x->items. */
 void item_answer(struct exchange *x, const struct request_header *header, struct wire_reader payload);
 
+/* The shell is to tell when this process ends. Without memory its sessions end by silence. */
+void note_process(struct service *service, const struct caller *caller);
+
 /* items.c: may the sender of `a` withdraw a request of the sender of `b`? */
 bool same_sender(const struct service_message *a, const struct service_message *b, uint64_t session);
 

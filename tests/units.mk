@@ -58,5 +58,11 @@ $(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/com
 $(BUILD)/tests/56-%.t: $(BUILD)/tests/56-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
 
+# Behaviours that tests start owners with, as shared objects like those of owner/examples.
+TEST_BEHAVIOURS := $(patsubst tests/behaviours/%.c,$(BIN)/tests/%.so,$(sort $(wildcard tests/behaviours/*.c)))
+$(TEST_BEHAVIOURS): $(BIN)/tests/%.so: tests/behaviours/%.c owner/include/sole/behaviour.h clients/sole.h
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -Iowner/include $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
+
 # Kept: without this make takes the objects for intermediate and builds them each time.
 .SECONDARY: $(UNIT_TESTS:.t=.o)

@@ -74,7 +74,7 @@
 extern "C" {
 #endif
 
-#define SOLE_BEHAVIOUR_ABI 1
+#define SOLE_BEHAVIOUR_ABI 2
 
 struct sole_store; /* opaque */
 struct sole_map;   /* opaque */
@@ -154,10 +154,22 @@ struct sole_behaviour {
 	 * NULL, where nothing waits. */
 	int (*withdrawn)(struct sole_call *call);
 
-	/* Nobody asks for the last three: they answer to nobody but who waits, sole_checkpoint never
-	 * refuses them, and what they refuse is undone, counted (hooks_failed) and not told. So they
-	 * should not: give back entries before taking new ones, so that a full state has room. */
+	/* Nobody asks for `tick`, `session_ended` and `withdrawn`: they answer to nobody but who waits,
+	 * sole_checkpoint never refuses them, and what they refuse is undone, counted (hooks_failed) and
+	 * not told. So they should not: give back entries before taking new ones, so that a full state
+	 * has room. */
 
+	/* Brings the maps that an older version wrote to this one: called once, before anything else is
+	 * asked, when an owner starts on such a state, and recorded. Maps that `create` does not fetch are
+	 * there by their names: sole_store_map(sole_call_store(call), "old"). Those that are emptied are gone
+	 * from then on; what is not taken out of them stays. sole_checkpoint never refuses. SOLE_OK, or a
+	 * refusal: then nothing is changed, and the owner does not start, with these words. NULL: a state of
+	 * another version is refused. One of a later version always is.
+	 *
+	 * What stands in the journal behind the last snapshot was run by the older version, and is run again
+	 * by this one before it migrates, on maps as the older one wrote them. Each record is compared, and
+	 * where this version would do otherwise the owner does not start: then stop the older build cleanly
+	 * first (SIGTERM), which leaves a snapshot with nothing behind it. */
 	int (*migrate)(struct sole_call *call, unsigned from_version);
 };
 
@@ -171,6 +183,9 @@ int sole_owner_main(int argc, char **argv, const struct sole_behaviour *behaviou
 /* ---- a call ---- */
 
 void *sole_call_context(const struct sole_call *call);
+
+/* The store, for `migrate`, which has maps to fetch that `create` knows nothing of. */
+struct sole_store *sole_call_store(struct sole_call *call);
 
 /* The number of the operation, where one function serves several; 0 in ticks and the like. */
 uint16_t sole_call_operation(const struct sole_call *call);
@@ -241,8 +256,9 @@ int sole_checkpoint(struct sole_call *call);
 
 /* ---- maps: ordered by key, bytes to values ---- */
 
-/* The map of that name, made if it is not there. The name must live as long as the store. At most
- * 16. NULL then, or without memory: the state is not made, and `create` need not look. */
+/* The map of that name (copied; at most 255 bytes), made if it is not there. A behaviour makes at most
+ * 16. NULL beyond that, or without memory: the state is not made, or the call refused, and the behaviour
+ * need not look if it does nothing with the map. */
 struct sole_map *sole_store_map(struct sole_store *store, const char *name);
 
 /* 1 and the value, or 0. Keys are bytes of at most 1024. */
