@@ -69,7 +69,8 @@ static inline const uint8_t *fuzz_bytes(struct fuzz_input *input, size_t *size)
 
 	if (*size > input->left)
 		*size = input->left;
-	input->at += *size;
+	if (*size > 0) /* else it may be NULL */
+		input->at += *size;
 	input->left -= *size;
 	return at;
 }

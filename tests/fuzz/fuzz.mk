@@ -13,6 +13,8 @@ FUZZ_BUILD  := build/sanitize-fuzzer-no-link-address-undefined-clang
 
 # What each stands on.
 FUZZ_LIBS_service = $(BUILD)/tests/owner.a -lcmocka -lck -lisal
+FUZZ_LIBS_record  = $(BUILD)/tests/owner.a -lcmocka -lck -lisal
+FUZZ_LIBS_snapshot = -Wl,--wrap=store_digest_entry $(BUILD)/tests/owner.a -lcmocka -lck -lisal
 FUZZ_LIBS_wire    = $(BUILD)/tests/common.a
 FUZZ_LIBS_engine  = $(BUILD)/tests/clients.a -lcmocka
 FUZZ_LIBS_plan    = -Wl,--wrap=malloc $(BUILD)/tests/supervisor.a $(BUILD)/supervisor/zpl.o -lczmq
