@@ -34,6 +34,7 @@ enum {
 	FOR_LOCK = 512,
 	FOR_WATCH = 1024,
 	FOR_NONE = 2048, /* an operand may be --none */
+	FOR_SESSION = 4096, /* no option: --help says what becomes of the session */
 };
 
 enum { OPERANDS_MOST = 65535 };
@@ -146,12 +147,13 @@ static const struct command commands[] = {
 	  FOR_OWNER | FOR_QUIET, 2, 2, command_expire },
 	{ "txn", "[LINE...]", "Runs operations, all or none, from arguments or standard input.",
 	  "  sole txn -o inventory 'check apples 7' 'put apples 8' otherwise 'get apples'",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE, 0, OPERANDS_MOST, command_txn },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_SESSION, 0, OPERANDS_MOST, command_txn },
 	{ "ops", "[NAME]", "Lists the owner's operations.", "  sole ops -o inventory",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON, 0, 1, command_ops },
 	{ "call", "NAME [ARG...]", "Runs any of them.",
 	  "  sole call -o bank transfer alice bob 10\n  sole call -o inventory cas apples --none 12",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_NONE, 1, 256, command_call },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_NONE | FOR_SESSION, 1, 256,
+	  command_call },
 	{ "lock", "NAME -- COMMAND [ARG...]", "Holds a lock while COMMAND runs.",
 	  "  sole lock -o inventory nightly -- backup --full\n  sole lock -o inventory nightly --try -- backup",
 	  FOR_OWNER | FOR_QUIET | FOR_LOCK, 1, OPERANDS_MOST, command_lock },
@@ -246,6 +248,10 @@ static void refuse_none(char **operands, int count)
 			fatal(EX_USAGE, "option '%s' is not known; see sole %s --help", none_operand, current->name);
 }
 
+static const char session_note[] =
+	"\n\nThe session ends with the command, and what it took for the session goes back with it:\n"
+	"a lock is let go, a bound key is gone, a job returns to its queue. `sole lock` holds a lock.";
+
 /* "sole --help": the commands, then the options that most of them take. */
 static const char *list_of_commands(void)
 {
@@ -261,14 +267,15 @@ static const char *list_of_commands(void)
 	}
 	if (used < sizeof text)
 		snprintf(text + used, sizeof text - used,
-			 "\nOptions: sole COMMAND --help. Status: 0 done, 1 no, 2 refused, 3 unknown, 64 usage, "
-			 "69 no owner");
+			 "\nOptions: sole COMMAND --help. Status: 0 done, 1 no, 2 refused, 3 unknown, 4 events missing,\n"
+			 "64 usage, 65 bad input, 69 nobody answered, 70 child not started, 71 no memory or descriptor,\n"
+			 "74 input or output failed, 75 ask again, 76 another version, 77 somebody else's socket");
 	return text;
 }
 
 static struct program describe(const struct command *command, struct option_spec list[OPTION_COUNT])
 {
-	static char name[32], usage[64];
+	static char name[32], usage[64], about[512];
 	unsigned wanted = command != NULL ? command->options : FOR_OWNER | FOR_SUPERVISOR;
 	struct program program = { "sole", "COMMAND [operand ...] [option ...]", list_of_commands(),
 				   "  sole put -o inventory apples 12\n  sole get -o inventory apples", list, 0 };
@@ -287,7 +294,8 @@ static struct program describe(const struct command *command, struct option_spec
 			 *command->operands ? " " : "");
 		program.name = name;
 		program.usage = usage;
-		program.about = command->about;
+		snprintf(about, sizeof about, "%s%s", command->about, command->options & FOR_SESSION ? session_note : "");
+		program.about = about;
 		program.example = command->example;
 	}
 	return program;

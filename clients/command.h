@@ -88,7 +88,12 @@ int reach_owner(struct sole *handle);
 /* The exit status that goes with a code. */
 int status_of(int code);
 
-/* One line: did it run, the code's name, the sentence, what to do. Returns the exit status. */
+/* With --json, begins an object on standard output that tells a failure: error, outcome, text and, of a script,
+ * line. The caller may add to it and ends it. False: without --json. */
+bool json_failure(int code, const char *text, unsigned line);
+
+/* One line: did it run, the code's name, the sentence, what to do; with --json an object, too. Returns the exit
+ * status. */
 int tell_failure(const struct sole *handle, const struct sole_reply *reply);
 
 /* With --verbose. */

@@ -4,6 +4,7 @@
  * and an answer that is not what was asked for becomes one line and an exit status.
  */
 #include "clients/command.h"
+#include "clients/print.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -136,6 +137,19 @@ int status_of(int code)
 	return STATUS_UNKNOWN;
 }
 
+bool json_failure(int code, const char *text, unsigned line)
+{
+	if (!settings.json)
+		return false;
+	fputs("{\"error\":", stdout);
+	print_json_text(sole_name_of(code));
+	printf(",\"outcome\":\"%s\",\"text\":", sole_outcome_of(code) == SOLE_UNKNOWN ? "unknown" : "refused");
+	print_json_text(text);
+	if (line > 0)
+		printf(",\"line\":%u", line);
+	return true;
+}
+
 int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 {
 	const char *what_to_do = advice(reply->code);
@@ -151,6 +165,8 @@ int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 			  sole_name_of(reply->code), reply->text, what_to_do ? ": " : "",
 			  what_to_do ? what_to_do : "");
 	}
+	if (json_failure(reply->code, reply->text, 0))
+		puts("}");
 	return status_of(reply->code);
 }
 
@@ -158,6 +174,8 @@ int bad_answer(void)
 {
 	log_error("the owner's answer is not one that `%s` gives: use programs of one version, and `sole ops` to "
 		  "see what the owner holds", current_name());
+	if (json_failure(SOLE_PROTOCOL, sole_text_of(SOLE_PROTOCOL), 0))
+		puts("}");
 	return EX_PROTOCOL;
 }
 

@@ -127,14 +127,17 @@ static void print_results(const struct fields *fields, const struct sole_list *l
 /* Conflicts are told like other refusals, with their own status: the condition does not hold. */
 static int tell_call_failure(const struct sole *handle, const struct sole_reply *reply)
 {
+	bool found = reply->result_count > 0 && reply->results[0].count > 0;
+
 	if (reply->code != SOLE_CONFLICT)
 		return tell_failure(handle, reply);
 	no_line("conflict: %.300s", reply->text);
-	if (reply->result_count > 0 && reply->results[0].count > 0) {
-		if (settings.json)
-			print_json(reply->results[0].values[0]);
-		else
-			print_raw(reply->results[0].values[0]);
+	if (json_failure(reply->code, reply->text, 0)) {
+		fputs(",\"found\":", stdout);
+		print_json(found ? reply->results[0].values[0] : sole_none());
+		puts("}");
+	} else if (found) {
+		print_raw(reply->results[0].values[0]);
 		putchar('\n');
 	}
 	return STATUS_NO;
@@ -192,6 +195,7 @@ static int run_call(struct sole *handle, const struct signature *signature, stru
 	if (reply.result_count != 1)
 		return bad_answer();
 	print_results(&signature->results, &reply.results[0]);
+	signature_warn_of_session(signature->number, signature->name);
 	return STATUS_DONE;
 }
 
@@ -203,7 +207,7 @@ int command_call(int count, char **operands)
 
 	operands_read(&o, (size_t)count - 1, operands + 1);
 	struct sole *handle = open_handle();
-	int status = sole_describe(handle, 0, &reply) == SOLE_OK ? signature_find(&reply, operands[0], &signature)
+	int status = sole_describe(handle, 0, &reply) == SOLE_OK ? signature_find(&reply, operands[0], 0, &signature)
 								 : tell_failure(handle, &reply);
 	if (status == STATUS_DONE)
 		status = run_call(handle, &signature, &o);

@@ -97,7 +97,7 @@ static int compile_line(struct transaction *t, const struct sole_reply *descript
 		t->operations[index] = (struct sole_operation){ .number = SOLE_OPERATION_OTHERWISE };
 		return STATUS_DONE;
 	}
-	int status = signature_find(description, line->words[0].text, &signature);
+	int status = signature_find(description, line->words[0].text, line->number, &signature);
 	if (status != STATUS_DONE)
 		return status;
 	size_t count = line->word_count - 1;
@@ -171,6 +171,9 @@ static int print_transaction(const struct transaction *t, const struct sole_repl
 	}
 	if (settings.json)
 		puts("]}");
+	for (size_t i = first; i < first + count; i++)
+		if (signature_warn_of_session(t->operations[i].number, t->script.lines[i].words[0].text))
+			break;
 	return half == 2 ? STATUS_NO : STATUS_DONE;
 }
 
@@ -182,14 +185,15 @@ static int tell_transaction_failure(const struct transaction *t, const struct so
 
 	if (failed >= t->script.line_count)
 		return tell_failure(handle, reply);
-	if (reply->code == SOLE_CONFLICT && !t->has_otherwise) {
-		if (!settings.quiet)
-			log_error("conflict: line %u: %s", t->script.lines[failed].number, reply->text);
-		return STATUS_NO;
-	}
-	log_error("refused: %s: line %u: %s", sole_name_of(reply->code), t->script.lines[failed].number,
-		  reply->text);
-	return STATUS_REFUSED;
+	unsigned line = t->script.lines[failed].number;
+	bool no = reply->code == SOLE_CONFLICT && !t->has_otherwise;
+	if (!no)
+		log_error("refused: %s: line %u: %s", sole_name_of(reply->code), line, reply->text);
+	else if (!settings.quiet)
+		log_error("conflict: line %u: %s", line, reply->text);
+	if (json_failure(reply->code, reply->text, line))
+		puts("}");
+	return no ? STATUS_NO : STATUS_REFUSED;
 }
 
 int command_txn(int count, char **operands)

@@ -154,6 +154,9 @@ static void tell_too_old(struct watcher *w, const struct sole_event *event)
 {
 	log_error("too-old: events are missing here: look at the state with `sole scan`, and go on with "
 		  "--from %016llx:%llu", (unsigned long long)event->history, (unsigned long long)event->revision);
+	if (json_failure(SOLE_TOO_OLD, sole_text_of(SOLE_TOO_OLD), 0))
+		printf(",\"history\":\"%016llx\",\"revision\":%llu}\n", (unsigned long long)event->history,
+		       (unsigned long long)event->revision);
 	end(w, STATUS_TOO_OLD);
 }
 

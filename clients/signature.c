@@ -5,6 +5,7 @@
 #include "clients/signature.h"
 
 #include "clients/command.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/quantity.h"
 
@@ -82,14 +83,42 @@ static bool is_named(const struct sole_list *list, const char *name)
 	       memcmp(list->values[1].bytes, name, strlen(name)) == 0;
 }
 
-int signature_find(const struct sole_reply *description, const char *name, struct signature *signature)
+int signature_find(const struct sole_reply *description, const char *name, unsigned line,
+		   struct signature *signature)
 {
+	char where[24] = "", text[160];
+
 	for (size_t i = 0; i < description->result_count; i++)
 		if (is_named(&description->results[i], name))
 			return signature_read(signature, &description->results[i]) ? STATUS_DONE : bad_answer();
-	log_error("refused: %s: the owner has no operation '%.60s': `sole ops` lists them",
-		  sole_name_of(SOLE_NO_OPERATION), name);
+	if (line > 0)
+		snprintf(where, sizeof where, "line %u: ", line);
+	snprintf(text, sizeof text, "the owner has no operation '%.60s'", name);
+	log_error("refused: %s: %s%s: `sole ops` lists them", sole_name_of(SOLE_NO_OPERATION), where, text);
+	if (json_failure(SOLE_NO_OPERATION, text, line))
+		puts("}");
 	return STATUS_REFUSED;
+}
+
+bool signature_warn_of_session(uint16_t number, const char *name)
+{
+	static const struct {
+		uint16_t number;
+		const char *name, *what;
+	} known[] = {
+		{ SOLE_TABLE_LOCK, "lock", "the lock is let go: `sole lock NAME -- COMMAND` holds one" },
+		{ SOLE_TABLE_TRY_LOCK, "try-lock", "the lock is let go: `sole lock --try NAME -- COMMAND` holds one" },
+		{ SOLE_TABLE_BIND, "bind", "the key is gone: `sole put KEY VALUE --for TIME` keeps one for a time" },
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (number != known[i].number || strcmp(name, known[i].name) != 0)
+			continue;
+		if (!settings.quiet)
+			log_warn("%s: the session ends with this command, and %s", name, known[i].what);
+		return true;
+	}
+	return false;
 }
 
 /* ---- words and arguments ---- */
@@ -109,6 +138,21 @@ static bool takes_none(const struct field *field)
 	return strstr(field->type, "none") != NULL;
 }
 
+/* Milliseconds, as the owner takes them; with a unit, as all times of sole(1). */
+static const char *milliseconds_of_word(const char *text, int64_t *ms)
+{
+	size_t size = strlen(text);
+	int64_t ns;
+
+	if (quantity_integer(text, INT64_MIN, INT64_MAX, ms) == NULL)
+		return NULL;
+	if (size == 0 || !isalpha((unsigned char)text[size - 1]) || quantity_duration(text, &ns) != NULL ||
+	    ns % NS_PER_MS != 0)
+		return "whole milliseconds, or a time with its unit such as 1500ms or 30s";
+	*ms = ns / NS_PER_MS;
+	return NULL;
+}
+
 /* NULL, or what the word should have been. */
 static const char *argument_of_word(const struct script_word *word, bool is_none, const struct field *field,
 				    struct sole_value *value)
@@ -119,6 +163,10 @@ static const char *argument_of_word(const struct script_word *word, bool is_none
 	if (is_none) {
 		*value = sole_none();
 		return takes_none(field) ? NULL : field->type;
+	}
+	if (strcmp(field->name, "ms") == 0 && takes_integer(field) && whole) {
+		*value = sole_integer(0);
+		return milliseconds_of_word(word->text, &value->integer);
 	}
 	*value = sole_bytes(word->text, word->size);
 	if (!takes_bytes(field)) {

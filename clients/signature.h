@@ -33,11 +33,17 @@ struct signature {
 /* From one list of a reply to sole_describe. False: it is not a description. */
 bool signature_read(struct signature *signature, const struct sole_list *list);
 
-/* Finds an operation in such a reply. STATUS_DONE, or the exit status of what was told. */
-int signature_find(const struct sole_reply *description, const char *name, struct signature *signature);
+/* Finds an operation in such a reply; of a script, `line` is where it stands, and else 0. STATUS_DONE, or the
+ * exit status of what was told. */
+int signature_find(const struct sole_reply *description, const char *name, unsigned line,
+		   struct signature *signature);
+
+/* Warns, unless --quiet, where it is known that an operation which was done took something that goes with the
+ * session, and so with the command. No owner tells that: known are those of `table`. False: it is not known. */
+bool signature_warn_of_session(uint16_t number, const char *name);
 
 /* Words become `count` arguments, which point to the words' texts; `is_none` marks those that stand for
- * none. NULL, or a sentence about what is wrong, in `what`. */
+ * none. What is called "ms" may have a unit. NULL, or a sentence about what is wrong, in `what`. */
 const char *signature_arguments(const struct signature *signature, const struct script_word *words,
 				const bool *is_none, size_t count, struct sole_value *arguments,
 				char what[SIGNATURE_WHAT_BYTES]);

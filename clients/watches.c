@@ -257,17 +257,23 @@ bool watches_answered(struct engine *engine, const struct message_header *messag
 	return true;
 }
 
+/* An event; or only the place up to which there was none, and then it has no kind. */
 static bool read_event(struct wire_reader *payload, struct sole_event *event)
 {
 	struct value list[5];
 	size_t count;
 
-	if (!wire_read_list(payload, list, 5, &count) || count != 5 || list[0].type != VALUE_INTEGER ||
-	    list[1].type != VALUE_INTEGER || list[1].integer < 0 || list[1].integer > UINT32_MAX ||
-	    list[2].type != VALUE_BYTES)
+	if (!wire_read_list(payload, list, 5, &count) || (count != 5 && count != 2) ||
+	    list[0].type != VALUE_INTEGER || list[1].type != VALUE_INTEGER || list[1].integer < 0 ||
+	    list[1].integer > UINT32_MAX)
 		return false;
 	event->revision = (uint64_t)list[0].integer;
 	event->index = (uint32_t)list[1].integer;
+	event->kind = event->key = event->value = (struct sole_value){ .type = SOLE_NONE };
+	if (count == 2)
+		return true;
+	if (list[2].type != VALUE_BYTES)
+		return false;
 	event->kind = value_to_sole(&list[2]);
 	event->key = value_to_sole(&list[3]);
 	event->value = value_to_sole(&list[4]);
@@ -301,7 +307,10 @@ bool watches_events(struct engine *engine, const struct message_header *message,
 		    (event.revision == watch->revision && event.index < watch->index))
 			continue;
 		watch->revision = event.revision;
-		watch->index = event.index + 1;
+		watch->index = event.index;
+		if (event.kind.type == SOLE_NONE)
+			continue;
+		watch->index++;
 		if (!tell(engine, watch, &event))
 			return true;
 	}

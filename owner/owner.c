@@ -193,7 +193,7 @@ static void take_signals(struct owner *owner)
 			continue;
 		}
 		owner->stop_signals++;
-		log_info("%s from process %u: %s", strsignal((int)info.ssi_signo), info.ssi_pid,
+		log_info("told to stop by process %u (SIG%s): %s", info.ssi_pid, sigabbrev_np((int)info.ssi_signo),
 			 owner->stop_signals == 1 ? "answering what has arrived, then leaving" : "leaving now");
 	}
 }

@@ -24,7 +24,8 @@ struct noted_cancel {
 /* Somebody who wants events. */
 struct watch {
 	uint64_t connection, id;
-	uint64_t next;        /* number of the next event to look at */
+	uint64_t next;        /* the place of the next event to look at */
+	uint64_t told;        /* up to which its client knows that it has missed nothing */
 	uint8_t *prefix;
 	size_t prefix_size;
 };

@@ -348,12 +348,12 @@ static int table_expire(struct sole_call *call)
 	struct sole_value key = sole_argument(call, 0), ms = sole_argument(call, 1);
 	int there = lookup(call, key).type != SOLE_NONE;
 
+	if (ms.type == SOLE_BYTES)
+		return sole_refuse(call, SOLE_INVALID, "expire takes milliseconds, or none for never, and not bytes");
 	sole_answer(call, sole_integer(there));
 	if (!there)
 		return SOLE_OK;
-	return ms.type == SOLE_NONE ? unlink_expiry(context(call), key) :
-	       ms.type == SOLE_INTEGER ? set_expiry(call, key, ms.integer) :
-					 sole_refuse(call, SOLE_INVALID, "expire: milliseconds, or none for never");
+	return ms.type == SOLE_NONE ? unlink_expiry(context(call), key) : set_expiry(call, key, ms.integer);
 }
 
 static int64_t table_due(void *pointer)

@@ -5,6 +5,9 @@
  *
  * A watch is a place in the ring of events and nothing else: a watcher that does not read costs
  * no memory. When the ring has moved past its place it is told so, and where to start again.
+ *
+ * Who hears nothing, because nothing happens to what it watches, is told now and then how far the owner
+ * has looked for it: else it would come back from a cut with a place that the ring has long left.
  */
 #include "owner/service_parts.h"
 
@@ -16,6 +19,7 @@ enum {
 	NOTICES_AT_ONCE = 8,        /* to one watch, before the others have their turn */
 	LOOKS_AT_ONCE = 4096,       /* events looked at for one watch, matching or not */
 	LOOKS_IN_ALL = 65536,       /* for all of them, before the next round has its turn */
+	PROGRESS_PARTS = 4,         /* of the ring: after each a watch is told where it stands */
 };
 
 /* ---- asking ---- */
@@ -128,7 +132,7 @@ void item_watch(struct exchange *x, const struct request_header *header, struct 
 	}
 	memcpy(prefix, list[0].bytes, list[0].size);
 	service->watches[service->watch_count++] =
-		(struct watch){ .connection = x->message->connection, .id = header->sequence, .next = next,
+		(struct watch){ .connection = x->message->connection, .id = header->sequence, .next = next, .told = next,
 				.prefix = prefix, .prefix_size = list[0].size };
 	service->watches_behind = true;
 	counters->watches_opened++;
@@ -182,7 +186,7 @@ static bool send_events(struct service *service, struct watch *watch, const stru
 {
 	const struct events *events = core_events(service->core);
 	struct buffer *out = &service->notice;
-	uint64_t sent = 0, next = watch->next;
+	uint64_t sent = 0, next = watch->next, told = watch->told;
 	size_t item = begin_notice(service, watch, CODE_OK);
 
 	for (; next < events_next(events) && out->size < NOTICE_BYTES && *looks > 0; --*looks) {
@@ -197,11 +201,13 @@ static bool send_events(struct service *service, struct watch *watch, const stru
 		wire_write_value(out, &name[1]);
 		buffer_append(out, event.values.at, event.values.left);
 		sent++;
+		told = next;
 	}
 	*stuck = out->failed || (sent > 0 && !send_notice(service, outlet, watch->connection, item));
 	if (*stuck)
 		return false;
 	watch->next = next;
+	watch->told = told;
 	counters_of(service)->events_sent += sent;
 	return sent > 0;
 }
@@ -220,6 +226,27 @@ static bool tell_behind(struct service *service, const struct watch *watch, cons
 	return true;
 }
 
+/* The place of the next event to look at, where the client has heard nothing for long: one list of its
+ * revision and index. One that cannot be sent is sent the next time that there are events. */
+static void tell_progress(struct service *service, struct watch *watch, const struct outlet *outlet)
+{
+	const struct events *events = core_events(service->core);
+	struct value place[] = { value_integer((int64_t)core_revision(service->core) + 1), value_integer(0) };
+
+	if (watch->next - watch->told < (uint64_t)service->settings.core.limits->events_bytes / PROGRESS_PARTS ||
+	    !outlet->ready(outlet->context, watch->connection))
+		return;
+	if (watch->next < events_next(events)) {
+		const struct event event = events_get(events, watch->next);
+		place[0] = value_integer((int64_t)event.revision);
+		place[1] = value_integer(event.index);
+	}
+	size_t item = begin_notice(service, watch, CODE_OK);
+	wire_write_list(&service->notice, place, 2);
+	if (!service->notice.failed && send_notice(service, outlet, watch->connection, item))
+		watch->told = watch->next;
+}
+
 /* True: this watch has more that could leave at once. */
 static bool serve(struct service *service, struct watch *watch, const struct outlet *outlet, unsigned *looks)
 {
@@ -232,6 +259,8 @@ static bool serve(struct service *service, struct watch *watch, const struct out
 		    !send_events(service, watch, outlet, &left, &stuck))
 			break;
 	*looks -= allowed - left;
+	if (!stuck)
+		tell_progress(service, watch, outlet);
 	return !stuck && watch->next < events_next(events) && outlet->ready(outlet->context, watch->connection);
 }
 

@@ -702,10 +702,13 @@ static void times_and_keys_that_do_not_do_are_refused(void **state)
 	ask(rig, 0);
 	OPERATION(rig, EXPIRE, text("k"), text("soon"));
 	ask(rig, 0);
+	OPERATION(rig, EXPIRE, text("not there"), text("soon"));
+	ask(rig, 0);
 	OPERATION(rig, PUT_FOR, *rig_big(1016), number(1), number(1));
 	rig_round(rig);
 	rig_refused(rig, 0, CODE_INVALID, 0, "milliseconds, or none");
-	rig_is(rig, 1, ITEM_RUN, CODE_OK);
+	rig_refused(rig, 1, CODE_INVALID, 0, "milliseconds, or none");
+	rig_is(rig, 2, ITEM_RUN, CODE_OK);
 	rig->wall_us += 1000;
 	tend(rig);
 	assert_int_equal(store_entries(core_store(service_core(rig->service))), 1);

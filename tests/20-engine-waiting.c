@@ -398,6 +398,24 @@ static void deliver(struct kit *kit)
 			kit_hear(kit);
 }
 
+/* That there has been nothing for the first of them. */
+static void tell_place(struct kit *kit)
+{
+	const struct request_header header = { .sequence = kit->owner.watches[0].id };
+
+	buffer_reset(&kit->in);
+	wire_write_message_header(&kit->in, &(struct message_header){ .magic = PROTOCOL_MAGIC,
+								      .version = PROTOCOL_VERSION,
+								      .kind = MESSAGE_NOTICE,
+								      .incarnation = kit->owner.incarnation,
+								      .history = kit->owner.history });
+	size_t start = kit_reply(&kit->in, &header, ITEM_EVENTS, CODE_OK, 0);
+	kit_place(&kit->owner, &kit->owner.watches[0], &kit->in);
+	wire_finish_item(&kit->in, start);
+	wire_finish_message(&kit->in, 1);
+	kit_hear(kit);
+}
+
 static void a_watch_needs_no_session_and_begins_once(void **state)
 {
 	struct kit *kit = *state;
@@ -498,6 +516,36 @@ static void only_the_latest_copy_of_a_watch_is_heard(void **state)
 	assert_int_equal(ear.events, 2);
 }
 
+static void a_place_without_an_event_is_where_the_watch_is_asked_for_again(void **state)
+{
+	struct kit *kit = *state;
+	struct ear ear;
+
+	kit_connect(kit);
+	watch(kit, &ear, 0, 0);
+	kit_pump(kit);
+	kit->owner.revision = 41; /* of what it does not watch */
+	tell_place(kit);
+	assert_int_equal(ear.events + ear.over, 0);
+	const struct engine_watch *place = kit->engine.watches[0];
+	assert_true(place->revision == 42 && place->index == 0);
+	/* It never goes back. */
+	kit->owner.revision = 7;
+	tell_place(kit);
+	assert_true(place->revision == 42 && place->index == 0);
+	kit->owner.revision = 41;
+	kit_submit(kit, 1, false, 0);
+	kit_pump(kit);
+	deliver(kit);
+	assert_int_equal(ear.events, 1);
+	kit->owner.events_first = kit->owner.event_count; /* all that was before is gone */
+	engine_disconnected(&kit->engine);
+	kit_connect(kit);
+	kit_pump(kit);
+	assert_int_equal(ear.over, 0);
+	assert_int_equal(kit->owner.watch_count, 1);
+}
+
 static void too_old_ends_a_watch_and_says_where_to_start(void **state)
 {
 	struct kit *kit = *state;
@@ -578,6 +626,7 @@ int main(void)
 		TEST(a_busy_owner_is_asked_again_and_nothing_else_waits_for_that),
 		TEST(a_lost_answer_moves_the_beginning_and_loses_no_event_behind_it),
 		TEST(only_the_latest_copy_of_a_watch_is_heard),
+		TEST(a_place_without_an_event_is_where_the_watch_is_asked_for_again),
 		TEST(too_old_ends_a_watch_and_says_where_to_start),
 		TEST(an_unwatch_in_the_middle_of_a_message_is_the_end),
 		TEST(a_handle_has_so_many_watches_and_no_more),

@@ -84,6 +84,8 @@ ok($first->running && -S path('a.sock'), '... which goes on');
 is($first->stop, 0, 'SIGTERM: exit status 0');
 like($first->{out}, qr/\Areads: 0, writes: 0\n\z/, '... and the totals on standard output');
 ok((grep { $_ eq 'STOPPING=1' } $first->notices), '... and the supervisor is told');
+like($first->err, qr/^sole-owner: told to stop by process $$ \(SIGTERM\): answering what has arrived, then leaving$/m,
+    '... and the log says who wanted it');
 is_deeply([glob path('a.*')], [], 'nothing is left in the folder');
 
 is(start_owner('a')->stop('INT'), 0, 'SIGINT ends it just the same');

@@ -59,9 +59,15 @@ $got = run('sole', '--help');
 is($got->{status}, 0, '--help is no error');
 is($got->{err}, '', '... and all of it goes to standard output');
 like($got->{out}, qr/\A  sole put /, '... it begins with an example');
-cmp_ok($got->{out} =~ tr/\n//, '<=', 32, '... and fits on a screen');
+cmp_ok($got->{out} =~ tr/\n//, '<=', 34, '... and fits on a screen');
 my @long = grep { length > 100 } split /\n/, $got->{out};
 is("@long", '', '... also in width');
+my ($told) = $got->{out} =~ /Status: ([^.]*)\n\n/s;
+my ($manual) = slurp('clients/sole.1') =~ /^\.Sh EXIT STATUS\n(.*?)^\.El$/ms;
+is(join(' ', $told =~ /(?:^|, |,\n)(\d+) /g), join(' ', $manual =~ /^\.It (\d+)$/mg), '... and lists the statuses of sole(1), all of them');
+for ('call', 'txn') {
+    like(run('sole', $_, '--help')->{out}, qr/^The session ends with the command, .* goes back/m, "$_ --help says what becomes of its session");
+}
 for my $command (qw(get put del add cas count ping stats status start stop restart)) {
     my $help = run('sole', $command, '--help');
     is($help->{status}, 0, "$command --help is no error");

@@ -157,7 +157,69 @@ for (
     answers("standard input with $title", 65, '', $says, { input => $input }, 'txn');
 }
 answers('arguments with an open quote', 64, '', qr/^sole: line 2: a quote is not closed/, 'txn', 'get a', 'put a "');
-answers('an operation that does not exist', 2, '', qr/^sole: refused: no-operation: .*'frob'/, 'txn', 'get a', 'frob b');
+answers('an operation that does not exist', 2, '', qr/^sole: refused: no-operation: line 2: the owner has no operation 'frob': `sole ops` lists them$/,
+    'txn', 'get a', 'frob b');
+answers('... in a script', 2, '', qr/no-operation: line 4: /, { input => "\n# first\nget a\nfrob b\n" }, 'txn');
+
+# Milliseconds
+sole('put', 'lease', '1');
+for (['1h', 3_600_000], ['1.5s', 1500], ['90000', 90_000], ['"2min"', 120_000]) {
+    my ($word, $ms) = @$_;
+    my $got = sole('txn', "expire lease $word", 'ttl lease');
+    my ($left) = $got->{out} =~ /^expire\t1\nttl\t(\d+)\n\z/;
+    ok(defined $left && $left <= $ms && $left > $ms - 1500, "a time of $word in a script") or diag($got->{err});
+}
+answers('put-for with a unit', 0, "1\n", undef, 'call', 'put-for', 'lease', 'x', '1min');
+answers('--none is no time', 0, "1\n", undef, 'call', 'expire', 'lease', '--none');
+for ('soon', '1x', '1.5', '0.5ms', '1s ', '', 'ms') {
+    answers("'$_' is no time", 64, '', qr/^sole: expire: ms is '\Q$_\E', and takes whole milliseconds, or a time with its unit such as 1500ms or 30s; see/,
+        'call', 'expire', 'lease', $_);
+}
+answers('... in a script', 65, '', qr/^sole: line 1: expire: ms is 'soon', and takes whole milliseconds/, { input => 'expire lease soon' }, 'txn');
+answers('a time below nothing is the owner\'s to refuse', 2, '', qr/positive number of milliseconds/, 'call', 'expire', 'lease', '-5');
+
+# What goes with the session
+for (
+    [['call', 'lock', 'gone'], qr/\A\d+\n\z/, qr/^sole: lock: the session ends with this command, and the lock is let go: `sole lock NAME/],
+    [['call', 'try-lock', 'gone'], qr/\A\d+\n\z/, qr/^sole: try-lock: the session ends .*`sole lock --try NAME/],
+    [['call', 'bind', 'gone', '1'], qr/\A0\n\z/, qr/^sole: bind: the session ends .*the key is gone: `sole put KEY VALUE --for TIME`/],
+    [['txn', 'get a', 'bind gone 1', 'lock gone'], qr/^bind\t0\nlock\t\d+$/m, qr/^sole: bind: the session ends/],
+    [['txn', 'check a none', 'otherwise', 'lock gone'], qr/^lock\t\d+$/m, qr/^sole: lock: the session ends/],
+) {
+    my ($arguments, $out, $says) = @$_;
+    my $got = sole(@$arguments);
+    like($got->{out}, $out, "@$arguments is done");
+    line_like($got->{err}, $says, '... and a line warns that nothing is left of it');
+    is(sole($arguments->[0], '-q', @$arguments[1 .. $#$arguments])->{err}, '', '... unless with -q');
+    is(sole('call', '-j', 'holder', 'gone')->{out} . sole('get', '-q', 'gone')->{out}, "[null,null,0]\n", '... and so it is');
+}
+is(sole('txn', 'get a', 'otherwise', 'lock gone')->{err}, '', 'what did not run warns of nothing');
+
+# JSON of failures: the line stays, and an object says the same
+sub fails {
+    my ($title, $status, $err, $object, @arguments) = @_;
+    my $got = sole(@arguments);
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is($got->{status}, $status, "$title with --json: status $status");
+    line_like($got->{err}, $err, '... the line on standard error');
+    my $told = eval { $json->decode($got->{out}) } // {};
+    $told->{text} = 'text' if ($told->{text} // '') =~ /\w \w/;
+    is_deeply($told, { outcome => 'refused', text => 'text', %$object }, '... and one object') or diag($got->{out});
+}
+sole('put', 'word', 'one');
+fails('a refusal', 2, qr/^sole: refused: wrong-type: /, { error => 'wrong-type' }, 'add', '-j', 'word', '1');
+fails('a refused call', 2, qr/^sole: refused: wrong-type: /, { error => 'wrong-type' }, 'call', '-j', 'add', 'word', '1');
+fails('a conflict of call', 1, qr/^sole: conflict: /, { error => 'conflict', found => 'one' }, 'call', '-j', 'cas', 'word', '1', '2');
+fails('a conflict that finds nothing', 1, qr/^sole: conflict: /, { error => 'conflict', found => undef }, 'call', '-j', 'cas', 'nowhere', '1', '2');
+fails('an unknown operation', 2, qr/no-operation/, { error => 'no-operation' }, 'call', '-j', 'frob');
+fails('... in a script', 2, qr/no-operation: line 2/, { error => 'no-operation', line => 2 }, 'txn', '-j', 'get a', 'frob');
+fails('a condition of a script', 1, qr/^sole: conflict: line 2/, { error => 'conflict', line => 2 }, 'txn', '-j', 'get a', 'check word 1');
+fails('a refused script', 2, qr/wrong-type: line 1/, { error => 'wrong-type', line => 1 }, 'txn', '-j', 'add word 1');
+fails('a script that is too long', 2, qr/too-large/, { error => 'too-large', line => 101 }, 'txn', '-j', ('get a') x 101);
+fails('nobody there', 69, qr/unreachable/, { error => 'unreachable' }, '-o', 'nobody', '-t', '100ms', $_, '-j') for 'count', 'ping', 'ops', 'scan', 'watch', 'stats';
+is(sole('cas', '-j', 'word', '1', '2')->{out}, qq("one"\n), 'a no of a command of the table is its value alone');
+answers('an error of the command line with --json', 64, '', qr/usage/, 'call', '-j', 'get');
+answers('... and of a script', 65, '', qr/line 1: a quote/, { input => '"' }, 'txn', '-j');
 answers('100 operations, the limit', 0, "count\t" . sole('count')->{out} x 1 . "get\t\n" x 99, undef, 'txn', 'count', ('get absent') x 99);
 answers('101 operations', 2, '', qr/^sole: refused: too-large: .*max-operations/, 'txn', ('get a') x 101);
 answers('a script larger than a message', 65, '', qr/larger than 1048576 bytes/, { input => '#' x 1048577 }, 'txn');

@@ -78,8 +78,8 @@ is(holder('job')->{token}, $holder->{token}, 'the owner knows the holder\'s toke
 answers('--try does not wait', 1, '', qr/^sole: conflict: the lock 'job' is held$/, 'lock', '--try', 'job', '--', 'echo', 'no');
 answers('--try -q', 1, '', undef, 'lock', '-q', '--try', 'job', '--', 'echo', 'no');
 answers('--try -E', 42, '', qr/is held/, 'lock', '--try', '-E', '42', 'job', '--', 'echo', 'no');
-answers('-t limits the wait', 1, '', qr/^sole: conflict: the lock 'job' was not free within 100ms$/, 'lock', '-t', '100ms', 'job',
-    '--', 'echo', 'no');
+answers('-t limits the wait', 1, '', qr/^sole: conflict: the lock 'job' was not free within \d+m?s$/, 'lock', '-t', seconds(100) . 'ms',
+    'job', '--', 'echo', 'no');
 is(holder('job')->{waiting}, 0, '... and then nobody waits');
 answers('another lock is another', 0, "yes\n", undef, 'lock', '--try', 'other', '--', 'echo', 'yes');
 my @line;

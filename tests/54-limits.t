@@ -47,7 +47,7 @@ sub beside {
         my ($again) = ask($beside, item(RUN, op(ADD, 'beside', \1), session => $session, sequence => 1));
         is $again->{lists}[0][0], 1, 'the one beside it has the answer that it had';
         is ask($beside, item(RUN, op(ADD, 'beside', \1), session => $session, sequence => 2, window => 0))->{lists}[0][0], 2, 'and goes on';
-        $event = receive_message($beside);
+        $event = receive_told($beside);
         is $event->{items}[0]{lists}[0][4], 2, 'and hears what it watches';
         $_->close for $client, $beside;
         is $owner->stop, 0, 'the owner ends well';

@@ -8,6 +8,7 @@ use lib 'tests/lib';
 use Cwd qw(abs_path);
 use Sole::Test;
 use Sole::Wire;
+use POSIX ();
 use Test::More;
 use Time::HiRes ();
 
@@ -142,7 +143,10 @@ $boss->run([1, 'fourth', \1]);
 my $fourth = $two->late($second);
 is($fourth->{lists}[0][2], 'fourth', '... and the next to the next');
 is_done($two->run([3, \$fourth->{lists}[0][0]]), [[]], '... who is done with it');
-refused($one->run([2, \0]), INVALID, qr/1 to 86400000 milliseconds/, undef, 'a job is taken for some time');
+refused($one->run([2, \0]), INVALID, qr/a job is taken for 1 to 86400000 milliseconds/, undef, 'a job is taken for some time');
+my @alone = Sole::Wire::ask($one->{socket}, Sole::Wire::item(Sole::Wire::RUN, Sole::Wire::op(2, \5)));
+is($alone[0]{code}, INVALID, '... and without a session there is nobody to have it');
+like($alone[0]{lists}[0][1], qr/a job is taken by a session: open one/, '... which is another reason');
 refused($boss->run([1, 'x', \0]), INVALID, qr/1 to 1000 attempts/, undef, 'and has an attempt at least');
 refused(Client->new('jobs')->query([2, \5]), INVALID, qr/command/, undef, 'taking is no query');
 
@@ -242,10 +246,11 @@ my $cc = $ENV{CC} || 'cc';
 my $include = abs_path('owner/include');
 
 sub build {
-    my ($name, $text) = @_;
+    my ($name, $text, $how) = @_;
     my $source = spew("$name.c", $text);
     my $to = path("$name.so");
-    my $built = run({ limit => 60 }, '/bin/sh', '-c', "exec $cc -shared -fPIC -I'$include' -o '$to' '$source'");
+    $how //= '-shared -fPIC';
+    my $built = run({ limit => 60 }, '/bin/sh', '-c', "exec $cc $how -I'$include' -o '$to' '$source'");
     is($built->{status}, 0, "$name builds") or diag($built->{err});
     return $to;
 }
@@ -263,9 +268,33 @@ const struct sole_behaviour sole_behaviour = { .abi = SOLE_BEHAVIOUR_ABI, .name 
 END
 }
 my $row = '{ 1, SOLE_IS_QUERY, "get", "gets", { { 0 } }, { { 0 } }, run },';
+
+# A whole object with these bytes in another place's stead.
+my $whole = slurp(build('whole', 'int nothing_here;'));
+sub patched { my ($name, $at, $bytes) = @_; return spew("$name.so", substr($whole, 0, $at) . $bytes . substr $whole, $at + length $bytes) }
+mkdir path('folder.so') or die "no folder: $!\n";
+POSIX::mkfifo(path('fifo.so'), 0600) or die "no fifo: $!\n";
+my $no_object = qr/it is no shared object: build one with -shared -fPIC$/;
+my $cut_short = qr/cannot load the behaviour: \S+: it ends before its code does: build or copy it again$/;
+build('program', 'int main(void) { return 0; }', '-c');
+rename path('program.so'), path('program.o') or die "no object: $!\n";
+my $program = build('program', 'int main(void) { return 0; }', '-no-pie');
 my @wrong = (
-    [path('nothing.so'), qr/cannot load the behaviour: .*nothing\.so.*No such file/, 'a file that is not there'],
-    [spew('text.so', "no object\n"), qr/cannot load the behaviour: .*text\.so/, 'a file that is no shared object'],
+    ['', qr/the name of the behaviour's file is empty: give a shared object/, 'no name'],
+    ['x' x 4095, qr/the path of the behaviour is too long/, 'a name longer than a path'],
+    [path('nothing.so'), qr/cannot load the behaviour: .*nothing\.so: No such file/, 'a file that is not there'],
+    [path('folder.so'), qr/folder\.so: it is a directory: give the shared object in it/, 'a directory'],
+    [path('fifo.so'), qr/fifo\.so: it is no regular file: give a shared object/, 'a FIFO'],
+    ['/dev/zero', qr{/dev/zero: it is no regular file}, 'a device'],
+    [spew('void.so', ''), qr/void\.so: it is empty: build or copy it again/, 'an empty file'],
+    [spew('text.so', "no object\n"), $no_object, 'a text'],
+    [$program, $no_object, 'a program'],
+    [path('program.o'), $no_object, 'an object file'],
+    [patched('machine', 18, "\xff\xfe"), qr/it was built for another machine: build it on, or for, this one$/, 'an object for another machine'],
+    [patched('class', 4, "\x07"), qr/for another machine/, 'an object of another word size'],
+    [patched('order', 5, "\x07"), qr/for another machine/, 'an object of another byte order'],
+    [patched('headers', 32, "\xff" x 8), $cut_short, 'headers that are nowhere'],
+    [patched('sizes', 54, "\x07\0"), $no_object, 'headers of another size'],
     [build('empty', 'int nothing_here;'), qr/empty\.so defines no 'const struct sole_behaviour sole_behaviour'/, 'an object without a behaviour'],
     [build('undefined', "#include <sole/behaviour.h>\nint not_there(void);\nint use(void) { return not_there(); }\n"),
         qr/cannot load the behaviour: .*undefined symbol: not_there/, 'an object that calls what is not there'],
@@ -289,8 +318,24 @@ for (@wrong) {
     is($got->{status}, 78, "$title: status 78");
     line_like($got->{err}, $says, '... and one line that says what is wrong');
     ok(!-e path('odd.sock'), '... before anything is made');
+    $got = run('sole-check', $file);
+    is($got->{status}, 78, '... and sole-check finds the same');
+    line_like($got->{err}, $says, '... in the same words');
 }
-my $checked = run('sole-owner', '--behaviour', $wrong[4][0], '--check-config', 'odd');
+
+# What is copied just now is there in part: of no length is it mapped and died of.
+$whole = slurp(program('queue.so'));
+my ($size, @amiss) = length $whole;
+for my $length (1 .. 4, 16, 63 .. 65, 500, (map { int $size * $_ / 24 } 1 .. 23), $size - 1) {
+    my $file = spew('short.so', substr $whole, 0, $length);
+    for my $command (['sole-owner', '--check-config', 'odd', '--behaviour'], ['sole-check']) {
+        my $got = run(@$command, $file);
+        push @amiss, "$command->[0], $length bytes: status " . ($got->{status} // 'none') . ", $got->{err}"
+            if ($got->{status} // -1) != 78 || $got->{err} !~ ($length < 4 ? $no_object : $cut_short) || $got->{err} =~ /\n./;
+    }
+}
+is("@amiss", '', "a file that was cut short, at whatever length of $size: status 78, and one line");
+my $checked = run('sole-owner', '--behaviour', path('abi.so'), '--check-config', 'odd');
 is($checked->{status}, 78, '--check-config looks at the behaviour, too');
 $checked = run('sole-owner', '--behaviour', program('queue.so'), '--check-config', 'odd');
 is($checked->{status}, 0, '... and is content with a sound one');

@@ -66,3 +66,9 @@ $(TEST_BEHAVIOURS): $(BIN)/tests/%.so: tests/behaviours/%.c owner/include/sole/b
 
 # Kept: without this make takes the objects for intermediate and builds them each time.
 .SECONDARY: $(UNIT_TESTS:.t=.o)
+
+# What 39-operations speaks to: the library at the end of a pipe.
+MATRIX_DRIVER = $(BUILD)/tests/matrix/driver
+check: $(MATRIX_DRIVER)
+$(MATRIX_DRIVER): $(BUILD)/tests/matrix/driver.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lzmq)

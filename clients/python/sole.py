@@ -126,6 +126,15 @@ def _as_bytes(value: Key) -> bytes:
     raise TypeError(f"a key or a name is str or bytes, not {type(value).__name__}")
 
 
+def _as_keys(keys: Sequence[Key]) -> List[bytes]:
+    if isinstance(keys, (str, bytes, bytearray, memoryview)):
+        raise TypeError("get_many takes a list of keys, and get takes one")
+    names = [_as_bytes(key) for key in keys]
+    if not 1 <= len(names) <= 255:
+        raise ValueError(f"get_many takes 1 to 255 keys, not {len(names)}: ask in parts, and not for none")
+    return names
+
+
 def _write_value(value: Value) -> bytes:
     if value is None:
         return b"\0"
@@ -382,7 +391,7 @@ class Request:
         return self._table("get", _as_bytes(key))
 
     def get_many(self, keys: Sequence[Key]) -> Request:
-        return self._table("get-many", *map(_as_bytes, keys))
+        return self._table("get-many", *_as_keys(keys))
 
     def put(self, key: Key, value: Value) -> Request:
         return self._table("put", _as_bytes(key), value)
@@ -1209,10 +1218,13 @@ class Engine:
             self._watch_over(place, self._refusal(header, payload))
             return
         for values in _read_lists(payload):
-            if len(values) < 5 or not isinstance(values[0], int) or not isinstance(values[1], int):
+            if len(values) not in (2, 5) or not isinstance(values[0], int) or not isinstance(values[1], int):
                 raise _Unreadable
-            revision, index, kind, key, value = values[:5]
+            revision, index = values[:2]
             if (source[1], revision, index) < place.position and source[1] == place.position[0]:
+                continue
+            if len(values) == 2:
+                place.position = (source[1], revision, index)  # there was none up to here
                 continue
             if len(place.queue) >= _WATCH_QUEUE:
                 # Nobody reads: the owner keeps the rest, and this side only its place.
@@ -1220,6 +1232,7 @@ class Engine:
                 self._unwatched.append(place.id)
                 break
             place.position = (source[1], revision, index + 1)
+            kind, key, value = values[2:]
             place.queue.append(Event(kind.decode("utf-8", "replace"), key, value, revision, index, source[1]))
         place.ready()
 
@@ -1824,7 +1837,7 @@ class Client(_Shell):
 
     def get_many(self, keys: Sequence[Key], *, timeout: Optional[float] = None) -> List[Union[None, int, bytes]]:
         """The values at up to 255 keys, as of one moment, in their order."""
-        return self._do("get-many", *map(_as_bytes, keys), timeout=timeout)
+        return self._do("get-many", *_as_keys(keys), timeout=timeout)
 
     def put(self, key: Key, value: Value, *, timeout: Optional[float] = None) -> bool:
         """Sets a key. Whether it was there."""
@@ -2365,7 +2378,7 @@ class AsyncClient(_Shell):
 
     async def get_many(self, keys: Sequence[Key], *,
                        timeout: Optional[float] = None) -> List[Union[None, int, bytes]]:
-        return await self._do("get-many", *map(_as_bytes, keys), timeout=timeout)
+        return await self._do("get-many", *_as_keys(keys), timeout=timeout)
 
     async def put(self, key: Key, value: Value, *, timeout: Optional[float] = None) -> bool:
         return await self._do("put", _as_bytes(key), value, timeout=timeout)

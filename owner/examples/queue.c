@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * queue.c - jobs, as a behaviour. Who takes one must be done with it in time; else, and when it fails or
- * dies, the job goes back, until its attempts are used up: then it is a dead letter. Who finds none waits
- * in line. A receipt names one taking of a job: who was too slow has an old one and is refused. Nothing
- * here looks at what sole_map_put returns: a request for which there is no room is refused, and undone.
+ * dies, the job goes back, until its attempts are used up: then it is a dead letter. Who finds none waits.
+ * A receipt names one taking, and is refused when old. Where sole_map_put finds no room the owner undoes all.
  *
  *	jobs   id -> what to do           taken  session, receipt      -> due (microseconds), id, attempts left
  *	ready  id -> attempts left        due    due, session, receipt -> 1     those taken, in order of time
@@ -87,8 +86,10 @@ static int queue_take(struct sole_call *call)
 	int from = sole_call_operation(call) == TAKE ? READY : DEAD;
 	struct sole_value answer[3];
 
-	if (session == 0 || ms < 1 || ms > MS_MOST)
-		return sole_refuse(call, SOLE_INVALID, "a job is taken by a session, for 1 to %d milliseconds", MS_MOST);
+	if (session == 0)
+		return sole_refuse(call, SOLE_INVALID, "a job is taken by a session: open one");
+	if (ms < 1 || ms > MS_MOST)
+		return sole_refuse(call, SOLE_INVALID, "a job is taken for 1 to %d milliseconds", MS_MOST);
 	if (sole_map_count(map[from]) == 0) {
 		uint64_t ticket = (uint64_t)sole_call_token(call);
 		sole_map_put(map[LINE], SOLE_NUMBERS(ticket), SOLE_NUMBERS(session, sole_call_sequence(call), ms));
@@ -182,8 +183,7 @@ static void *queue_create(struct sole_store *store)
 
 static const struct sole_operation_entry operations[] = {
 	{ PUSH, SOLE_IS_COMMAND, "push", "adds a job", { JOB, INTEGER("attempts") }, { INTEGER("id") }, queue_push },
-	{ TAKE, SOLE_IS_COMMAND, "take", "takes the first job, for so long; waits until there is one",
-	  { INTEGER("ms") }, TAKING, queue_take },
+	{ TAKE, SOLE_IS_COMMAND, "take", "takes a job, or waits for one", { INTEGER("ms") }, TAKING, queue_take },
 	{ DONE, SOLE_IS_COMMAND, "done", "a taken job is done", { INTEGER("receipt") }, { { 0 } }, queue_settle },
 	{ FAIL, SOLE_IS_COMMAND, "fail", "a taken job goes back", { INTEGER("receipt") }, { { 0 } }, queue_settle },
 	{ COUNT, SOLE_IS_QUERY, "count", "jobs that are ready, taken and dead, and who waits",

@@ -329,7 +329,20 @@ static inline void kit_unwatch(struct kit_owner *owner, struct request_header *h
 	kit_list(out, kit_reply(out, header, ITEM_UNWATCH, CODE_OK, 0), NULL, 0);
 }
 
-/* A notice with the next few events for the watch in that place. False: there are none. */
+/* Where the watch stands, without an event: the next one's place, or that behind all. */
+static inline void kit_place(const struct kit_owner *owner, const struct kit_watch *watch, struct buffer *out)
+{
+	bool last = watch->next >= owner->event_count;
+	const struct value list[] = {
+		value_integer((int64_t)(last ? owner->revision + 1 : owner->events[watch->next].revision)),
+		value_integer(last ? 0 : owner->events[watch->next].index),
+	};
+
+	wire_write_list(out, list, 2);
+}
+
+/* A notice with the next few events for the watch in that place, and now and then with the place itself.
+ * False: there are none. */
 static inline bool kit_events(struct kit_owner *owner, size_t place, struct buffer *out)
 {
 	struct kit_watch *watch = &owner->watches[place];
@@ -344,12 +357,16 @@ static inline bool kit_events(struct kit_owner *owner, size_t place, struct buff
 								.incarnation = owner->incarnation,
 								.history = owner->history });
 	size_t start = kit_reply(out, &header, ITEM_EVENTS, CODE_OK, 0);
+	if (watch->next % 3 == 0)
+		kit_place(owner, watch, out);
 	for (int i = 0; i < KIT_EVENTS_AT_ONCE && watch->next < owner->event_count; i++) {
 		const struct kit_event *event = &owner->events[watch->next++];
 		const struct value list[] = { value_integer((int64_t)event->revision), value_integer(event->index),
 					      value_text("put"), value_text("k"), value_integer(event->number) };
 		wire_write_list(out, list, 5);
 	}
+	if (watch->next % 5 == 0)
+		kit_place(owner, watch, out);
 	wire_finish_item(out, start);
 	wire_finish_message(out, 1);
 	return true;

@@ -230,7 +230,13 @@ class Operations(Case):
         for value, error in ((True, TypeError), (1.5, TypeError), ([], TypeError), (2 ** 63, OverflowError)):
             self.assertRaises(error, c.put, k, value)
         self.assertRaises(TypeError, c.get, 5)
-        self.assertRaises(ValueError, c.get_many, ["k"] * 256)
+        for get_many in (c.get_many, sole.Request().get_many):
+            for number in (0, 256):
+                with self.assertRaisesRegex(ValueError, f"^get_many takes 1 to 255 keys, not {number}: "):
+                    get_many(["k"] * number)
+            for one in ("abc", b"abc"):
+                with self.assertRaisesRegex(TypeError, "^get_many takes a list of keys, and get takes one$"):
+                    get_many(one)
         self.assertRaises(ValueError, c.run, sole.Request())
         self.assertRaises(ValueError, c.get, k, timeout=-1)
         self.assertEqual(self.refused("invalid", c.put, k, None).operation, 0)
@@ -937,6 +943,21 @@ class Watches(Case):
                 watch.next(LIMIT)
             with self.assertRaises(sole.TooOld):
                 watch.next(LIMIT)
+
+    def test_quiet(self):
+        """who hears nothing while much happens to others has not fallen behind when the connection is cut"""
+        self.owner("quiet", "--max-events", "4096")
+        relay, writer = self.relay("quiet"), self.client("quiet")
+        with self.client(endpoint=relay.endpoint).watch("quiet") as watch:
+            for i in range(500):
+                writer.put("other", i)
+                self.assertIsNone(watch.next(0))
+            self.assertTrue(wait_until(lambda: watch.next(0.01) or watch.position[1] > 450))
+            relay.cut()
+            self.assertIsNone(watch.next(0.01))
+            self.assertTrue(wait_until(lambda: relay.accepted == 2 or watch.next(0.01)))
+            writer.put("quiet", 1)
+            self.assertEqual(watch.next(LIMIT).value, 1)
 
     def test_slow_reader(self):
         """a reader that is slow costs no memory: the rest waits with the owner"""

@@ -21,7 +21,7 @@ our @EXPORT = qw(
     GET PUT DELETE ADD CAS COUNT SCAN BIND LOCK UNLOCK HOLDER
     endpoint dealer send_body receive_body receive_bodies
     value list op item message read_message ask get status counters
-    open_session watch_item receive_message
+    open_session watch_item receive_message receive_told
 );
 
 use constant {
@@ -157,13 +157,23 @@ sub read_message {
 sub ask {
     my ($socket, @items) = @_;
     send_body($socket, message(@items));
-    my $reply = read_message(receive_body($socket) // die "no reply in time\n");
+    my $reply = receive_told($socket) // die "no reply in time\n";
     die "a reply to another message\n" if $reply->{tag} != $tag;
     return wantarray ? @{ $reply->{items} } : $reply->{items}[0];
 }
 
 # The next message, read; undef when none comes.
 sub receive_message { my $body = receive_body(@_); return defined $body ? read_message($body) : undef }
+
+# The same, but for notices that tell nothing than how far the owner has looked for a watch.
+sub receive_told {
+    my @from = @_;
+    while (my $message = receive_message(@from)) {
+        my $item = $message->{items}[0];
+        return $message if $message->{kind} != 3 || $item->{kind} != EVENTS || $item->{code} != 0 || grep { @$_ != 2 } @{ $item->{lists} };
+    }
+    return undef;
+}
 
 # Opens a session and returns its id. The nonce is 16 bytes of the process's own.
 my $sessions = 0;

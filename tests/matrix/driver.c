@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * driver.c - libsole at the end of a pipe: each line of standard input is asked of the owner
+ * named by the one argument, and answered with a line. tests/39-operations.t speaks to it, and
+ * in the same language to driver.py; the command line is told what is said here by that test.
+ *
+ *	run NAME VALUE ... ; NAME VALUE ...   a request of these operations, or of `otherwise`
+ *	own NAME VALUE ...                    the function that sole.h has for the operation
+ *	begin NAME VALUE ...                  submits it: `finish` waits for its answer, `cancel` withdraws it
+ *	watch PREFIX, hear, unwatch           `hear` waits for the next event
+ *	ping, status, stats, describe         what sole.h calls so
+ *	close                                 the session ends; another handle begins
+ *
+ * A value is i5, b and bytes in hexadecimal, or n; a list stands in parentheses. What is done is
+ * answered "ok" and the results, those of an operation in brackets; else there is the name of
+ * the code and, of a conflict, what was found.
+ */
+#include "clients/sole.h"
+#include "common/log.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+enum { LINE_BYTES = 65536, OPERATIONS_MOST = 16, VALUES_MOST = 64, EVENTS_MOST = 16, EVENT_BYTES = 128 };
+
+struct driver {
+	struct sole *handle;
+	const char *owner;
+	struct sole_value values[VALUES_MOST];
+	size_t value_count;
+	unsigned char bytes[LINE_BYTES]; /* of the values */
+	size_t bytes_used;
+	uint64_t request; /* begun */
+	bool answered;
+	uint64_t watch;
+	char events[EVENTS_MOST][EVENT_BYTES];
+	unsigned heard, told; /* of them */
+};
+
+/* ---- what is asked ---- */
+
+static void open_handle(struct driver *driver)
+{
+	const struct sole_options options = { .owner = driver->owner, .program = "matrix" };
+	const char *why;
+
+	if (sole_open_why(&driver->handle, &options, &why) != SOLE_OK)
+		fatal(EX_UNAVAILABLE, "%s", why);
+}
+
+static struct sole_value read_bytes(struct driver *driver, const char *hex)
+{
+	unsigned char *bytes = driver->bytes + driver->bytes_used;
+	uint32_t size = (uint32_t)strlen(hex) / 2;
+	unsigned byte;
+
+	for (uint32_t i = 0; i < size && sscanf(hex + 2 * (size_t)i, "%2x", &byte) == 1; i++)
+		bytes[i] = (unsigned char)byte;
+	driver->bytes_used += size;
+	return sole_bytes(bytes, size);
+}
+
+static struct sole_value read_value(struct driver *driver, const char *word)
+{
+	switch (word[0]) {
+	case 'i':
+		return sole_integer(strtoll(word + 1, NULL, 10));
+	case 'b':
+		return read_bytes(driver, word + 1);
+	case 'n':
+		return sole_none();
+	default:
+		fatal(EX_DATAERR, "no value: %s", word);
+	}
+}
+
+/* Number and kind of an operation, as the owner tells them. */
+static uint16_t find(struct driver *driver, const char *name, bool *query)
+{
+	struct sole_reply reply;
+
+	if (strcmp(name, "otherwise") == 0)
+		return SOLE_OPERATION_OTHERWISE;
+	if (sole_describe(driver->handle, 0, &reply) != SOLE_OK)
+		fatal(EX_UNAVAILABLE, "describe: %s", reply.text);
+	for (size_t i = 0; i < reply.result_count; i++) {
+		const struct sole_value *told = reply.results[i].values;
+		if (told[1].size != strlen(name) || memcmp(told[1].bytes, name, told[1].size) != 0)
+			continue;
+		*query = *query && told[2].size == 5; /* "query" */
+		return (uint16_t)told[0].integer;
+	}
+	fatal(EX_DATAERR, "no operation: %s", name);
+}
+
+/* Reads the rest of a line. Returns how many operations it has; *flags gets what the request needs. */
+static size_t read_operations(struct driver *driver, struct sole_operation *operations, int *flags)
+{
+	size_t count = 0;
+	bool named = false, query = true, otherwise = false;
+
+	driver->value_count = driver->bytes_used = 0;
+	for (const char *word; (word = strtok(NULL, " ")) != NULL;) {
+		if (strcmp(word, ";") == 0) {
+			named = false;
+		} else if (!named) {
+			if (count == OPERATIONS_MOST)
+				fatal(EX_DATAERR, "too many operations");
+			uint16_t number = find(driver, word, &query);
+			operations[count++] = (struct sole_operation){ number, 0, driver->values + driver->value_count };
+			otherwise = otherwise || number == SOLE_OPERATION_OTHERWISE;
+			named = true;
+		} else {
+			if (driver->value_count == VALUES_MOST)
+				fatal(EX_DATAERR, "too many values");
+			driver->values[driver->value_count++] = read_value(driver, word);
+			operations[count - 1].argument_count++;
+		}
+	}
+	*flags = (query ? SOLE_QUERY : 0) | (otherwise ? SOLE_OTHERWISE : 0);
+	return count;
+}
+
+/* ---- what is answered ---- */
+
+static void write_value(struct sole_value value)
+{
+	struct sole_value item;
+
+	switch (value.type) {
+	case SOLE_NONE:
+		printf(" n");
+		break;
+	case SOLE_INTEGER:
+		printf(" i%lld", (long long)value.integer);
+		break;
+	case SOLE_BYTES:
+		printf(" b");
+		for (uint32_t i = 0; i < value.size; i++)
+			printf("%02x", ((const unsigned char *)value.bytes)[i]);
+		break;
+	case SOLE_LIST:
+		printf(" (");
+		while (sole_next(&value, &item))
+			write_value(item);
+		printf(" )");
+		break;
+	}
+}
+
+static void write_reply(const struct sole_reply *reply)
+{
+	printf("%s", sole_name_of(reply->code));
+	if (reply->code == SOLE_CONFLICT)
+		write_value(reply->result_count > 0 && reply->results[0].count > 0 ? reply->results[0].values[0] : sole_none());
+	for (size_t i = 0; reply->code == SOLE_OK && i < reply->result_count; i++) {
+		printf(" [");
+		for (size_t j = 0; j < reply->results[i].count; j++)
+			write_value(reply->results[i].values[j]);
+		printf(" ]");
+	}
+	printf("\n");
+}
+
+static void answer(struct sole *handle, const struct sole_reply *reply, void *context)
+{
+	struct driver *driver = context;
+
+	(void)handle;
+	driver->answered = true;
+	write_reply(reply);
+}
+
+static void hear(struct sole *handle, const struct sole_event *event, void *context)
+{
+	struct driver *driver = context;
+
+	(void)handle;
+	char *text = driver->events[driver->heard++ % EVENTS_MOST];
+	if (event->code != SOLE_OK)
+		snprintf(text, EVENT_BYTES, "%s", sole_name_of(event->code));
+	else if (event->kind.type == SOLE_NONE)
+		snprintf(text, EVENT_BYTES, "ok");
+	else
+		snprintf(text, EVENT_BYTES, "%.*s %.*s", (int)event->kind.size, (const char *)event->kind.bytes,
+			 (int)event->key.size, (const char *)event->key.bytes);
+	sole_interrupt(driver->handle);
+}
+
+/* ---- the words ---- */
+
+static void run(struct driver *driver)
+{
+	struct sole_operation operations[OPERATIONS_MOST];
+	struct sole_reply reply;
+	int flags;
+	size_t count = read_operations(driver, operations, &flags);
+
+	sole_call(driver->handle, operations, count, flags, 0, &reply);
+	write_reply(&reply);
+}
+
+static void begin(struct driver *driver)
+{
+	struct sole_operation operations[OPERATIONS_MOST];
+	int flags;
+	size_t count = read_operations(driver, operations, &flags);
+
+	driver->answered = false;
+	int code = sole_submit(driver->handle, operations, count, flags, 0, answer, driver, &driver->request);
+	sole_dispatch(driver->handle);
+	printf("%s\n", sole_name_of(code));
+}
+
+static void finish(struct driver *driver)
+{
+	while (!driver->answered)
+		sole_run(driver->handle, 0, -1);
+}
+
+static void cancel(struct driver *driver)
+{
+	int code = sole_cancel(driver->handle, driver->request);
+
+	if (code != SOLE_OK)
+		printf("%s\n", sole_name_of(code));
+	else
+		finish(driver);
+}
+
+/* sole.h's own function for an operation; what it stores. */
+static void own(struct driver *driver)
+{
+	struct sole_operation operation = { 0 };
+	const struct sole_value *value = driver->values;
+	struct sole_value found = sole_none();
+	int64_t number = 0;
+	int code, flags, existed = 0;
+
+	read_operations(driver, &operation, &flags);
+	switch (operation.number) {
+	case SOLE_TABLE_GET:
+		code = sole_get(driver->handle, value[0], &found);
+		break;
+	case SOLE_TABLE_PUT:
+		code = sole_put(driver->handle, value[0], value[1]);
+		break;
+	case SOLE_TABLE_DELETE:
+		code = sole_delete(driver->handle, value[0], &existed);
+		found = sole_integer(existed);
+		break;
+	case SOLE_TABLE_ADD:
+		code = sole_add(driver->handle, value[0], value[1].integer, &number);
+		found = sole_integer(number);
+		break;
+	case SOLE_TABLE_CAS:
+		code = sole_cas(driver->handle, value[0], value[1], value[2], &found);
+		break;
+	case SOLE_TABLE_LOCK:
+		code = sole_lock(driver->handle, value[0], 0, &number);
+		found = sole_integer(number);
+		break;
+	case SOLE_TABLE_UNLOCK:
+		code = sole_unlock(driver->handle, value[0]);
+		break;
+	default:
+		printf("none\n");
+		return;
+	}
+	printf("%s", sole_name_of(code));
+	if (code == SOLE_OK || code == SOLE_CONFLICT)
+		write_value(found);
+	printf("\n");
+}
+
+static void wait_event(struct driver *driver)
+{
+	while (driver->told == driver->heard)
+		sole_run(driver->handle, SOLE_FOREVER, -1);
+	printf("%s\n", driver->events[driver->told++ % EVENTS_MOST]);
+}
+
+static void watch(struct driver *driver)
+{
+	char *prefix = strtok(NULL, " ");
+	int code = sole_watch(driver->handle, sole_text(prefix), 0, 0, 0, hear, driver, &driver->watch);
+
+	if (code != SOLE_OK)
+		printf("%s\n", sole_name_of(code));
+	else
+		wait_event(driver);
+}
+
+static void unwatch(struct driver *driver)
+{
+	int code = sole_unwatch(driver->handle, driver->watch);
+
+	sole_dispatch(driver->handle);
+	printf("%s\n", sole_name_of(code));
+}
+
+typedef int about_function(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+
+static void about(struct driver *driver, about_function *function)
+{
+	struct sole_reply reply;
+
+	function(driver->handle, 0, &reply);
+	write_reply(&reply);
+}
+
+static void obey(struct driver *driver, const char *word)
+{
+	if (strcmp(word, "run") == 0)
+		run(driver);
+	else if (strcmp(word, "own") == 0)
+		own(driver);
+	else if (strcmp(word, "begin") == 0)
+		begin(driver);
+	else if (strcmp(word, "finish") == 0)
+		finish(driver);
+	else if (strcmp(word, "cancel") == 0)
+		cancel(driver);
+	else if (strcmp(word, "watch") == 0)
+		watch(driver);
+	else if (strcmp(word, "hear") == 0)
+		wait_event(driver);
+	else if (strcmp(word, "unwatch") == 0)
+		unwatch(driver);
+	else if (strcmp(word, "ping") == 0)
+		about(driver, sole_ping);
+	else if (strcmp(word, "status") == 0)
+		about(driver, sole_status);
+	else if (strcmp(word, "stats") == 0)
+		about(driver, sole_stats);
+	else if (strcmp(word, "describe") == 0)
+		about(driver, sole_describe);
+	else if (strcmp(word, "close") == 0)
+		sole_close(&driver->handle), open_handle(driver), printf("ok\n");
+	else
+		fatal(EX_DATAERR, "no such word: %s", word);
+}
+
+int main(int argc, char **argv)
+{
+	static struct driver driver;
+	static char line[LINE_BYTES];
+
+	log_init("driver");
+	if (argc != 2)
+		fatal(EX_USAGE, "usage: driver OWNER");
+	driver.owner = argv[1];
+	open_handle(&driver);
+	while (fgets(line, sizeof line, stdin) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		const char *word = strtok(line, " ");
+		obey(&driver, word != NULL ? word : "");
+		fflush(stdout);
+	}
+	sole_close(&driver.handle);
+	return 0;
+}
