@@ -37,9 +37,9 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line.
 COMMON      = buffer histogram log notify options quantity rundir wire
-OWNER_PURE  = about behaviour core disk endings events execution items lock operations record recording replay service session \
-              snapshot store table watch
-OWNER_SHELL = owner config endpoint loader memory processes transport connections outboxes envelope accept_gate
+OWNER_PURE  = about behaviour core disk endings events execution frame items journal journal_cut journal_read lock operations \
+              record recording replay segment service session snapshot store table watch
+OWNER_SHELL = owner config endpoint folder loader memory processes transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))

@@ -31,17 +31,17 @@ $(BUILD)/tests/10-%.t: $(BUILD)/tests/10-%.o $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t $(BUILD)/tests/17-%.t $(BUILD)/tests/18-waiting.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/11-%.t: $(BUILD)/tests/11-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/12-%.t: $(BUILD)/tests/12-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/13-%.t: $(BUILD)/tests/13-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/14-%.t: $(BUILD)/tests/14-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/15-%.t: $(BUILD)/tests/15-%.o $(BUILD)/tests/supervisor.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/17-%.t: $(BUILD)/tests/17-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck)
 $(BUILD)/tests/19-%.t: LDFLAGS += $(UNIT_WRAP)

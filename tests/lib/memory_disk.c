@@ -474,14 +474,17 @@ static ssize_t do_write(void *context, int file, const void *bytes, size_t size,
 		node_write(node, bytes, size, offset);
 		return (ssize_t)size;
 	}
+	/* The system copies whole pages, and pages are whole sectors: nothing ends in the middle of one. */
+	uint64_t sectors = size > 0 ? (offset + size - 1) / SECTOR - offset / SECTOR : 0;
+	size_t cut = sectors > 0 ? (size_t)((offset / SECTOR + 1 + below(disk, sectors)) * SECTOR - offset) : 0;
 	if (disk->fault.error == 0) {
-		size_t cut = size > 1 ? 1 + below(disk, size - 1) : size;
+		cut = cut > 0 ? cut : size;
 		node_write(node, bytes, cut, offset);
 		return (ssize_t)cut;
 	}
 	enum memory_effect effect = effect_of(disk, again);
-	if (effect != MEMORY_NOTHING && size > 0)
-		node_write(node, bytes, effect == MEMORY_ALL ? size : below(disk, size), offset);
+	if (effect != MEMORY_NOTHING)
+		node_write(node, bytes, effect == MEMORY_ALL ? size : cut, offset);
 	return error_of(disk);
 }
 

@@ -36,14 +36,14 @@ enum memory_call {
 /* What of a call that fails was done nevertheless. */
 enum memory_effect {
 	MEMORY_NOTHING,
-	MEMORY_PART, /* write: a beginning of it; sync: some sectors; else nothing */
+	MEMORY_PART, /* write: a beginning of it, in whole sectors; else nothing */
 	MEMORY_ALL,
 };
 
 struct memory_fault {
 	enum memory_call call;
 	uint64_t nth;  /* the nth such call from now on, from 1; 0: no fault */
-	int error;     /* errno; 0 (writes only): cut short and no error, at least one byte is written */
+	int error;     /* errno; 0 (reads and writes): cut short and no error, at least something is done */
 	bool for_ever; /* all later ones of these calls too */
 	bool dead;     /* all later calls of any kind too: the machine or the process has died */
 	bool drops;    /* a sync that fails forgets what it did not write: a later one will not write it, and it
