@@ -8,6 +8,7 @@
 FUZZ_TARGETS = $(filter-out $(if $(wildcard owner/text_read.c),,text),$(basename $(notdir $(sort $(wildcard tests/fuzz/*.c)))))
 FUZZ         = $(FUZZ_TARGETS)
 FUZZ_SECONDS = 60
+FUZZ_SEED    = 0
 FUZZ_WITH    = CC=clang SANITIZE=fuzzer-no-link,address,undefined OPTIMIZE='-O1 -g'
 FUZZ_BUILD  := build/sanitize-fuzzer-no-link-address-undefined-clang
 
@@ -22,13 +23,16 @@ FUZZ_LIBS_engine  = $(BUILD)/tests/clients.a -lcmocka
 FUZZ_LIBS_plan    = -Wl,--wrap=malloc $(BUILD)/tests/supervisor.a $(BUILD)/supervisor/zpl.o -lczmq
 FUZZ_LIBS_settings = -Wl,--wrap=exit,--wrap=zconfig_load $(BUILD)/owner/config.o $(BUILD)/tests/owner.a -lczmq
 
-.PHONY: fuzz fuzz-build fuzz-corpus
+.PHONY: fuzz fuzz-build fuzz-corpus fuzz-names
 ## fuzz: looks for inputs that break the decoders; FUZZ_SECONDS=60 each, FUZZ="NAME ..." only those
 fuzz: fuzz-build
-	@tests/fuzz/run.pl --build $(FUZZ_BUILD)/fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
+	@tests/fuzz/run.pl --build $(FUZZ_BUILD)/fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) $(FUZZ)
 
 fuzz-build: | $(FIRST)
 	@$(MAKE) --no-print-directory $(FUZZ_WITH) $(FUZZ:%=$(FUZZ_BUILD)/fuzz/%)
+
+fuzz-names:
+	@echo FUZZ_NAMES $(FUZZ_TARGETS)
 
 ## fuzz-corpus: the same, and keeps of what was found the few inputs that reach everything (tests/fuzz/corpus)
 fuzz-corpus: fuzz-build

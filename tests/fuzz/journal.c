@@ -19,6 +19,7 @@
 enum { CHANGES_MAX = 30, ROUNDS_MAX = 64, HISTORY = 0x5678, CUTS_MAX = 20, FILLER_BYTES = 20000 };
 
 static struct memory_disk *whole;
+static struct life *life;
 static struct buffer copies; /* of the rounds, as they were written */
 static struct told_round {
 	uint64_t number, revision;
@@ -64,9 +65,9 @@ static void begin(void)
 {
 	static uint8_t filler[FILLER_BYTES];
 	const struct journal_end nothing = { .round = 1 };
-	struct life *life = life_new();
 	uint64_t revision = 0;
 
+	life = life_new();
 	memset(filler, 0xab, sizeof filler);
 	whole = memory_disk_new(1);
 	struct journal *journal = open_journal(whole, &nothing);
