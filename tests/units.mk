@@ -51,6 +51,9 @@ $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
+$(BUILD)/tests/23-%.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
