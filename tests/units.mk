@@ -44,7 +44,7 @@ $(BUILD)/tests/17-%.t: $(BUILD)/tests/17-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck)
-$(BUILD)/tests/19-%.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/19-snapshot.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $(BUILD)/tests/common.a
