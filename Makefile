@@ -37,12 +37,15 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line.
-COMMON      = buffer histogram log notify options quantity rundir wire
-OWNER_PURE  = about behaviour core disk endings events execution frame items journal journal_cut journal_read lock operations \
-              record recording replay segment service session snapshot store table watch
-OWNER_SHELL = owner config endpoint folder loader memory processes transport connections outboxes envelope accept_gate
+COMMON      = buffer histogram json log notify options quantity rundir wire
+OWNER_PURE  = about behaviour core disk durability endings events execution frame items journal journal_cut journal_read \
+              journal_salvage journal_start lock operations record recording recovery replay segment service session snapshot \
+              snapshot_file storage_items store table text text_read watch window
+INSPECTION  = dump founding inspect log place record_json record_print rehearse repair repair_parts restore rounds survey verify
+OWNER_SHELL = $(INSPECTION) owner config backups endpoint folder loader lookback memory outcomes processes snapshot_child state \
+              transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) connection context library values
+LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -76,6 +79,7 @@ run: all
 	  SOLE_RUNTIME_DIR="$$dir" $(BIN)/sole-supervisor supervisor/seed-110.zpl
 
 -include tests/units.mk
+-include tests/sim/sim.mk
 include tests/bench/bench.mk
 include tests/fuzz/fuzz.mk
 include tests/coverage.mk
@@ -147,6 +151,7 @@ bench-deps:
 ## install: under DESTDIR and PREFIX (/usr/local)
 MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1 owner/kit/sole-check.1
 MAN3       = clients/sole.3 owner/sole-behaviour.3
+MAN5       = owner/sole-state.5
 MAN7       = common/sole-protocol.7
 MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 # Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
@@ -154,7 +159,7 @@ PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
              /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages
 install: all
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
-	  $(foreach n,1 3 7 8,"$(DESTDIR)$(PREFIX)/share/man/man$n")
+	  $(foreach n,1 3 5 7 8,"$(DESTDIR)$(PREFIX)/share/man/man$n")
 	install -m 755 $(PROGRAMS) "$(DESTDIR)$(PREFIX)/bin"
 	install -m 644 $(BIN)/libsole.a $(BIN)/libsole-owner.a "$(DESTDIR)$(PREFIX)/lib"
 	install -m 755 $(BIN)/libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib"
@@ -167,6 +172,7 @@ install: all
 	install -m 644 clients/python/sole.py "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -m 644 $(MAN1) "$(DESTDIR)$(PREFIX)/share/man/man1"
 	install -m 644 $(MAN3) "$(DESTDIR)$(PREFIX)/share/man/man3"
+	install -m 644 $(MAN5) "$(DESTDIR)$(PREFIX)/share/man/man5"
 	install -m 644 $(MAN7) "$(DESTDIR)$(PREFIX)/share/man/man7"
 	install -m 644 $(MAN8) "$(DESTDIR)$(PREFIX)/share/man/man8"
 
@@ -178,7 +184,7 @@ uninstall:
 	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(PREFIX)/lib/libsole-owner.a" \
 	  "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole.pc" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole-owner.pc" \
 	  "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)/sole.py" \
-	  $(foreach m,$(MAN1) $(MAN3) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
+	  $(foreach m,$(MAN1) $(MAN3) $(MAN5) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
 
 ## clean: removes bin/ and build/
 clean:
@@ -222,7 +228,7 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_owner command_run command_script command_table \
+COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
               command_txn command_watch children print signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)

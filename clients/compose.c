@@ -250,14 +250,15 @@ static bool write_again(struct composing *c)
 		return false;
 	for (struct request *request = engine->under_way.head; request != NULL && engine->again_count > 0;
 	     request = request->next) {
-		if (!request->again)
+		if (!request->again || (request_is_search(request) && engine->search_hold_ns > c->now_ns))
 			continue;
 		bool run = request->kind == ITEM_RUN && !request->cancelling;
 		/* The withdrawal of what the owner never admitted would only be out of order; and what
 		 * cannot have run in a session that is lost waits for the next one. */
-		bool early = request->kind == ITEM_RUN && request->copies == 0 &&
-			     ((request->cancelling && held) ||
-			      (request_is_command(request) && engine->session_state == SESSION_LOST));
+		bool unseen = request->copies == 0 || request->refusal == SOLE_OUT_OF_ORDER;
+		bool early = request->kind == ITEM_RUN &&
+			     ((unseen && request->cancelling && held) ||
+			      (request->copies == 0 && request_is_command(request) && engine->session_state == SESSION_LOST));
 		if ((run && !c->runs_allowed) || early)
 			all = false;
 		else if (!write_request(c, request))

@@ -6,6 +6,7 @@
 #define SOLE_OWNER_CONFIG_H
 
 #include "common/protocol.h"
+#include "owner/inspect.h"
 #include "owner/limits.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ struct config {
 	int64_t drain_ns;     /* how long clients may take to leave */
 	bool check, quiet;
 	struct limits limits;
+	struct inspection inspection; /* instead of owning */
 };
 
 /* Reads argv, then the file it names, options winning. Ends the program with one line and

@@ -368,8 +368,9 @@ static enum code run_command(struct core *core, struct session *session, const s
 
 	if (header->sequence != 0 && header->sequence <= session->last)
 		return repeat_reply(core, session, header, reply_max, out);
-	/* With what is admitted and recorded, and only with that: replay does the same. */
-	session_acknowledge(session, header->sequence > header->window ? header->sequence - header->window : 1);
+	/* With what is admitted and recorded, and only with that: replay does the same. One out of order is neither. */
+	if (header->sequence == session->last + 1)
+		session_acknowledge(session, header->sequence > header->window ? header->sequence - header->window : 1);
 	enum code code = admit(core, session, header, out);
 	if (code != CODE_OK)
 		return code;

@@ -24,6 +24,9 @@
 
 #define LOCK_NAME "lock"
 
+/* No link is followed; and without waiting, for what is no file (a pipe) would be waited for. */
+enum { ALWAYS = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY };
+
 /* ---- the disk ---- */
 
 static int descriptor_of(void *context)
@@ -64,13 +67,12 @@ static int do_open(void *context, const char *name, enum disk_mode mode)
 	struct stat st;
 	int fd;
 
-	/* Non-blocking, or something that is no file (a pipe) would be waited for. */
 	do
-		fd = openat(descriptor_of(context), name, flags[mode] | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+		fd = openat(descriptor_of(context), name, flags[mode] | ALWAYS, 0600);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return -errno;
-	int problem = fstat(fd, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? EISDIR : S_ISREG(st.st_mode) ? 0 : EINVAL;
+	int problem = fstat(fd, &st) != 0 ? errno : S_ISREG(st.st_mode) ? 0 : S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 	if (problem == 0)
 		return fd;
 	close(fd);
@@ -208,12 +210,14 @@ static int check(const struct folder *folder, const char *path, unsigned use, ch
 	if (!(use & FOLDER_WRITE))
 		return 0;
 	if (st.st_uid != geteuid()) {
-		snprintf(error, FOLDER_ERROR_MAX, "the folder %.200s belongs to user %u and not to this one (%u): its owner must run as that user",
+		snprintf(error, FOLDER_ERROR_MAX,
+			 "the folder %.200s belongs to user %u and not to this one (%u): its owner must run as that user",
 			 path, (unsigned)st.st_uid, (unsigned)geteuid());
 		return EX_NOPERM;
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		snprintf(error, FOLDER_ERROR_MAX, "the folder %.200s can be written by others (mode %04o): chmod go-w it", path,
+		snprintf(error, FOLDER_ERROR_MAX,
+			 "the folder %.200s can be written by others (mode %04o): chmod go-w it", path,
 			 (unsigned)st.st_mode & 07777);
 		return EX_NOPERM;
 	}
@@ -242,8 +246,7 @@ static int take_lock(struct folder *folder, const char *path, unsigned use, char
 {
 	bool writes = use & FOLDER_WRITE;
 
-	folder->lock = openat(folder->descriptor, LOCK_NAME, (writes ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-			      0600);
+	folder->lock = openat(folder->descriptor, LOCK_NAME, (writes ? O_RDWR | O_CREAT : O_RDONLY) | ALWAYS, 0600);
 	/* No owner has ever been here, and who only reads leaves nothing behind. */
 	if (folder->lock < 0 && errno == ENOENT && !writes)
 		return 0;
@@ -254,10 +257,12 @@ static int take_lock(struct folder *folder, const char *path, unsigned use, char
 	}
 	if (flock(folder->lock, LOCK_EX | LOCK_NB) != 0) {
 		if (errno == EWOULDBLOCK)
-			snprintf(error, FOLDER_ERROR_MAX, "the state in %.200s is in use by process %ld: stop it first", path,
+			snprintf(error, FOLDER_ERROR_MAX,
+				 "the state in %.200s is in use by process %ld: stop it first", path,
 				 holder(folder->lock));
 		else
-			snprintf(error, FOLDER_ERROR_MAX, "cannot lock %.200s/" LOCK_NAME ": %s", path, strerror(errno));
+			snprintf(error, FOLDER_ERROR_MAX, "cannot lock %.200s/" LOCK_NAME ": %s", path,
+				 strerror(errno));
 		return EX_UNAVAILABLE;
 	}
 	if (writes && (ftruncate(folder->lock, 0) != 0 || dprintf(folder->lock, "%ld\n", (long)getpid()) < 0)) {

@@ -2,8 +2,9 @@
  *
  * folder.h - the folder of a state on a real disk, behind the seam of disk.h.
  *
- * The folder is ours and nobody else writes to it; one owner at a time has it, by a lock on the file `lock` in it,
- * which tells its process. Names lead to plain files in it and never out of it.
+ * The folder is ours and nobody else writes to it; one owner at a time has it, by a lock on the
+ * file `lock` in it, which tells its process. Names lead to plain files in it and never out of
+ * it.
  *
  * All of the disk's functions block; they may be called from several threads.
  */
@@ -27,8 +28,8 @@ struct folder {
 	struct disk disk;     /* its context is the folder, which must not be moved while open */
 };
 
-/* 0, or a status of <sysexits.h> and a sentence: EX_NOINPUT where there is no such folder, EX_UNAVAILABLE where
- * another process has it, EX_NOPERM, EX_CANTCREAT, EX_OSERR, and EX_DATAERR for what is no folder. */
+/* 0, or a status of <sysexits.h> and a sentence: EX_NOINPUT where there is no such folder, EX_UNAVAILABLE
+ * where another process has it, EX_NOPERM, EX_CANTCREAT, EX_OSERR, and EX_DATAERR for what is no folder. */
 int folder_open(struct folder *folder, const char *path, unsigned use, char error[FOLDER_ERROR_MAX]);
 /* {-1, -1} is a folder that is not open. */
 void folder_close(struct folder *folder);

@@ -703,7 +703,7 @@ static void status_does_not_wait_behind_requests(void **state)
 		assert_next(kit, "R");
 	}
 	kit_submit(kit, 3, true, 0);
-	assert_int_equal(engine_ask(&kit->engine, ITEM_STATUS, kit->now_ns, INT64_MAX, kit_told,
+	assert_int_equal(engine_ask(&kit->engine, ITEM_STATUS, NULL, 0, kit->now_ns, INT64_MAX, kit_told,
 				    (void *)(uintptr_t)4, NULL), SOLE_OK);
 	assert_next(kit, "S");
 	kit_serve(kit);

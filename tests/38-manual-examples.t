@@ -11,7 +11,7 @@
 #                        An output ends with the block, or with the next "$ ".
 # A block without "$ " is a script and is run whole. Comments in the page's source say what cannot be
 # seen:
-#   .\" numbers vary     before a block: its numbers, and the units behind them, are only examples
+#   .\" numbers vary     before a block: its numbers, and the units behind them, and times, are only examples
 #   .\" file NAME        before a block: it is no script but the contents of a file
 #   .\" not run          before a block: it needs what a test has not
 # In the README the same stand in HTML comments, and its blocks are those in ```sh with a "$ ".
@@ -104,6 +104,7 @@ sub steps_of {
 sub comparable {
     my ($text, $vary) = @_;
     $text =~ s/[ \t]+$//mg;
+    $text =~ s/\b\d{4}-\d\d-\d\dT[\d:.]+Z/T/g if $vary;
     $text =~ s/\b\d[\d.]*(?:ns|us|ms|s|KiB|MiB|GiB)?\b/N/g if $vary;
     return $text;
 }

@@ -138,6 +138,23 @@ limit 'max-watches' => 2, limit_watches => sub {
     is ask($client, watch_item(2, 'k'))->{code}, OK, 'when one ends another may begin';
 };
 
+limit 'max-backups' => 1, limit_backups => sub {
+    my ($client, $name) = @_;
+    my $part = sub { ask($_[0], item(BACKUP, list(map { \$_ } @_[1, 2]))) };
+    put($client, 'k', 'v' x 100);
+    ok wait_until { $part->($client, 1, 0)->{code} == OK }, 'one is fine';
+    my $other = dealer(endpoint($name));
+    refused $part->($other, 1, 0), BUSY, 'max-backups', 'one more waits';
+    my $size;
+    ok wait_until { ($size = $part->($client, 1, 0)->{lists}[0][1]) >= 0 }, 'it is written';
+    my $last = $part->($client, 1, $size);
+    is_deeply $last->{lists}, [[1, $size, '']], 'the first is over when its client says that it has all';
+    ok wait_until { $part->($other, 1, 0)->{code} == OK }, 'and the next begins';
+    ok wait_until { $part->($client, 2, 0)->{code} == BUSY }, 'which ends with its connection';
+    $other->close;
+    ok wait_until { $part->($client, 2, 0)->{code} == OK }, 'and then another one begins';
+};
+
 limit 'max-events' => 4096, watches_behind => sub {
     my ($client) = @_;
     ask($client, item(HELLO, list(\1, \1, 'client'), flags => NOTICES));

@@ -80,6 +80,11 @@ my ($link) = $page =~ /^\.Dl cc (-o things .*)$/m;
 compile('the example of the page is built as the page says', "-Wall -Wextra -shared -fPIC -I'$tree/usr/include' -o counters.so counters.c");
 compile('its three lines are an owner, built as the page says', @sanitize, '-Wall -Wextra', $link);
 
+spew('migrate.c', "#include <sole/behaviour.h>\n#include <string.h>\nstruct state { struct sole_map *totals; };\n"
+    . from_page(qr/^\.Bd -literal -offset indent\n(static int migrate\(.*?)^\.Ed$/ms)
+    . "int (*use)(struct sole_call *, unsigned) = migrate;\n");
+compile('its function of a new version is sound C', "-Wall -Wextra -c -I'$tree/usr/include' migrate.c");
+
 my $checked = run({ limit => 300 }, "$tree/usr/bin/sole-check", '--runs', '20', path('counters.so'));
 is($checked->{status}, 0, 'the example keeps the contract') or diag($checked->{err});
 

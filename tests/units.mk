@@ -43,17 +43,17 @@ $(BUILD)/tests/15-%.t: $(BUILD)/tests/15-%.o $(BUILD)/tests/supervisor.a
 $(BUILD)/tests/17-%.t: $(BUILD)/tests/17-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck)
-$(BUILD)/tests/19-snapshot.t: LDFLAGS += $(UNIT_WRAP)
+	$(call link,-lcmocka -lck -lisal)
+$(BUILD)/tests/19-journal.t $(BUILD)/tests/19-snapshot.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
+$(BUILD)/tests/19-folder.t: $(call objects,owner,folder)
 $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
-$(BUILD)/tests/23-%.t: LDFLAGS += $(UNIT_WRAP)
-$(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+$(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,backups folder lookback outcomes snapshot_child) $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal -lpthread)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/33-library-memory.t: LDFLAGS += $(UNIT_WRAP)
