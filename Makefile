@@ -11,6 +11,7 @@ DESTDIR    =
 CC         = gcc
 OPTIMIZE   = -O2 -g
 SANITIZE   =
+COVERAGE   =
 DEVELOPER  =
 V          =
 
@@ -20,7 +21,7 @@ SOVERSION  = 0
 # One folder of objects for each way of building; plain programs land in bin/.
 empty     :=
 comma     := ,
-VARIANT   := $(if $(SANITIZE),sanitize-$(subst $(comma),-,$(SANITIZE)),plain)$(if $(filter clang,$(CC)),-clang)
+VARIANT   := $(if $(COVERAGE),coverage,$(if $(SANITIZE),sanitize-$(subst $(comma),-,$(SANITIZE)),plain)$(if $(filter clang,$(CC)),-clang))
 BUILD     := build/$(VARIANT)
 BIN       := $(if $(filter plain,$(VARIANT)),bin,$(BUILD)/bin)
 
@@ -28,9 +29,9 @@ WARNINGS   = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-p
              -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-format-nonliteral \
              $(if $(filter gcc,$(CC)),-Wlogical-op -Wduplicated-cond -Wtrampolines)
 CFLAGS     = -std=gnu17 $(OPTIMIZE) $(WARNINGS) $(if $(DEVELOPER),-Werror) -fPIC -fvisibility=hidden -fno-common \
-             -fstack-protector-strong $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+             -fstack-protector-strong $(if $(COVERAGE),--coverage) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CPPFLAGS   = -I. -Iowner/include -D_GNU_SOURCE $(if $(SANITIZE),,$(if $(findstring -O,$(OPTIMIZE)),-D_FORTIFY_SOURCE=2))
-LDFLAGS    = $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Wl,-z,relro,-z,now
+LDFLAGS    = $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(if $(COVERAGE),--coverage) -Wl,-z,relro,-z,now
 Q         := $(if $(V),,@)
 say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
@@ -82,6 +83,8 @@ run: all
 -include tests/units.mk
 -include tests/sim/sim.mk
 include tests/bench/bench.mk
+include tests/fuzz/fuzz.mk
+include tests/coverage.mk
 
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
 TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
@@ -129,7 +132,7 @@ bench: all bench-build
 
 ## deps: installs what building and testing need, through apt, if anything is missing
 DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev perl \
-             libzmq-ffi-perl mandoc procps strace python3 python3-zmq
+             libzmq-ffi-perl mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
