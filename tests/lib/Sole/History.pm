@@ -196,7 +196,7 @@ sub judge {
             $at++;
         }
         # To delete what is not there changes nothing, and takes no revision.
-        my $changed = $request->{kind} eq 'command' && $request->{code} eq 'ok' && $request->{ops} . $request->{results} !~ /^delete.*\[\[0\]\]$/;
+        my $changed = $request->{kind} eq 'command' && $request->{code} eq 'ok' && "$request->{ops}$request->{results}" !~ /^delete.*\[\[0\]\]$/;
         my $least = $highest + ($changed ? 1 : 0);
         $problem->($told->($request), "has revision $request->{revision}, and was asked when $highest had been answered")
             if $request->{revision} < $least;
