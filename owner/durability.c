@@ -171,16 +171,18 @@ enum recovery_result durability_start(struct durable *d, struct core *core, int6
 {
 	const struct recovery_options plain = { .context = options->context, .progress = options->progress };
 	enum recovery_result result = recovery_run(d->settings.disk, core, &plain, recovery);
-	bool new = result == RECOVERY_EMPTY;
+	bool empty = result == RECOVERY_EMPTY;
 
-	if (result != RECOVERED && !new)
+	if (result != RECOVERED && !empty)
 		return result;
 	d->core = core;
-	if (new) {
+	if (empty) {
 		recovery->history = d->settings.history;
 		recovery->end = (struct journal_end){ .round = 1 };
 	}
 	d->history = recovery->history;
+	/* The first owner may have died with the journal begun and nothing in it. */
+	bool new = empty || (recovery->snapshot_round == 0 && recovery->records == 0);
 	result = take_over(d, wall_us, new, recovery);
 	if (result != RECOVERED)
 		return result;
@@ -251,7 +253,13 @@ int durability_finish(struct durable *d, int64_t wall_us)
 	if (error != 0)
 		snprintf(d->fault.text, sizeof d->fault.text, "no snapshot could be written, the journal has everything: %s",
 			 error == -EBADMSG ? "the state breaks the behaviour's invariant" : strerror(-error));
-	return error == 0 ? durability_snapshot_done(d, &head, 0) : error;
+	if (error != 0)
+		return error;
+	error = durability_snapshot_done(d, &head, 0);
+	if (error != 0)
+		snprintf(d->fault.text, sizeof d->fault.text, "what is not needed any more cannot be removed, all else is done: %s",
+			 strerror(-error));
+	return error;
 }
 
 struct durability_figures durability_figures(const struct durable *d)
