@@ -253,9 +253,8 @@ int durability_finish(struct durable *d, int64_t wall_us)
 	if (error != 0)
 		snprintf(d->fault.text, sizeof d->fault.text, "no snapshot could be written, the journal has everything: %s",
 			 error == -EBADMSG ? "the state breaks the behaviour's invariant" : strerror(-error));
-	if (error != 0)
+	if (error != 0 || (error = durability_snapshot_done(d, &head, 0)) == 0)
 		return error;
-	error = durability_snapshot_done(d, &head, 0);
 	if (error != 0)
 		snprintf(d->fault.text, sizeof d->fault.text, "what is not needed any more cannot be removed, all else is done: %s",
 			 strerror(-error));
