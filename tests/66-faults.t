@@ -258,4 +258,75 @@ diag(scalar @odd, ' odd things') if @odd;
 note(sprintf '%d of %d cases in %.1f s: %s; %d restarts', scalar @cases, $all, time - $began, join(', ', map { "$_ $met{$_}" } sort keys %met), $restarts);
 note("said $line{$_} times: $_") for sort keys %line;
 cmp_ok($met{'not met'} // 0, '<', 0.5 * @cases, 'and most of what was planned came to pass');
+
+# ---- a disk that is full ----
+
+SKIP: {
+    my $at = path('disk');
+    mkdir $at;
+    my $mount = sub { run('/bin/mount', '-t', 'tmpfs', '-o', $_[0], 'small', $at)->{status} == 0 };
+    skip 'no small disk can be mounted: only root can, in a mount namespace of its own', 1 if !$ENV{SOLE_TEST_NAMESPACE} || !$mount->('size=500k');
+    $state = "$at/state";
+    my @full = (snapshot_after => '64K', segment => '64K');
+    @small = ('--keep-snapshots', '1000', '--drain', '100ms', '-q');
+
+    my $client = connected();
+    my $owner  = owner_at({@full});
+    ok(!commands($client, $owner, 1000), 'a disk becomes full under an owner');
+    is($owner->finish, EX_IOERR, 'it ends with EX_IOERR');
+    my @lines = grep { /: ending, since what was not written must not be answered/ } split /\n/, $owner->err;
+    is(scalar @lines, 1, 'and says why') or diag($owner->err);
+    line_like("@lines\n", qr/No space left on device/, 'in one line');
+    cmp_ok($client->{answered}, '==', $client->{asked} - 1, "$client->{answered} commands were answered before, and not the one that found no room");
+
+    my $again = owner_at({@full});
+    my $served = $again->wait_notice(qr/^READY=1/) && ask_owner($client, $again, command($client->{asked}, $client));
+    ok(!$served, 'while there is no room, it is not answered');
+    is($again->finish, EX_IOERR, 'and the next owner ends as the first did') or diag($again->err);
+
+    ok($mount->('remount,size=16m'), 'room is made');
+    my $next = owner_at({@full});
+    is(ask_owner($client, $next, command($client->{asked}, $client))->{lists}[0][0], $client->{asked}, 'then all that was answered is there, and the rest runs once');
+    is($next->stop, 0, 'and it goes on');
+    is(run('sole-owner', '--verify', $state)->{status}, 0, 'with a sound folder');
+
+    # Under a supervisor: each start is as vain as the one before, until there is room.
+    system('rm', '-rf', $state);
+    $mount->('remount,size=500k');
+    my $file = spew('full.zpl', "strategy = one_for_one\nintensity = 50\nperiod = 10s\nchild = owner\n    command = " . program('sole-owner')
+            . " --state $state --snapshot-after 64K --journal-segment 64K -q faulty\n    ready = notify\n");
+    my $supervisor = start({ name => 'supervisor' }, 'sole-supervisor', $file);
+    $supervisor->wait_output(err => qr/children are ready|child is ready/);
+    my $other = connected();
+    my $deaths = sub { my $n = () = $supervisor->err =~ /No space left on device: ending/g; return $n };
+    my $sequence = 0;
+    open_with_owner($other, $supervisor);
+    my $ask = sub {
+        my $item;
+        send_body($other->{socket}, message(command($sequence + 1, $other)));
+        my $end = time + 0.2;
+        $item = receive_message($other->{socket}) while !$item && time < $end;
+        return if !$item || $item->{items}[0]{kind} != RUN || $item->{items}[0]{code} != 0;
+        $sequence = $item->{items}[0]{sequence} if $item->{items}[0]{sequence} > $sequence;
+        return 1;
+    };
+    wait_until { $ask->(); $deaths->() >= 4 } 60;
+    my $first = time;
+    my $before = $deaths->();
+    wait_until { $ask->(); $deaths->() >= $before + 3 } 60;
+    my ($more, $took) = ($deaths->() - $before, time - $first);
+    cmp_ok($more, '>=', 3, 'a supervisor starts it again');
+    cmp_ok($more / $took, '<', 10, sprintf 'and does not spin: %d times in %.1f s', $more, $took);
+    ok($supervisor->running, 'nor gives up');
+    my $had = $sequence;
+    $mount->('remount,size=16m');
+    wait_until { $ask->() && $sequence > $had } 30;
+    cmp_ok($sequence, '>', $had, 'when there is room, what had waited is answered');
+    is($supervisor->stop, 0, 'and all of it ends well');
+    my $last = owner_at({@full});
+    $last->wait_ready;
+    is(get(dealer(endpoint('faulty')), 'sum'), $sequence, "with $sequence commands run, each once");
+    $last->stop;
+    run('/bin/umount', $at);
+}
 done_testing;
