@@ -85,6 +85,7 @@ sub fail_again_and_again {
     my @clients = start_clients("powered-$level", writers => 8, readers => 2, pause_us => 300,
         silence_ms => $level eq 'sync' ? 600_000 : 1000);
     for my $cycle (1 .. $cycles) {
+        $running->wait_notice(qr/^READY=1/);
         my $before = answered(@clients);
         wait_until { answered(@clients) > $before || !$running->running } 30;
         sleep(random_below(80_000) / 1e6);
