@@ -64,7 +64,7 @@ static const struct {
 	{ FOR_OWNER, { "timeout", 't', OPTION_DURATION, &settings.timeout_ns, 0, 0, "TIME",
 		       "how long to wait for the answer (5s); 0: for ever" } },
 	{ FOR_OWNER, { "verbose", 'v', OPTION_FLAG, &settings.verbose, 0, 0, NULL,
-		       "tell endpoint and revision, on standard error" } },
+		       "tell endpoint, session and revision, on standard error" } },
 	{ FOR_QUIET, { "quiet", 'q', OPTION_FLAG, &settings.quiet, 0, 0, NULL,
 		       "say nothing where the answer is no (status 1)" } },
 	{ FOR_JSON, { "json", 'j', OPTION_FLAG, &settings.json, 0, 0, NULL, "print JSON" } },
@@ -160,6 +160,10 @@ static const struct command commands[] = {
 	{ "watch", "[PREFIX]", "Prints what happens to keys, or runs a command for it.",
 	  "  sole watch -o inventory user/\n  sole watch -o inventory --exec 'echo \"$SOLE_KEY is $SOLE_VALUE\"'",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_WATCH, 0, 1, command_watch },
+	{ "outcome", "SESSION SEQUENCE", "Tells what became of a command.",
+	  "  sole outcome -o inventory 1152921504606846976 1", FOR_OWNER | FOR_JSON, 2, 2, command_outcome },
+	{ "backup", "FILE", "Writes the whole state to a file, or to standard output ('-').",
+	  "  sole backup -o inventory inventory.backup", FOR_OWNER, 1, 1, command_backup },
 	{ "ping", "", "Tells whether the owner answers, and how soon.", "  sole ping -v -o inventory",
 	  FOR_OWNER | FOR_JSON, 0, 0, command_ping },
 	{ "stats", "", "Prints the owner's counters.", "  sole stats -o inventory", FOR_OWNER | FOR_JSON, 0, 0,
@@ -268,8 +272,9 @@ static const char *list_of_commands(void)
 	if (used < sizeof text)
 		snprintf(text + used, sizeof text - used,
 			 "\nOptions: sole COMMAND --help. Status: 0 done, 1 no, 2 refused, 3 unknown, 4 events missing,\n"
-			 "64 usage, 65 bad input, 69 nobody answered, 70 child not started, 71 no memory or descriptor,\n"
-			 "74 input or output failed, 75 ask again, 76 another version, 77 somebody else's socket");
+			 "5 not decided, 64 usage, 65 bad input, 69 nobody answered, 70 child not started,\n"
+			 "71 no memory or descriptor, 73 no file made, 74 input or output failed, 75 ask again,\n"
+			 "76 another version, 77 somebody else's socket");
 	return text;
 }
 

@@ -11,6 +11,7 @@
  *	command_lock.c   lock
  *	command_watch.c  watch
  *	command_owner.c  ping status stats
+ *	command_lookback.c  outcome backup
  *	command_run.c    starts the command that lock and watch are given
  *	children.c       status start stop restart, of a supervisor's children
  *
@@ -30,6 +31,7 @@ enum {
 	STATUS_REFUSED = 2, /* did not run and will not */
 	STATUS_UNKNOWN = 3, /* may have run */
 	STATUS_TOO_OLD = 4, /* watch: events are missing */
+	STATUS_NOT_YET = 5, /* outcome: not decided yet */
 };
 
 struct settings {
@@ -96,7 +98,7 @@ bool json_failure(int code, const char *text, unsigned line);
  * status. */
 int tell_failure(const struct sole *handle, const struct sole_reply *reply);
 
-/* With --verbose. */
+/* With --verbose: where the reply stands, whose it is, and whether it can be lost. */
 void tell_revision(const struct sole_reply *reply);
 
 /* An answer that lacks the result which the protocol promises. Returns the exit status. */
@@ -132,5 +134,6 @@ command_function command_get, command_put, command_del, command_add, command_cas
 command_function command_ops, command_call, command_txn;
 command_function command_lock, command_watch;
 command_function command_ping, command_stats, command_status;
+command_function command_outcome, command_backup;
 
 #endif

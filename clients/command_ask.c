@@ -137,6 +137,18 @@ int status_of(int code)
 	return STATUS_UNKNOWN;
 }
 
+/* What to do about it, of a command that may have run. */
+static const char *advice_about(const struct sole_reply *reply)
+{
+	static char text[96];
+
+	if (reply->outcome != SOLE_UNKNOWN || reply->sequence == 0 || reply->code == SOLE_OWNER_DIED)
+		return advice(reply->code);
+	snprintf(text, sizeof text, "`sole outcome %llu %llu` may tell what became of it",
+		 (unsigned long long)reply->session, (unsigned long long)reply->sequence);
+	return text;
+}
+
 bool json_failure(int code, const char *text, unsigned line)
 {
 	if (!settings.json)
@@ -152,7 +164,7 @@ bool json_failure(int code, const char *text, unsigned line)
 
 int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 {
-	const char *what_to_do = advice(reply->code);
+	const char *what_to_do = advice_about(reply);
 
 	if (reply->code == SOLE_UNREACHABLE) {
 		char limit[32] = "any time";
@@ -165,8 +177,12 @@ int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 			  sole_name_of(reply->code), reply->text, what_to_do ? ": " : "",
 			  what_to_do ? what_to_do : "");
 	}
-	if (json_failure(reply->code, reply->text, 0))
+	if (json_failure(reply->code, reply->text, 0)) {
+		if (reply->sequence != 0)
+			printf(",\"session\":%llu,\"sequence\":%llu", (unsigned long long)reply->session,
+			       (unsigned long long)reply->sequence);
 		puts("}");
+	}
 	return status_of(reply->code);
 }
 
@@ -188,9 +204,20 @@ void no_line(const char *format, const char *text)
 void tell_revision(const struct sole_reply *reply)
 {
 	if (settings.verbose && reply->incarnation != 0)
-		log_info("revision %llu, incarnation %016llx, history %016llx",
+		log_info("revision %llu, incarnation %016llx, history %016llx%s",
 			 (unsigned long long)reply->revision, (unsigned long long)reply->incarnation,
-			 (unsigned long long)reply->history);
+			 (unsigned long long)reply->history, reply->durable ? ", durable" : "");
+	if (settings.verbose && reply->sequence != 0)
+		log_info("session %llu, sequence %llu", (unsigned long long)reply->session,
+			 (unsigned long long)reply->sequence);
+}
+
+/* Before the first command goes: whoever reads it can ask for its outcome, whatever becomes of this process. */
+static void tell_session(struct sole *handle, uint64_t session, void *context)
+{
+	(void)handle, (void)context;
+	if (session != 0)
+		log_info("session %llu", (unsigned long long)session);
 }
 
 /* ---- asking ---- */
@@ -209,8 +236,10 @@ struct sole *open_handle(void)
 	int code = sole_open_why(&handle, &wanted, &why);
 	if (code != SOLE_OK)
 		fatal(status_of(code), "%s", why != NULL ? why : sole_text_of(code));
-	if (settings.verbose)
+	if (settings.verbose) {
 		log_info("endpoint %s", sole_endpoint(handle));
+		sole_on_session(handle, tell_session, NULL);
+	}
 	return handle;
 }
 

@@ -211,6 +211,7 @@ bool engine_init(struct engine *engine, const struct engine_options *options)
 		.oldest_sequence = 1,
 		.resend_ns = ENGINE_RESEND_NS,
 		.busy_ns = ENGINE_BUSY_NS,
+		.search_ns = ENGINE_SEARCH_NS,
 		.received_ns = INT64_MAX,
 	};
 	return buffer_reserve(&engine->scratch, 1);
@@ -316,8 +317,8 @@ int engine_submit(struct engine *engine, const struct sole_operation *operations
 	bool otherwise = (flags & SOLE_OTHERWISE) != 0;
 	size_t first_half;
 
-	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX || operations == NULL ||
-	    !find_otherwise(operations, count, otherwise, &first_half))
+	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX ||
+	    operations == NULL || !find_otherwise(operations, count, otherwise, &first_half))
 		return SOLE_USAGE;
 	buffer_reset(&engine->scratch);
 	int code = encode(&engine->scratch, operations, count);
@@ -336,12 +337,16 @@ int engine_submit(struct engine *engine, const struct sole_operation *operations
 	return SOLE_OK;
 }
 
-int engine_ask(struct engine *engine, enum item_kind kind, int64_t now_ns, int64_t deadline_ns,
-	       sole_callback *callback, void *context, uint64_t *id)
+int engine_ask(struct engine *engine, enum item_kind kind, const struct value *list, size_t count, int64_t now_ns,
+	       int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id)
 {
 	struct request *request;
 
 	buffer_reset(&engine->scratch);
+	if (count > 0)
+		wire_write_list(&engine->scratch, list, count);
+	if (engine->scratch.failed)
+		return SOLE_LOCAL_MEMORY;
 	int code = add(engine, kind, now_ns, deadline_ns, callback, context, &request);
 	if (code == SOLE_OK && id != NULL)
 		*id = request->id;
@@ -494,6 +499,14 @@ void engine_hold(struct engine *engine, int64_t now_ns)
 	engine->busy_ns = engine->busy_ns * 2 < ENGINE_BUSY_MAX_NS ? engine->busy_ns * 2 : ENGINE_BUSY_MAX_NS;
 }
 
+void engine_hold_search(struct engine *engine, int64_t now_ns)
+{
+	if (engine->search_hold_ns > now_ns)
+		return;
+	engine->search_hold_ns = now_ns + engine->search_ns;
+	engine->search_ns = engine->search_ns * 2 < ENGINE_SEARCH_MAX_NS ? engine->search_ns * 2 : ENGINE_SEARCH_MAX_NS;
+}
+
 void engine_disconnected(struct engine *engine)
 {
 	engine->connected = false;
@@ -523,6 +536,8 @@ void engine_connected(struct engine *engine, int64_t now_ns)
 	engine->counters.reconnects += engine->incarnation != 0;
 	engine->hold_until_ns = 0;
 	engine->busy_ns = ENGINE_BUSY_NS;
+	engine->search_hold_ns = 0;
+	engine->search_ns = ENGINE_SEARCH_NS;
 	engine->resend_ns = ENGINE_RESEND_NS;
 	engine->named_ns = now_ns;
 	ask_for_parked(engine, now_ns);
@@ -600,7 +615,7 @@ static void time_is_up(struct engine *engine, struct request *request, int64_t n
 		return;
 	}
 	if (request->kind != ITEM_RUN || request->expired) {
-		engine_decide(engine, request, SOLE_TIMED_OUT);
+		engine_decide(engine, request, request->refusal == SOLE_BUSY && request->again ? SOLE_BUSY : SOLE_TIMED_OUT);
 		tell_decided(engine, request);
 		return;
 	}
@@ -629,6 +644,8 @@ int64_t engine_deadline(const struct engine *engine)
 	}
 	if (engine->hold_until_ns != 0 && engine->hold_until_ns < earliest)
 		earliest = engine->hold_until_ns;
+	if (engine->search_hold_ns != 0 && engine->search_hold_ns < earliest)
+		earliest = engine->search_hold_ns;
 	if (engine->watch_hold_ns != 0 && engine->watch_hold_ns < earliest)
 		earliest = engine->watch_hold_ns;
 	if (engine->received_count > 0 && engine->received_ns < earliest)
@@ -659,6 +676,8 @@ void engine_expire(struct engine *engine, int64_t now_ns)
 										 : ENGINE_RESEND_MAX_NS;
 	if (engine->hold_until_ns != 0 && engine->hold_until_ns <= now_ns)
 		engine->hold_until_ns = 0;
+	if (engine->search_hold_ns != 0 && engine->search_hold_ns <= now_ns)
+		engine->search_hold_ns = 0;
 	if (engine->watch_hold_ns != 0 && engine->watch_hold_ns <= now_ns)
 		engine->watch_hold_ns = 0;
 	if (engine->received_count > 0 && engine->received_ns <= now_ns) {

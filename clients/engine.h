@@ -82,6 +82,10 @@ enum {
 /* The acknowledgement of a late answer goes along with the next message, and alone after this. */
 #define ENGINE_RECEIVED_NS (100 * NS_PER_MS)
 
+/* What is asked of the owner's disk is not there yet: ask again after this. Doubles up to the second. */
+#define ENGINE_SEARCH_NS     (2 * NS_PER_MS)
+#define ENGINE_SEARCH_MAX_NS (256 * NS_PER_MS)
+
 /* The owner has no room for a watch: ask again after this. */
 #define ENGINE_WATCH_NS    (250 * NS_PER_MS)
 
@@ -99,7 +103,8 @@ struct engine_message {
 	uint64_t tag;   /* 0: free */
 	int64_t sent_ns;
 	uint32_t items; /* answers that are still to come */
-	uint64_t proof; /* not 0: it is overdue, and an answer to this tag or a later one shows that its own is lost */
+	uint64_t proof; /* not 0: it is overdue, and an answer to this tag or a later one shows that its own
+			   is lost */
 	bool runs, hello, open;
 };
 
@@ -157,7 +162,7 @@ struct engine {
 
 	struct request_pool pool;
 	struct request_queue waiting;   /* commands and queries, in the order of their submission */
-	struct request_queue urgent;    /* PING, STATUS, STATS: not held back by anything */
+	struct request_queue urgent;    /* PING, STATUS, STATS ...: not held back by anything */
 	struct request_queue under_way; /* in the order of their submission; ghosts included */
 	struct request_queue parked;    /* out of the window: the owner will answer. Ghosts included */
 	size_t pending;                 /* without ghosts */
@@ -206,6 +211,7 @@ struct engine {
 	unsigned run_messages;          /* of them: with requests */
 	int64_t resend_ns;              /* patience now */
 	int64_t hold_until_ns, busy_ns; /* 0: not held; what the next "busy" costs */
+	int64_t search_hold_ns, search_ns; /* the same for OUTCOME and BACKUP, and for them alone */
 	bool goodbye_answered;
 
 	struct buffer scratch;          /* an encoded payload; a reply's text */
@@ -226,11 +232,12 @@ void engine_abandon(struct engine *engine);
 
 /* Copies everything. `deadline_ns`: INT64_MAX for none. Returns SOLE_OK and stores the id, or
  * the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
- * LOCAL_MEMORY, CLOSED. For engine_ask: kind is PING, STATUS, STATS or DESCRIBE. */
+ * LOCAL_MEMORY, CLOSED. For engine_ask: kind is PING, STATUS, STATS or DESCRIBE, without a list (count 0), or
+ * OUTCOME or BACKUP with one. */
 int engine_submit(struct engine *engine, const struct sole_operation *operations, size_t count, int flags,
 		  int64_t now_ns, int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id);
-int engine_ask(struct engine *engine, enum item_kind kind, int64_t now_ns, int64_t deadline_ns,
-	       sole_callback *callback, void *context, uint64_t *id);
+int engine_ask(struct engine *engine, enum item_kind kind, const struct value *list, size_t count, int64_t now_ns,
+	       int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id);
 
 /* SOLE_OK or SOLE_USAGE: see sole_cancel. */
 int engine_cancel(struct engine *engine, uint64_t id);

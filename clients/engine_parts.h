@@ -17,6 +17,12 @@ static inline bool request_is_command(const struct request *request)
 	return request->kind == ITEM_RUN && !request->query;
 }
 
+/* What the owner's disk is asked for, which may be "not yet". */
+static inline bool request_is_search(const struct request *request)
+{
+	return request->kind == ITEM_OUTCOME || request->kind == ITEM_BACKUP;
+}
+
 /* The command under way, or parked, with this sequence; or NULL. */
 struct request *engine_command(const struct engine *engine, uint64_t sequence);
 
@@ -83,6 +89,9 @@ bool watches_events(struct engine *engine, const struct message_header *message,
 		    const struct reply_header *header, struct wire_reader payload);
 
 void watches_free(struct engine *engine);
+
+/* What request_is_search waits for a while, longer each time; nothing else does. */
+void engine_hold_search(struct engine *engine, int64_t now_ns);
 
 /* The owner had no room: nothing goes out for a while, longer each time. */
 void engine_hold(struct engine *engine, int64_t now_ns);

@@ -15,6 +15,7 @@
 #include "clients/connection.h"
 #include "clients/context.h"
 #include "clients/engine.h"
+#include "clients/library.h"
 #include "common/clock.h"
 
 #include <errno.h>
@@ -272,7 +273,7 @@ static int64_t deadline_after(int64_t now_ns, int64_t timeout_ns)
 
 /* ---- opening and closing ---- */
 
-static void fill_random(void *bytes, size_t size)
+void library_random(void *bytes, size_t size)
 {
 	uint8_t *at = bytes;
 
@@ -345,7 +346,7 @@ static int open_handle(struct sole *s, const struct sole_options *options, char 
 		.window = options->window > 0 ? options->window : PROTOCOL_WINDOW,
 		.silence_ms = options->silence_ms > 0 ? options->silence_ms : SILENCE_DEFAULT_MS,
 		.relative = connection_is_remote(&s->connection),
-		.random = fill_random,
+		.random = library_random,
 	};
 	if (!engine_init(&s->engine, &engine)) {
 		connection_close(&s->connection);
@@ -481,9 +482,11 @@ static bool keep(struct kept_reply *kept, const struct sole_reply *reply)
 	return true;
 }
 
-static struct sole_reply local_reply(int code)
+struct sole_reply library_reply(int code)
 {
-	return (struct sole_reply){ .outcome = sole_outcome_of(code), .code = code, .text = sole_text_of(code),
+	return (struct sole_reply){ .outcome = sole_outcome_of(code),
+				    .code = code,
+				    .text = sole_text_of(code),
 				    .failed_operation = -1 };
 }
 
@@ -493,7 +496,7 @@ static void keep_reply(struct sole *handle, const struct sole_reply *reply, void
 
 	(void)handle;
 	if (!keep(kept, reply)) /* it may have run: no code may say that it did not */
-		kept->reply = local_reply(SOLE_PROTOCOL);
+		kept->reply = library_reply(SOLE_PROTOCOL);
 	kept->there = true;
 }
 
@@ -503,17 +506,20 @@ struct question {
 	const struct sole_operation *operations;
 	size_t count;
 	int flags;
+	const struct value *list; /* of OUTCOME and BACKUP; NULL: none */
+	size_t list_count;
 };
 
-static int submit(struct sole *s, const struct question *question, int64_t timeout_ns, sole_callback *callback,
-		  void *context, uint64_t *request)
+static int submit(struct sole *s, const struct question *question, int64_t timeout_ns,
+		  sole_callback *callback, void *context, uint64_t *request)
 {
 	if (timeout_ns < 0)
 		return SOLE_USAGE;
 	int64_t now_ns = clock_monotonic_ns();
 	int64_t deadline_ns = deadline_after(now_ns, timeout_ns > 0 ? timeout_ns : s->timeout_ns);
 	if (question->kind != ITEM_RUN)
-		return engine_ask(&s->engine, question->kind, now_ns, deadline_ns, callback, context, request);
+		return engine_ask(&s->engine, question->kind, question->list, question->list_count, now_ns,
+				  deadline_ns, callback, context, request);
 	return engine_submit(&s->engine, question->operations, question->count, question->flags, now_ns,
 			     deadline_ns, callback, context, request);
 }
@@ -554,7 +560,7 @@ static int ask(struct sole *s, const struct question *question, int64_t timeout_
 		}
 		leave(s, more);
 	}
-	const struct sole_reply local = local_reply(code);
+	const struct sole_reply local = library_reply(code);
 	const struct sole_reply *told = code == SOLE_OK ? &s->kept.reply : &local;
 	if (reply != NULL)
 		*reply = *told;
@@ -564,7 +570,7 @@ static int ask(struct sole *s, const struct question *question, int64_t timeout_
 int sole_call(struct sole *handle, const struct sole_operation *operations, size_t count, int flags,
 	      int64_t timeout_ns, struct sole_reply *reply)
 {
-	return ask(handle, &(struct question){ ITEM_RUN, operations, count, flags }, timeout_ns, reply);
+	return ask(handle, &(struct question){ ITEM_RUN, operations, count, flags, NULL, 0 }, timeout_ns, reply);
 }
 
 int sole_ping(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply)
@@ -587,21 +593,42 @@ int sole_describe(struct sole *handle, int64_t timeout_ns, struct sole_reply *re
 	return ask(handle, &(struct question){ .kind = ITEM_DESCRIBE }, timeout_ns, reply);
 }
 
+int library_ask(struct sole *handle, enum item_kind kind, const struct value *list, size_t count, int64_t timeout_ns,
+		struct sole_reply *reply)
+{
+	return ask(handle, &(struct question){ .kind = kind, .list = list, .list_count = count }, timeout_ns, reply);
+}
+
 /* ---- calls that return at once ---- */
 
-int sole_submit(struct sole *handle, const struct sole_operation *operations, size_t count, int flags,
-		int64_t timeout_ns, sole_callback *callback, void *context, uint64_t *request)
+static int submit_question(struct sole *handle, const struct question *question, int64_t timeout_ns,
+			   sole_callback *callback, void *context, uint64_t *request)
 {
-	const struct question question = { ITEM_RUN, operations, count, flags };
 	bool nested;
 	int code = enter(handle, &nested);
 
 	if (code != SOLE_OK)
 		return code;
-	code = submit(handle, &question, timeout_ns, callback, context, request);
+	code = submit(handle, question, timeout_ns, callback, context, request);
 	if (!nested)
 		leave(handle, code == SOLE_OK);
 	return code;
+}
+
+int sole_submit(struct sole *handle, const struct sole_operation *operations, size_t count, int flags,
+		int64_t timeout_ns, sole_callback *callback, void *context, uint64_t *request)
+{
+	const struct question question = { ITEM_RUN, operations, count, flags, NULL, 0 };
+
+	return submit_question(handle, &question, timeout_ns, callback, context, request);
+}
+
+int library_submit(struct sole *handle, enum item_kind kind, const struct value *list, size_t count,
+		   int64_t timeout_ns, sole_callback *callback, void *context, uint64_t *request)
+{
+	const struct question question = { .kind = kind, .list = list, .list_count = count };
+
+	return submit_question(handle, &question, timeout_ns, callback, context, request);
 }
 
 int sole_cancel(struct sole *handle, uint64_t request)

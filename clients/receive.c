@@ -16,9 +16,22 @@
 /* One item of a reply. */
 struct item {
 	struct reply_header header;
+	bool durable; /* what it shows is on the owner's disk */
 	struct wire_reader payload;
 	int64_t now_ns;
 };
+
+/* Takes the next item out of `reader`. The flag, which only answers to RUN can have, is not part of the outcome. */
+static bool read_item(struct wire_reader *reader, struct item *item)
+{
+	if (!wire_read_reply_header(reader, &item->header) ||
+	    !wire_read_payload(reader, item->header.size, &item->payload))
+		return false;
+	item->durable = item->header.kind == ITEM_RUN && (item->header.outcome & REPLY_FLAG_DURABLE) != 0;
+	if (item->durable)
+		item->header.outcome &= (uint8_t)~REPLY_FLAG_DURABLE;
+	return true;
+}
 
 static struct request *find(struct engine *engine, const struct item *item)
 {
@@ -26,7 +39,8 @@ static struct request *find(struct engine *engine, const struct item *item)
 	struct request *request;
 
 	if (header->session != 0)
-		request = header->session == engine->session ? engine_command(engine, header->sequence) : NULL;
+		request = header->session == engine->session ? engine_command(engine, header->sequence) :
+							       NULL;
 	else
 		request = request_find(&engine->pool, header->sequence);
 	/* Only commands have a session, and an id names no command to the owner. */
@@ -150,6 +164,7 @@ static void answer(struct engine *engine, struct request *request, struct item *
 	reply.session = header->session;
 	reply.sequence = header->session != 0 ? header->sequence : 0;
 	reply.revision = header->revision;
+	reply.durable = item->durable;
 	if (header->outcome != OUTCOME_DONE) {
 		read_refusal(engine, item, &reply);
 	} else if (read_lists(engine, item->payload, &reply.result_count) &&
@@ -357,10 +372,19 @@ static void take_control(struct engine *engine, struct item *item)
 		return;
 	}
 	struct request *request = request_find(&engine->pool, item->header.sequence);
-	if (request != NULL && request->state == REQUEST_UNDER_WAY && request->kind == item->header.kind)
-		answer(engine, request, item);
-	else
+	if (request == NULL || request->state != REQUEST_UNDER_WAY || request->kind != item->header.kind) {
 		engine->counters.strays++;
+		return;
+	}
+	if (request_is_search(request) && item->header.code == CODE_BUSY) {
+		request->refusal = CODE_BUSY;
+		engine_again(engine, request);
+		engine_hold_search(engine, item->now_ns);
+		return;
+	}
+	if (request_is_search(request))
+		engine->search_ns = ENGINE_SEARCH_NS;
+	answer(engine, request, item);
 }
 
 /* ---- the session ---- */
@@ -454,7 +478,8 @@ static bool outcome_is_sound(const struct reply_header *header)
 {
 	bool waits = header->outcome == OUTCOME_WAITING;
 
-	if (header->outcome > OUTCOME_WAITING || (header->outcome == OUTCOME_DONE) != (header->code == CODE_OK) ||
+	if (header->outcome > OUTCOME_WAITING ||
+	    (header->outcome == OUTCOME_DONE) != (header->code == CODE_OK) ||
 	    waits != (header->code == CODE_WAITING))
 		return false;
 	return !waits || (header->kind == ITEM_RUN && header->session != 0);
@@ -481,6 +506,8 @@ static bool take_item(struct engine *engine, const struct message_header *messag
 	case ITEM_STATUS:
 	case ITEM_STATS:
 	case ITEM_DESCRIBE:
+	case ITEM_OUTCOME:
+	case ITEM_BACKUP:
 		take_control(engine, item);
 		return true;
 	case ITEM_WATCH:
@@ -503,7 +530,8 @@ static void take_late(struct engine *engine, struct item *item)
 {
 	const struct reply_header *header = &item->header;
 
-	if (header->session == 0 || header->session != engine->session || header->outcome == OUTCOME_WAITING) {
+	if (header->session == 0 || header->session != engine->session ||
+	    header->outcome == OUTCOME_WAITING) {
 		engine->counters.strays++;
 		return;
 	}
@@ -540,9 +568,7 @@ static void receive_notice(struct engine *engine, const struct message_header *h
 		return;
 	engine->heard_ns = now_ns;
 	for (size_t i = 0; i < header->count; i++) {
-		if (!wire_read_reply_header(reader, &item.header) ||
-		    !wire_read_payload(reader, item.header.size, &item.payload) ||
-		    !take_notice(engine, header, &item)) {
+		if (!read_item(reader, &item) || !take_notice(engine, header, &item)) {
 			engine->counters.malformed++;
 			break;
 		}
@@ -570,9 +596,7 @@ static void receive_reply(struct engine *engine, const struct message_header *he
 		engine->resend_ns = ENGINE_RESEND_NS;
 	engine->heard_ns = now_ns;
 	for (; items < header->count && whole; items++) {
-		whole = wire_read_reply_header(reader, &item.header) &&
-			wire_read_payload(reader, item.header.size, &item.payload) &&
-			take_item(engine, header, &item, &more);
+		whole = read_item(reader, &item) && take_item(engine, header, &item, &more);
 		engine->counters.malformed += !whole;
 	}
 	/* An incomplete answer leaves the message under way: what is missing is asked for again. */

@@ -43,7 +43,7 @@ struct request {
 	int64_t submitted_ns;
 
 	uint8_t state;         /* enum request_state */
-	uint8_t kind;          /* enum item_kind: RUN, PING, STATUS, STATS, DESCRIBE */
+	uint8_t kind;          /* enum item_kind: RUN, or what is asked about the owner */
 	bool query;            /* takes no sequence and may be sent as often as one likes */
 	bool table;            /* its operations are the table's, and no other behaviour's */
 	bool otherwise;        /* has a second half, which runs when the first one does not hold */

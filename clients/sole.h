@@ -86,6 +86,7 @@ enum sole_code {
 	SOLE_FULL = 16,
 	SOLE_WAITING = 17, /* between owner and library: no reply has it */
 	SOLE_TOO_OLD = 18,
+	SOLE_DISK = 19,
 
 	/* the owner does not know */
 	SOLE_SESSION_FORGOTTEN = 100,
@@ -196,6 +197,8 @@ struct sole_reply {
 	size_t result_count;   /* when done: one list for each operation (see SOLE_OTHERWISE). When */
 	const struct sole_list *results; /* refused: 0, or 1 list with what the owner adds to that */
 	int failed_operation;  /* index of the operation that was refused, or -1 */
+	int durable;           /* 1: all that it shows was on the owner's disk when it left, and no loss of
+	                          power takes it back; 0: it is in memory, on its way there at the best */
 };
 
 enum {
@@ -294,10 +297,10 @@ typedef void sole_watch_callback(struct sole *handle, const struct sole_event *e
 
 /* Calls back for each event whose key begins with `prefix` (bytes, none for all; copied), once and in
  * order: from now on (`revision` 0), or from (revision, index) of `history` on. First it is told once
- * that the watch has begun. "Now" is when the owner says so: what is changed before that may or may not be heard.
- * Goes on over reconnects without a gap or a repeat; while the owner has no room for it, or is not there, it
- * waits. When the owner no longer keeps what came in between, or another history begins, it is called with
- * SOLE_TOO_OLD, and where to start again, and is over; so it is with the owner's refusal to begin.
+ * that the watch has begun. "Now" is when the owner says so: what is changed before that may or may not be
+ * heard. Goes on over reconnects without a gap or a repeat; while the owner has no room for it, or is not
+ * there, it waits. When the owner no longer keeps what came in between, or another history begins, it is
+ * called with SOLE_TOO_OLD, and where to start again, and is over; so it is with a refusal to begin.
  *
  * SOLE_OK and *watch (may be NULL), which sole_unwatch takes; else it will not be called: SOLE_USAGE,
  * SOLE_TOO_LARGE (a prefix of more than 2048 bytes), SOLE_BUSY (4096 watches of this handle),
@@ -320,6 +323,51 @@ SOLE_API int sole_stats(struct sole *handle, int64_t timeout_ns, struct sole_rep
 /* One list an operation: number, name, "query" or "command", arguments and results as text
  * ("key:key, value:integer or bytes"), one line of help. */
 SOLE_API int sole_describe(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+
+/* ---- looking back ---- */
+
+/* What became of a command, of whatever session: of this handle's, of a handle that was closed, of a process
+ * that died. Its session and sequence stand in its reply. */
+enum sole_fate_kind {
+	SOLE_FATE_RAN = 0,        /* once */
+	SOLE_FATE_REFUSED = 1,    /* it came, did not run, and will not: refused, expired or withdrawn */
+	SOLE_FATE_WAITING = 2,    /* it waits at the owner for its turn */
+	SOLE_FATE_NOT_COME = 3,   /* it has not run so far: it has not come, and may still */
+	SOLE_FATE_NEVER_CAME = 4, /* it did not run and will not: its session has ended without it */
+	SOLE_FATE_UNKNOWN = 5,    /* the owner does not know the session, or the answer, (any more) */
+};
+
+struct sole_fate {
+	enum sole_fate_kind fate;
+	int code;              /* that of its reply; when unknown: why */
+	const char *text;      /* sole_text_of(code) */
+	uint64_t revision;     /* that of its reply; 0: it had none */
+	uint64_t history;
+	size_t result_count;   /* as in struct sole_reply, where the owner still has it; of one that was */
+	const struct sole_list *results; /* refused: a list of the operation's index, text, and what else there was */
+};
+
+/* Blocking: asks, and stores the answer. Returns SOLE_OK when there is one, SOLE_FATE_UNKNOWN included; else why
+ * asking failed, and says nothing of the command: SOLE_DENIED (only root and the owner's own user may ask about
+ * other users' sessions), SOLE_DISK, SOLE_BUSY (the journal was being searched until the time was up), SOLE_USAGE, ... */
+SOLE_API int sole_outcome(struct sole *handle, uint64_t session, uint64_t sequence, int64_t timeout_ns,
+                          struct sole_fate *fate);
+
+/* The same as sole_submit does it; the callback makes a fate of its reply with sole_fate_of, which points into the
+ * reply and returns what sole_outcome would have. */
+SOLE_API int sole_submit_outcome(struct sole *handle, uint64_t session, uint64_t sequence, int64_t timeout_ns,
+                                 sole_callback *callback, void *context, uint64_t *request);
+SOLE_API int sole_fate_of(const struct sole_reply *reply, struct sole_fate *fate);
+
+/* Takes a part of a backup. Not 0: no more. It must not use the handle. */
+typedef int sole_write(void *context, const void *bytes, size_t size);
+
+/* Blocking: the whole state at one moment, as a snapshot that sole-owner(8) restores, while the owner goes on.
+ * `timeout_ns` is the limit of each part. Only root and the owner's own user may. SOLE_OK: `write` had all of it, in
+ * order. Else what it had is worth nothing: SOLE_CANCELLED (`write` did not return 0), SOLE_CONFLICT (the
+ * connection was lost in the middle: begin again), SOLE_DISK, SOLE_DENIED ... */
+SOLE_API int sole_backup(struct sole *handle, sole_write *write, void *context, int64_t timeout_ns,
+                         struct sole_reply *reply);
 
 /* ---- the built-in behaviour `table`: keys are bytes, values integers or bytes ---- */
 
@@ -359,8 +407,8 @@ SOLE_API int sole_add(struct sole *handle, struct sole_value key, int64_t delta,
 
 /* Waits, `timeout_ns` as for sole_call, until the lock is this session's; *token (may be NULL) is the
  * fencing token, larger than all before it. Held already: at once, with the same token. The lock is fair,
- * and ends with the session: sole_unlock, sole_close, the end of this process; see sole_on_session. It is held when this
- * returned SOLE_OK, and not when it was refused or the session was lost (SOLE_OWNER_DIED,
+ * and ends with the session: sole_unlock, sole_close, the end of this process; see sole_on_session. It is
+ * held when this returned SOLE_OK, and not when it was refused or the session was lost (SOLE_OWNER_DIED,
  * SOLE_SESSION_FORGOTTEN); with any other code of outcome unknown (SOLE_TIMED_OUT) it may be: sole_unlock
  * settles that. sole_unlock of what this session does not hold is SOLE_CONFLICT. */
 SOLE_API int sole_lock(struct sole *handle, struct sole_value name, int64_t timeout_ns, int64_t *token);

@@ -24,6 +24,7 @@ enum {
 	PROTOCOL_WINDOW = 256,                /* requests of a session under way */
 	PROTOCOL_NONCE_BYTES = 16,
 	PROTOCOL_RETURN_PATH_MAX = 8,         /* frames before the delimiter */
+	PROTOCOL_BACKUP_BYTES = 1 << 19,      /* of a snapshot in one reply, at the most */
 };
 
 /* Field(type, name). The header of a message, in either direction. */
@@ -50,7 +51,7 @@ enum {
 #define PROTOCOL_REPLY_FIELDS(FIELD)                                                               \
 	FIELD(u32, size)                                                                           \
 	FIELD(u8, kind)      /* that of the request */                                             \
-	FIELD(u8, outcome)   /* enum outcome */                                                    \
+	FIELD(u8, outcome)   /* enum outcome, and REPLY_FLAG_... */                                \
 	FIELD(u16, code)     /* codes.def */                                                       \
 	FIELD(u64, session)                                                                        \
 	FIELD(u64, sequence)                                                                       \
@@ -77,6 +78,8 @@ enum message_kind {
 	ITEM(10, WATCH, "watch")     /* asks for events from a revision on */                      \
 	ITEM(11, UNWATCH, "unwatch") /* no more of them */                                         \
 	ITEM(12, RECEIVED, "received") /* the late answer to (session, sequence) need not be kept */ \
+	ITEM(13, OUTCOME, "outcome") /* what became of a command of any session */                 \
+	ITEM(14, BACKUP, "backup")   /* a part of the whole state as a snapshot */                 \
 	ITEM(32, LEAVING, "leaving") /* notice: the owner is about to end */                       \
 	ITEM(33, EVENTS, "events")   /* notice: what a watch asked for */
 
@@ -89,7 +92,7 @@ enum item_kind {
 enum {
 	REQUEST_FLAG_QUERY = 1,    /* RUN: every operation is a query; it takes no sequence */
 	REQUEST_FLAG_RELATIVE = 2, /* deadline is nanoseconds from arrival, for other hosts */
-	REQUEST_FLAG_OTHERWISE = 8, /* RUN: has an OPERATION_OTHERWISE; the first list of the reply is the half that ran */
+	REQUEST_FLAG_OTHERWISE = 8, /* RUN: has an OPERATION_OTHERWISE; the half that ran comes first */
 	REQUEST_FLAG_NOTICES = 4,  /* HELLO: this peer takes messages it did not ask for */
 };
 
@@ -126,6 +129,16 @@ enum code {
 enum cancel_fate {
 	CANCEL_WITHDRAWN = 0, /* it did not run and will not */
 	CANCEL_ANSWERED = 1,  /* it was answered before; its reply follows as an item of its own */
+};
+
+/* What became of a command that somebody asks about: first result of OUTCOME. */
+enum command_fate {
+	FATE_RAN = 0,       /* once */
+	FATE_REFUSED = 1,   /* admitted and refused, or withdrawn: it did not run and will not */
+	FATE_WAITING = 2,   /* admitted: it waits for its turn */
+	FATE_NOT_COME = 3,  /* has not come: it has not run, and will only if it still comes */
+	FATE_NEVER_CAME = 4, /* its session ended without it: it did not run and will not */
+	FATE_UNKNOWN = 5,   /* the session, or the reply, is not known (any more) */
 };
 
 #endif

@@ -12,6 +12,9 @@ void item_status(struct exchange *x, const struct request_header *header)
 	const struct identity *identity = &service->settings.identity;
 	const struct gauges *gauges = service->settings.gauges;
 	struct core *core = service->core;
+	static const char *const durability[] = {
+		[DURABILITY_MEMORY] = "memory", [DURABILITY_SYNC] = "sync", [DURABILITY_INTERVAL] = "interval",
+	};
 	char history[17];
 	snprintf(history, sizeof history, "%016llx", (unsigned long long)identity->history);
 	const struct value list[] = {
@@ -21,7 +24,7 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("behaviour"), value_text(core_behaviour(core)->name),
 		value_text("behaviour-version"), value_integer(core_behaviour(core)->version),
 		value_text("protocol"), value_integer(PROTOCOL_VERSION),
-		value_text("durability"), value_text("memory"),
+		value_text("durability"), value_text(durability[service->settings.durability]),
 		value_text("incarnation"), value_integer((int64_t)identity->incarnation),
 		value_text("history"), value_text(history),
 		value_text("revision"), value_integer((int64_t)core_revision(core)),
@@ -34,6 +37,8 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("events-bytes"), value_integer((int64_t)events_bytes(core_events(core))),
 		value_text("outbox-bytes"), value_integer((int64_t)gauges->outbox_bytes),
 		value_text("resident-bytes"), value_integer((int64_t)gauges->resident_bytes),
+		value_text("journal-bytes"), value_integer((int64_t)gauges->journal_bytes),
+		value_text("snapshot-round"), value_integer((int64_t)gauges->snapshot_round),
 	};
 
 	answer_list(x, header, list, sizeof list / sizeof *list);

@@ -2,14 +2,16 @@
  *
  * config.c - options and configuration file of an owner.
  *
- * ZPL is read by CZMQ's zconfig, which starts nothing and opens no context.
+ * All mistakes of the file are told at once, each with its line.
  */
 #include "owner/config.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/rundir.h"
 
-#include <czmq.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 static struct config told; /* the options' targets; copied out when all is read */
@@ -32,6 +34,20 @@ static const struct option_spec options[] = {
 	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE", "permissions of the socket (0600)" },
 	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME", "how long stopping may wait for clients (1s)" },
 	{ "quiet", 'q', OPTION_FLAG, &told.quiet, 0, 0, NULL, "print no totals at the end" },
+	/* Instead of owning: see inspect.h. */
+	{ "verify", 0, OPTION_TEXT, &told.inspection.verify, 0, 0, "DIR", "read all of a state's folder: is it sound?" },
+	{ "repair", 0, OPTION_TEXT, &told.inspection.repair, 0, 0, "DIR", "set aside what is damaged; --yes where that loses something" },
+	{ "dump", 0, OPTION_TEXT, &told.inspection.dump, 0, 0, "DIR", "print the state as text; --at REVISION: as it was" },
+	{ "log", 0, OPTION_TEXT, &told.inspection.log, 0, 0, "DIR", "print who did what, when; --from, --to REVISION, --json" },
+	{ "replay", 0, OPTION_TEXT, &told.inspection.replay, 0, 0, "DIR", "run what is recorded through --behaviour: does it agree?" },
+	{ "restore", 0, OPTION_TEXT, &told.inspection.restore, 0, 0, "FILE", "make the folder behind it from a backup" },
+	{ "export", 0, OPTION_TEXT, &told.inspection.export_as_text, 0, 0, "DIR", "the same as --dump: text that --import takes" },
+	{ "import", 0, OPTION_TEXT, &told.inspection.import, 0, 0, "FILE", "make the folder behind it from a text" },
+	{ "at", 0, OPTION_INTEGER, &told.inspection.at, 1, INT64_MAX, NULL, NULL },
+	{ "from", 0, OPTION_INTEGER, &told.inspection.from, 1, INT64_MAX, NULL, NULL },
+	{ "to", 0, OPTION_INTEGER, &told.inspection.to, 1, INT64_MAX, NULL, NULL },
+	{ "json", 0, OPTION_FLAG, &told.inspection.json, 0, 0, NULL, NULL },
+	{ "yes", 0, OPTION_FLAG, &told.inspection.yes, 0, 0, NULL, NULL },
 #define LIMIT(field, option, kind, value, least, most, help)                                       \
 	{ option, 0, OPTION_##kind, &told.limits.field, least, most, "N", help },
 #include "owner/limits.def"
@@ -47,33 +63,42 @@ static const struct program program = {
 	.option_count = sizeof options / sizeof *options,
 };
 
+/* Is this something to do now, and no setting? */
+static bool not_for_a_file(const char *name)
+{
+	uintptr_t first = (uintptr_t)&told.inspection, target = 0;
+
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if (strcmp(options[i].name, name) == 0)
+			target = (uintptr_t)options[i].target;
+	bool inspects = target >= first && target < first + sizeof told.inspection;
+	return inspects || strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0;
+}
+
+static void set(const struct zpl_item *item, struct mistakes *mistakes)
+{
+	const char *problem;
+
+	if (strcmp(item->name, "$") == 0)
+		return; /* told already */
+	if (item->level > 0)
+		mistakes_add(mistakes, item->line, "'%.64s' is indented, and no setting belongs to another", item->name);
+	else if (not_for_a_file(item->name))
+		mistakes_add(mistakes, item->line, "'%.64s' is an option, and no setting for a file", item->name);
+	else if ((problem = options_set(&program, item->name, item->value)) != NULL)
+		mistakes_add(mistakes, item->line, "%s", problem);
+}
+
 /* Settings of the file; those on the command line come after and win. */
 static void read_file(const char *path)
 {
-	int mistakes = 0;
+	static struct mistakes mistakes;
 
-	FILE *readable = fopen(path, "r");
-	/* A folder opens, and fails only here; zconfig_load would take it for an empty file. */
-	if (readable == NULL || (fgetc(readable) == EOF && ferror(readable)))
-		fatal(EX_CONFIG, "cannot read the configuration %s: %s", path, strerror(errno));
-	fclose(readable);
-	zconfig_t *root = zconfig_load(path);
-	if (root == NULL)
-		fatal(EX_CONFIG, "%s is not ZPL: one 'name = value' a line", path);
-	told.settings = root;
-	for (zconfig_t *item = zconfig_child(root); item != NULL; item = zconfig_next(item)) {
-		const char *name = zconfig_name(item), *value = zconfig_value(item);
-		const char *problem = strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0 ?
-					      "not a setting for a file" :
-					      options_set(&program, name, value != NULL ? value : "");
-		if (problem == NULL && zconfig_child(item) != NULL)
-			problem = "has settings below it, and takes none";
-		if (problem != NULL) {
-			log_error("%s: %s: %s", path, name, problem);
-			mistakes++;
-		}
-	}
-	if (mistakes > 0)
+	zpl_load(&told.settings, path, &mistakes);
+	for (size_t i = 0; i < told.settings.count; i++)
+		set(&told.settings.items[i], &mistakes);
+	mistakes_tell(&mistakes, path);
+	if (mistakes.count > 0)
 		exit(EX_CONFIG);
 }
 
@@ -95,30 +120,45 @@ static void read_durability(void)
 	told.durability = memory ? DURABILITY_MEMORY : sync ? DURABILITY_SYNC : DURABILITY_INTERVAL;
 }
 
+static void take_operands(int count, char **operands)
+{
+	const char *problem;
+
+	if (inspect_asked(&told.inspection)) {
+		problem = inspect_operands(&told.inspection, count, operands);
+		if (problem != NULL)
+			fatal(EX_USAGE, "%s; see sole-owner --help", problem);
+		return;
+	}
+	if (count != 1)
+		fatal(EX_USAGE, "%s; see sole-owner --help",
+		      count == 0 ? "give the name of the state" : "only one name can be given");
+	told.name = operands[0];
+	problem = rundir_name_problem(told.name);
+	if (problem != NULL)
+		fatal(EX_USAGE, "'%.80s' is not a name: %s", told.name, problem);
+}
+
 void config_read(struct config *config, int argc, char **argv)
 {
 	struct config start = { .socket_mode = 0600, .drain_ns = 1000000000, .sync_interval_ns = 100000000,
 				.snapshot_after = 64 << 20, .segment_bytes = 32 << 20, .snapshots_kept = 2, .limits = limits_default() };
-	char **again = malloc(((size_t)argc + 1) * sizeof *again);
+	static char **again; /* static: an exit below leaves it reachable */
+	again = malloc(((size_t)argc + 1) * sizeof *again);
 
 	if (again == NULL)
 		fatal(EX_OSERR, "no memory");
 	memcpy(again, argv, ((size_t)argc + 1) * sizeof *again);
 	told = start;
 	int operand = options_parse(&program, argc, argv, 0);
-	if (operand != argc - 1)
-		fatal(EX_USAGE, "%s; see sole-owner --help",
-		      operand == argc ? "give the name of the state" : "only one name can be given");
-	told.name = argv[operand];
-	const char *problem = rundir_name_problem(told.name);
-	if (problem != NULL)
-		fatal(EX_USAGE, "'%.80s' is not a name: %s", told.name, problem);
+	take_operands(argc - operand, argv + operand);
 	if (told.file != NULL) {
-		const char *name = told.name, *file = told.file;
+		const char *name = told.name, *folder = told.inspection.folder, *file = told.file;
 		told = start;
 		read_file(file);
 		options_parse(&program, argc, again, 0);
 		told.name = name;
+		told.inspection.folder = folder;
 	}
 	free(again);
 	if (told.state != NULL && *told.state == '\0')
@@ -144,7 +184,8 @@ void config_print(const struct config *config)
 		       (long long)config->snapshots_kept, (long long)config->segment_bytes);
 	}
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
-#define LIMIT(field, option, kind, value, least, most, help) printf("%s = %lld\n", option, (long long)l->field);
+#define LIMIT(field, option, kind, value, least, most, help)                                                 \
+	printf("%s = %lld\n", option, (long long)l->field);
 #include "owner/limits.def"
 #undef LIMIT
 	double gib = 1024.0 * 1024 * 1024;

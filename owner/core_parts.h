@@ -61,4 +61,8 @@ struct ran {
 };
 void record_run(struct core *core, const struct ran *ran);
 
+/* An incarnation begins, now or in a record. Ids of sessions that an earlier one gave out and did not record (of durability
+ * interval, when the power failed) are not given out again. */
+void begin_incarnation(struct core *core, int64_t token);
+
 #endif

@@ -117,9 +117,11 @@ int durability_tend(struct durable *d, int64_t now_ns, int64_t *next_ns)
 	return error;
 }
 
-uint64_t durability_synced_revision(const struct durable *d)
+int durability_sync(struct durable *d)
 {
-	return d->synced_revision;
+	int error = durability_commit(d, 0);
+
+	return error == 0 && d->dirty ? sync_now(d) : error;
 }
 
 /* ---- starting ---- */
@@ -193,9 +195,7 @@ enum recovery_result durability_start(struct durable *d, struct core *core, int6
 		return failed(recovery, d->fault.error != 0 ? -d->fault.error : -EIO, d->fault.text);
 	d->next_round = recovery->end.round;
 	d->figures.snapshot_round = recovery->snapshot_round;
-	error = durability_commit(d, 0);
-	if (error == 0 && d->dirty)
-		error = sync_now(d);
+	error = durability_sync(d);
 	/* What is replayed at each start counts as not yet in a snapshot. */
 	d->snapshot_next = recovery->rounds > 1 ? 0 : d->next_round;
 	return error == 0 ? RECOVERED : failed(recovery, error, d->fault.text);
@@ -241,10 +241,8 @@ int durability_snapshot_done(struct durable *d, const struct snapshot_head *head
 int durability_finish(struct durable *d, int64_t wall_us)
 {
 	struct snapshot_head head;
-	int error = durability_commit(d, 0);
+	int error = durability_sync(d);
 
-	if (error == 0 && d->dirty)
-		error = sync_now(d);
 	if (error != 0 || d->next_round == d->snapshot_next || d->figures.snapshot_round == d->next_round - 1)
 		return error;
 	error = durability_snapshot_begin(d, wall_us, &head);
@@ -252,7 +250,7 @@ int durability_finish(struct durable *d, int64_t wall_us)
 		error = snapshot_save(d->settings.disk, d->core, &head);
 	if (error != 0)
 		snprintf(d->fault.text, sizeof d->fault.text, "no snapshot could be written, the journal has everything: %s",
-			 strerror(-error));
+			 error == -EBADMSG ? "the state breaks the behaviour's invariant" : strerror(-error));
 	return error == 0 ? durability_snapshot_done(d, &head, 0) : error;
 }
 
@@ -261,6 +259,8 @@ struct durability_figures durability_figures(const struct durable *d)
 	struct durability_figures figures = d->figures;
 
 	figures.journal_bytes = journal_bytes(d->journal);
+	figures.round = d->next_round - 1;
+	figures.synced_revision = d->synced_revision;
 	return figures;
 }
 

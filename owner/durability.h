@@ -48,8 +48,8 @@ const struct buffer *durability_pending(const struct durable *durability);
 /* Syncs when the interval is over: 0 or a negative errno. *next_ns: when to call again at the latest; INT64_MAX: not needed. */
 int durability_tend(struct durable *durability, int64_t now_ns, int64_t *next_ns);
 
-/* Everything up to this revision is on disk. */
-uint64_t durability_synced_revision(const struct durable *durability);
+/* Syncs what is not, now. */
+int durability_sync(struct durable *durability);
 
 /* ---- snapshots ---- */
 
@@ -72,6 +72,8 @@ struct durability_figures {
 	uint64_t rounds, records, bytes, syncs; /* since the start */
 	uint64_t journal_bytes;                 /* on disk now */
 	uint64_t snapshot_round;                /* of the newest snapshot; 0: none */
+	uint64_t round;                         /* the last one */
+	uint64_t synced_revision;               /* everything up to it is on disk */
 };
 struct durability_figures durability_figures(const struct durable *durability);
 

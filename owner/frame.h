@@ -19,7 +19,8 @@
  *	48  u32  count of the records
  *	52  u32  kind
  *
- * and then the records, around the marks, with zeros to the end of the last sector. Numbers are little-endian.
+ * and then the records, around the marks, with zeros to the end of the last sector. Numbers are
+ * little-endian.
  */
 #ifndef SOLE_OWNER_FRAME_H
 #define SOLE_OWNER_FRAME_H
@@ -55,7 +56,8 @@ uint64_t frame_bytes(uint64_t size);
 /* Writes frame_bytes(frame->size) bytes. */
 void frame_write(uint8_t *sectors, const struct frame *frame, const uint8_t *records);
 
-/* The head in a first sector, of which the rest is not looked at. NULL, or what is wrong: nothing is to be believed then. */
+/* The head in a first sector, of which the rest is not looked at. NULL, or what is wrong: nothing is to be
+ * believed then. */
 const char *frame_read(const uint8_t *sector, struct frame *frame);
 
 enum frame_state {
@@ -71,8 +73,8 @@ void frame_records(const uint8_t *sectors, const struct frame *frame, uint8_t *r
 
 bool frame_zero(const uint8_t *sector);
 
-/* Of a sector behind the last sound round, where round `next` would begin: true, it can have been written when
- * `next` was not yet known to be synced, so that it is part of an unfinished end. */
+/* Of a sector behind the last sound round, where round `next` would begin: true, it can have been written
+ * when `next` was not yet known to be synced, so that it is part of an unfinished end. */
 bool frame_unsynced(const uint8_t *sector, uint64_t next);
 /* Whether a sector begins as one of a frame does at all. */
 bool frame_marked(const uint8_t *sector);

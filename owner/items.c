@@ -179,7 +179,7 @@ static void item_hello(struct exchange *x, const struct request_header *header, 
 		value_integer(PROTOCOL_MESSAGE_MAX_BYTES),
 		value_integer(limits->operations),
 		value_integer(PROTOCOL_WINDOW),
-		value_integer(0), /* durable */
+		value_integer(service->settings.durability),
 		value_integer(service->settings.identity.pid),
 	};
 	answer_list(x, header, answer, sizeof answer / sizeof *answer);
@@ -299,6 +299,12 @@ void item_answer(struct exchange *x, const struct request_header *header, struct
 	case ITEM_RECEIVED:
 		core_received(x->service->core, &x->message->caller, header, x->out);
 		x->items++;
+		return;
+	case ITEM_OUTCOME:
+		item_outcome(x, header, payload);
+		return;
+	case ITEM_BACKUP:
+		item_backup(x, header, payload);
 		return;
 	case ITEM_LEAVING:
 	case ITEM_EVENTS:

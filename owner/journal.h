@@ -3,20 +3,23 @@
  * journal.h - the rounds of a state's life on disk, in order, each with one sync.
  *
  * A journal is a chain of segments, files of a size that their header tells, filled with zeros
- * before use and never used again. A round begins at a sector of 512 bytes, and each of its sectors
- * begins with a mark that is not zero and bears the round's number, and how many rounds were not yet known to be
- * synced when it was written. So what a crash left unfinished (sectors of the last rounds that are wholly zero,
- * and nothing behind them that was written after they had been synced) is told from what was damaged later (all
- * sectors there and a checksum that is wrong, or anything at all in a round that had been synced): the
- * first is cut off, said, and overwritten; for the second nothing is begun. What cannot be told: damage that turned
+ * before use and never used again. A round begins at a sector of 512 bytes, and each of its
+ * sectors begins with a mark that is not zero and bears the round's number, and how many rounds
+ * were not yet known to be synced when it was written. So what a crash left unfinished (sectors
+ * of the last rounds that are wholly zero, and nothing behind them that was written after they
+ * had been synced) is told from what was damaged later (all sectors there and a checksum that
+ * is wrong, or anything at all in a round that had been synced): the first is cut off, said,
+ * and overwritten; for the second nothing is begun. What cannot be told: damage that turned
  * whole sectors at the end of the last round into zeros. sole-state(5) describes the bytes; the
  * checksums are CRC-32C (RFC 3720).
  *
- * Files: journal-NNNNNNNNNNNNNNNN, by the number of its first round in hexadecimal, `spare`, a segment to
- * come, and `segment.tmp`, one that is being made. A segment that is full ends with a seal, which promises that the
- * next one exists: so one that is missing is missed, the last one too.
+ * Files: journal-NNNNNNNNNNNNNNNN, by the number of its first round in hexadecimal, `spare`, a
+ * segment to come, and `segment.tmp`, one that is being made. A segment that is full ends with
+ * a seal, which promises that the next one exists: so one that is missing is missed, the last
+ * one too.
  *
- * No clock, no logging, and no thread of its own; the disk comes in. Allocation failure is -ENOMEM.
+ * No clock, no logging, and no thread of its own; the disk comes in. Allocation failure is
+ * -ENOMEM.
  */
 #ifndef SOLE_OWNER_JOURNAL_H
 #define SOLE_OWNER_JOURNAL_H
@@ -76,7 +79,8 @@ enum journal_result {
 struct journal_reader;
 
 /* Reads rounds from number `from` on (0: the first that is there). A journal that begins later or ends before
- * from - 1 is damaged. An owner may be writing meanwhile: what it had written when reading came there is read. `history` 0: whatever it is. NULL: *fault. */
+ * from - 1 is damaged. An owner may be writing meanwhile: what it had written when reading came there is
+ * read. `history` 0: whatever it is. NULL: *fault. */
 struct journal_reader *journal_reader_new(const struct disk *disk, uint64_t history, uint64_t from,
 					  struct journal_fault *fault);
 enum journal_result journal_read(struct journal_reader *reader, struct round *round, struct journal_end *end,
@@ -85,10 +89,11 @@ enum journal_result journal_read(struct journal_reader *reader, struct round *ro
 void journal_progress(const struct journal_reader *reader, uint64_t *done, uint64_t *all);
 void journal_reader_destroy(struct journal_reader **reader);
 
-/* What a damaged journal loses when it is cut before the fault: moves the segment's content from there on, and
- * all later segments, to files of the same names with ".cut" appended (with ".cut2" and so on where there are such), so
- * that the journal ends before it. A fault of the folder as a whole (no name): all segments. 0 or a negative errno, and
- * *problem says what failed; may be called again with what is then found. Only for faults without an `error`. */
+/* What a damaged journal loses when it is cut before the fault: moves the segment's content from there on,
+ * and all later segments, to files of the same names with ".cut" appended (with ".cut2" and so on where there
+ * are such), so that the journal ends before it. A fault of the folder as a whole (no name): all segments. 0
+ * or a negative errno, and *problem says what failed; may be called again with what is then found. Only for
+ * faults without an `error`. */
 int journal_cut(const struct disk *disk, const struct journal_fault *fault, struct journal_fault *problem);
 
 struct journal;
@@ -99,21 +104,22 @@ struct journal_settings {
 	uint64_t segment_bytes; /* of new segments: a multiple of the sector, JOURNAL_SEGMENT_LEAST at least */
 };
 
-/* Goes on at `end`, as journal_read told it: overwrites what is torn, makes the first segment where there
- * is none (from round end->round and end->revision on), and syncs what was read: a round that was found is durable
- * from here on, though a process that died may not have synced it. NULL: *fault. */
+/* Goes on at `end`, as journal_read told it: overwrites what is torn, makes the first segment where there is
+ * none (from round end->round and end->revision on), and syncs what was read: a round that was found is
+ * durable from here on, though a process that died may not have synced it. NULL: *fault. */
 struct journal *journal_open(const struct journal_settings *settings, const struct journal_end *end,
 			     struct journal_fault *fault);
 void journal_close(struct journal **journal);
 
-/* Writes the round, whose number is the next one; goes to a new segment where it does not fit. It is durable when
- * journal_sync has returned 0, not before. Not 0 (*fault): nothing can be added any more, and whether the
- * round is there is known only to who reads the journal again. */
+/* Writes the round, whose number is the next one; goes to a new segment where it does not fit. It is durable
+ * when journal_sync has returned 0, not before. Not 0 (*fault): nothing can be added any more, and whether
+ * the round is there is known only to who reads the journal again. */
 int journal_append(struct journal *journal, const struct round *round, struct journal_fault *fault);
 int journal_sync(struct journal *journal, struct journal_fault *fault);
 
-/* Makes the segment to come, so that journal_append finds it; may be called from another thread, at any time, one call
- * at a time, and blocks as long as the disk takes. 0 also when it is there. journal_spare_wanted tells cheaply whether to. */
+/* Makes the segment to come, so that journal_append finds it; may be called from another thread, at any time,
+ * one call at a time, and blocks as long as the disk takes. 0 also when it is there. journal_spare_wanted
+ * tells cheaply whether to. */
 bool journal_spare_wanted(const struct journal *journal);
 int journal_make_spare(struct journal *journal);
 
@@ -121,7 +127,8 @@ int journal_make_spare(struct journal *journal);
 uint64_t journal_appended(const struct journal *journal);
 uint64_t journal_bytes(const struct journal *journal);
 
-/* The oldest segments whose rounds are all below `round` go, oldest first; the one being written stays. 0 or a negative errno. */
+/* The oldest segments whose rounds are all below `round` go, oldest first; the one being written stays. 0 or
+ * a negative errno. */
 int journal_forget(struct journal *journal, uint64_t round);
 
 #endif

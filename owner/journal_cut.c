@@ -2,10 +2,11 @@
  *
  * journal_cut.c - ends a damaged journal before the damage, and keeps what is cut off.
  *
- * Later segments are set aside first. Until the damaged one is mended the damage is found there again, so whatever of
- * this was done when it is cut off, it can be begun again. The damaged one is never changed in place:
- * what is sound of it is copied to a new file, which takes its name when it is on the disk, as is what was
- * cut. A segment of which nothing is sound goes as a whole, and then the seal before it, which promised that it is there.
+ * Later segments are set aside first. Until the damaged one is mended the damage is found there
+ * again, so whatever of this was done when it is cut off, it can be begun again. The damaged
+ * one is never changed in place: what is sound of it is copied to a new file, which takes its
+ * name when it is on the disk, as is what was cut. A segment of which nothing is sound goes as
+ * a whole, and then the seal before it, which promised that it is there.
  */
 #include "owner/frame.h"
 #include "owner/segment.h"

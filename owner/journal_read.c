@@ -2,20 +2,24 @@
  *
  * journal_read.c - reads the rounds of a journal, and tells its end from damage.
  *
- * At each place there are five things that can be found. A sound round; a seal, behind which the
- * next segment must exist; zeros to the end of the file, which is the end of the journal; an unfinished
- * round, which is the end too; and everything else, which is damage. The last three are told apart by
- * looking at every sector to the end of the file (at_end), so that no byte of a segment goes unlooked at.
+ * At each place there are five things that can be found. A sound round; a seal, behind which
+ * the next segment must exist; zeros to the end of the file, which is the end of the journal;
+ * an unfinished round, which is the end too; and everything else, which is damage. The last
+ * three are told apart by looking at every sector to the end of the file (at_end), so that no
+ * byte of a segment goes unlooked at.
  *
- * Only the last segment has an end without a seal, with one exception: the next segment is made before the seal is
- * written, so that a crash between the two leaves an empty segment behind one without a seal. No round is written
- * to it before the seal is synced (journal.c), so one with a round in it means that the seal was lost.
+ * Only the last segment has an end without a seal, with one exception: the next segment is made
+ * before the seal is written, so that a crash between the two leaves an empty segment behind
+ * one without a seal. No round is written to it before the seal is synced (journal.c), so one
+ * with a round in it means that the seal was lost.
  *
- * An owner may be writing at the same time. It writes in order, so nothing wrong can be seen at a place that was
- * read after what lies behind it: before damage or an end is told, the place is read once more (moved_on).
+ * An owner may be writing at the same time. It writes in order, so nothing wrong can be seen at
+ * a place that was read after what lies behind it: before damage or an end is told, the place
+ * is read once more (moved_on).
  */
 #include "owner/frame.h"
 #include "owner/segment.h"
+#include "owner/window.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 1 << 20, PIECE = 1 << 16 };
+enum { PIECE = 1 << 16 };
 
 enum step {
 	STEP_ROUND,
@@ -43,16 +47,14 @@ struct journal_reader {
 
 	int file; /* the segment that is read; negative: none yet */
 	char name[JOURNAL_NAME_BYTES];
-	struct segment segment;
-	uint64_t size; /* of the file, which should be segment.bytes */
+	struct segment segment; /* its size should be the file's, window.end */
 	uint64_t offset, next, revision;
 	uint64_t seen; /* bytes at `offset` on which the verdict rests */
-	/* Rounds that begin before `settled` were synced: a later one's mark says so. The next that will be known. */
+	/* Rounds that begin before `settled` were synced: a later one's mark says so. The next that will be
+	 * known. */
 	uint64_t settled, settling, settling_round;
 
-	uint8_t *window; /* of the file, from window_offset on */
-	size_t window_size, window_room;
-	uint64_t window_offset;
+	struct window window;
 	uint8_t *piece; /* PIECE bytes, for looking ahead */
 	uint8_t *records;
 	size_t records_room;
@@ -83,56 +85,21 @@ __attribute__((format(printf, 3, 4))) static enum step damaged(struct journal_re
 	return STEP_DAMAGED;
 }
 
-/* ---- bytes ---- */
-
 /* `size` bytes at `offset` of the file, which has them; NULL: *step. Valid until the next call. */
-static const uint8_t *window(struct journal_reader *reader, uint64_t offset, size_t size, enum step *step)
+static const uint8_t *bytes_at(struct journal_reader *reader, uint64_t offset, size_t size, enum step *step)
 {
-	uint64_t skip = offset - reader->window_offset;
+	int rc = window_move(&reader->window, offset, size);
 
-	if (offset >= reader->window_offset && skip <= reader->window_size && size <= reader->window_size - skip)
-		return reader->window + skip;
-	uint64_t left = reader->size - offset;
-	size_t wanted = size > WINDOW ? size : WINDOW;
-	if (wanted > left)
-		wanted = (size_t)left;
-	if (wanted > reader->window_room) {
-		uint8_t *grown = realloc(reader->window, wanted);
-		if (grown == NULL) {
-			*step = fail(reader, ENOMEM, offset);
-			return NULL;
-		}
-		reader->window = grown;
-		reader->window_room = wanted;
-	}
-	reader->window_size = 0;
-	int rc = disk_read_all(reader->disk, reader->file, reader->window, wanted, offset);
-	if (rc != 0) {
-		*step = fail(reader, rc, offset);
-		return NULL;
-	}
-	reader->window_size = wanted;
-	reader->window_offset = offset;
-	return reader->window;
+	if (rc == 0)
+		return window_at(&reader->window, offset);
+	*step = fail(reader, rc, offset);
+	return NULL;
 }
 
 /* Whether the bytes on which a verdict rests are others by now: then the file was being written. */
 static bool moved_on(struct journal_reader *reader)
 {
-	uint64_t skip = reader->offset - reader->window_offset;
-	bool other = false;
-
-	for (uint64_t done = 0; done < reader->seen && !other;) {
-		uint64_t left = reader->seen - done;
-		size_t size = left < PIECE ? (size_t)left : PIECE;
-		if (disk_read_all(reader->disk, reader->file, reader->piece, size, reader->offset + done) != 0)
-			return false;
-		other = memcmp(reader->piece, reader->window + skip + done, size) != 0;
-		done += size;
-	}
-	if (other)
-		reader->window_size = 0;
-	return other;
+	return reader->seen > 0 && window_changed(&reader->window, reader->offset, reader->seen, reader->piece, PIECE);
 }
 
 /* ---- segments ---- */
@@ -160,15 +127,15 @@ static enum step open_segment(struct journal_reader *reader, uint64_t first)
 	if (chained)
 		disk->close(disk->context, reader->file);
 	reader->file = file;
-	reader->offset = reader->window_offset = reader->window_size = reader->seen = 0;
+	reader->offset = reader->seen = 0;
 	reader->next = first;
 	int64_t size = disk->size(disk->context, file);
 	if (size < 0)
 		return fail(reader, (int)size, 0);
-	reader->size = (uint64_t)size;
-	if (reader->size < SEGMENT_HEAD)
-		return damaged(reader, reader->size, "the file ends here: it was cut short");
-	const uint8_t *sector = window(reader, 0, SEGMENT_HEAD, &step);
+	window_begin(&reader->window, disk, file, (uint64_t)size);
+	if (size < SEGMENT_HEAD)
+		return damaged(reader, (uint64_t)size, "the file ends here: it was cut short");
+	const uint8_t *sector = bytes_at(reader, 0, SEGMENT_HEAD, &step);
 	if (sector == NULL)
 		return step;
 	const char *wrong = segment_read(sector, &segment);
@@ -177,8 +144,8 @@ static enum step open_segment(struct journal_reader *reader, uint64_t first)
 	if (segment.first != first)
 		return damaged(reader, 24, "it begins with round %" PRIu64 " and should be called otherwise", segment.first);
 	if (reader->history != 0 && segment.history != reader->history)
-		return damaged(reader, 40, "it is of another history, %016" PRIx64 " and not %016" PRIx64, segment.history,
-			       reader->history);
+		return damaged(reader, 40, "it is of another history, %016" PRIx64 " and not %016" PRIx64,
+			       segment.history, reader->history);
 	if (chained && segment.revision != reader->revision)
 		return damaged(reader, 32, "it begins at revision %" PRIu64 ", and the one before it ends at %" PRIu64,
 			       segment.revision, reader->revision);
@@ -192,15 +159,16 @@ static enum step open_segment(struct journal_reader *reader, uint64_t first)
 
 static enum step wrong_size(struct journal_reader *reader)
 {
-	uint64_t at = reader->size < reader->segment.bytes ? reader->size : reader->segment.bytes;
+	uint64_t at = reader->window.end < reader->segment.bytes ? reader->window.end : reader->segment.bytes;
 
-	return damaged(reader, at, "the file has %" PRIu64 " bytes and should have %" PRIu64 ": it was %s", reader->size,
-		       reader->segment.bytes, reader->size < reader->segment.bytes ? "cut short" : "added to");
+	return damaged(reader, at, "the file has %" PRIu64 " bytes and should have %" PRIu64 ": it was %s",
+		       reader->window.end, reader->segment.bytes,
+		       reader->window.end < reader->segment.bytes ? "cut short" : "added to");
 }
 
 static enum step does_not_fit(struct journal_reader *reader, const char *what)
 {
-	if (reader->size != reader->segment.bytes)
+	if (reader->window.end != reader->segment.bytes)
 		return wrong_size(reader);
 	return damaged(reader, reader->offset, "there is no room for %s that should be here", what);
 }
@@ -226,13 +194,13 @@ static bool later_segment(struct journal_reader *reader, uint64_t *first, enum s
 
 /* ---- ends ---- */
 
-/* From `from` to the end of the file: *last is behind the last sector that is not zero (`from`: none), all of which may
- * be of unfinished rounds. STEP_END, or what is wrong. */
+/* From `from` to the end of the file: *last is behind the last sector that is not zero (`from`: none), all of
+ * which may be of unfinished rounds. STEP_END, or what is wrong. */
 static enum step look_ahead(struct journal_reader *reader, uint64_t from, bool unfinished, uint64_t *last)
 {
 	*last = from;
-	for (uint64_t at = from; at < reader->size;) {
-		uint64_t left = reader->size - at;
+	for (uint64_t at = from; at < reader->window.end;) {
+		uint64_t left = reader->window.end - at;
 		size_t size = left < PIECE ? (size_t)left : PIECE;
 		int rc = disk_read_all(reader->disk, reader->file, reader->piece, size, at);
 		if (rc != 0)
@@ -246,12 +214,15 @@ static enum step look_ahead(struct journal_reader *reader, uint64_t from, bool u
 				uint64_t byte = 0;
 				while (sector[byte] == 0)
 					byte++;
-				return damaged(reader, at + in + byte, "there should be nothing but zeros behind round %" PRIu64,
+				return damaged(reader, at + in + byte,
+					       "there should be nothing but zeros behind round %" PRIu64,
 					       reader->next - 1);
 			}
 			if (!frame_unsynced(sector, reader->next))
-				return damaged(reader, at + in, "round %" PRIu64 " is gone from byte %" PRIu64
-					       ", and this was written after it had been synced", reader->next, reader->offset);
+				return damaged(reader, at + in,
+					       "round %" PRIu64 " is gone from byte %" PRIu64
+					       ", and this was written after it had been synced",
+					       reader->next, reader->offset);
 			*last = at + in + FRAME_SECTOR;
 		}
 		at += size;
@@ -259,8 +230,8 @@ static enum step look_ahead(struct journal_reader *reader, uint64_t from, bool u
 	return STEP_END;
 }
 
-/* Whether the segment `first`, behind the end of this one, is what a crash before the seal was written leaves: its
- * first sector and nothing. */
+/* Whether the segment `first`, behind the end of this one, is what a crash before the seal was written
+ * leaves: its first sector and nothing. */
 static enum step look_into(struct journal_reader *next, uint64_t first, uint64_t revision, bool *used)
 {
 	enum step step = open_segment(next, first);
@@ -274,9 +245,9 @@ static enum step look_into(struct journal_reader *next, uint64_t first, uint64_t
 		return damaged(next, 32, "it begins at revision %" PRIu64 ", and the one before it ends at %" PRIu64,
 			       next->segment.revision, revision);
 	}
-	if (next->size != next->segment.bytes)
+	if (next->window.end != next->segment.bytes)
 		return wrong_size(next);
-	const uint8_t *sector = window(next, SEGMENT_HEAD, FRAME_SECTOR, &step);
+	const uint8_t *sector = bytes_at(next, SEGMENT_HEAD, FRAME_SECTOR, &step);
 	if (sector == NULL)
 		return step;
 	*used = frame_marked(sector);
@@ -292,13 +263,14 @@ static enum step look_at_next(struct journal_reader *reader, uint64_t first)
 
 	enum step step = look_into(&next, first, reader->revision, &used);
 	if (used)
-		step = damaged(reader, reader->offset, "the seal behind round %" PRIu64 " is gone: %s follows and is in use",
+		step = damaged(reader, reader->offset,
+			       "the seal behind round %" PRIu64 " is gone: %s follows and is in use",
 			       reader->next - 1, next.name);
 	else
 		reader->fault = next.fault;
 	if (next.file >= 0)
 		reader->disk->close(reader->disk->context, next.file);
-	free(next.window);
+	window_clear(&next.window);
 	return step;
 }
 
@@ -308,16 +280,18 @@ static enum step at_end(struct journal_reader *reader)
 	uint64_t last, first;
 	enum step step;
 
-	if (reader->size != reader->segment.bytes)
+	if (reader->window.end != reader->segment.bytes)
 		return wrong_size(reader);
 	step = look_ahead(reader, reader->offset, true, &last);
 	if (step != STEP_END || !later_segment(reader, &first, &step))
 		return step;
 	if (first != 0 && last != reader->offset)
-		return damaged(reader, reader->offset, "round %" PRIu64 " is unfinished, and a later segment was begun after it",
+		return damaged(reader, reader->offset,
+			       "round %" PRIu64 " is unfinished, and a later segment was begun after it",
 			       reader->next);
 	if (first != 0 && first != reader->next)
-		return damaged(reader, reader->offset, "rounds %" PRIu64 " to %" PRIu64 " are gone: the next segment begins behind them",
+		return damaged(reader, reader->offset,
+			       "rounds %" PRIu64 " to %" PRIu64 " are gone: the next segment begins behind them",
 			       reader->next, first - 1);
 	if (first != 0)
 		step = look_at_next(reader, first);
@@ -345,7 +319,7 @@ static enum step at_seal(struct journal_reader *reader)
 
 	reader->offset += FRAME_SECTOR;
 	reader->seen = 0;
-	if (reader->size != reader->segment.bytes)
+	if (reader->window.end != reader->segment.bytes)
 		step = wrong_size(reader);
 	else
 		step = look_ahead(reader, reader->offset, false, &last);
@@ -353,7 +327,7 @@ static enum step at_seal(struct journal_reader *reader)
 		reader->fault.alone = step == STEP_DAMAGED;
 		return step;
 	}
-	uint64_t size = reader->size;
+	uint64_t size = reader->window.end;
 	step = open_segment(reader, reader->next);
 	if (step == STEP_SEGMENT)
 		reader->done += size;
@@ -362,8 +336,8 @@ static enum step at_seal(struct journal_reader *reader)
 
 /* ---- rounds ---- */
 
-static enum step at_round(struct journal_reader *reader, const struct frame *frame, const uint8_t *sectors, uint64_t bytes,
-			  struct round *round)
+static enum step at_round(struct journal_reader *reader, const struct frame *frame, const uint8_t *sectors,
+			  uint64_t bytes, struct round *round)
 {
 	if (frame->size > reader->records_room) {
 		uint8_t *grown = realloc(reader->records, (size_t)frame->size);
@@ -399,7 +373,7 @@ static enum step at_round(struct journal_reader *reader, const struct frame *fra
 
 static enum step look(struct journal_reader *reader, struct round *round)
 {
-	uint64_t usable = reader->size < reader->segment.bytes ? reader->size : reader->segment.bytes;
+	uint64_t usable = reader->window.end < reader->segment.bytes ? reader->window.end : reader->segment.bytes;
 	struct frame frame;
 	enum step step = STEP_FAILED;
 	uint64_t at;
@@ -408,7 +382,7 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	if (usable - reader->offset < FRAME_SECTOR)
 		return does_not_fit(reader, "the seal");
 	reader->seen = FRAME_SECTOR;
-	const uint8_t *sectors = window(reader, reader->offset, FRAME_SECTOR, &step);
+	const uint8_t *sectors = bytes_at(reader, reader->offset, FRAME_SECTOR, &step);
 	if (sectors == NULL)
 		return step;
 	if (frame_zero(sectors))
@@ -417,12 +391,12 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	if (wrong != NULL)
 		return damaged(reader, reader->offset, "where round %" PRIu64 " should be, %s", reader->next, wrong);
 	if (frame.number != reader->next)
-		return damaged(reader, reader->offset, "here is round %" PRIu64 ", and %" PRIu64 " should be", frame.number,
-			       reader->next);
+		return damaged(reader, reader->offset, "here is round %" PRIu64 ", and %" PRIu64 " should be",
+			       frame.number, reader->next);
 	uint64_t bytes = frame_bytes(frame.size);
 	if (frame.kind == FRAME_ROUND && bytes > usable - reader->offset - SEGMENT_SEAL)
 		return does_not_fit(reader, "the round");
-	sectors = window(reader, reader->offset, (size_t)bytes, &step);
+	sectors = bytes_at(reader, reader->offset, (size_t)bytes, &step);
 	if (sectors == NULL)
 		return step;
 	reader->seen = bytes;
@@ -430,7 +404,8 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	case FRAME_UNFINISHED:
 		return at_end(reader);
 	case FRAME_WRONG:
-		return damaged(reader, reader->offset + at, "%s of round %" PRIu64 " is wrong: not the bytes that were written",
+		return damaged(reader, reader->offset + at,
+			       "%s of round %" PRIu64 " is wrong: not the bytes that were written",
 			       at == 0 ? "the checksum" : "a sector", reader->next);
 	case FRAME_SOUND:
 		break;
@@ -438,7 +413,8 @@ static enum step look(struct journal_reader *reader, struct round *round)
 	if (frame.kind == FRAME_SEAL && frame.revision == reader->revision)
 		return at_seal(reader);
 	if (frame.kind == FRAME_SEAL || frame.revision < reader->revision)
-		return damaged(reader, reader->offset, "revision %" PRIu64 " follows revision %" PRIu64, frame.revision, reader->revision);
+		return damaged(reader, reader->offset, "revision %" PRIu64 " follows revision %" PRIu64,
+			       frame.revision, reader->revision);
 	return at_round(reader, &frame, sectors, bytes, round);
 }
 
@@ -501,8 +477,9 @@ static enum step begin(struct journal_reader *reader)
 		return STEP_END;
 	}
 	if (from != 0 && reader->begin > from) {
-		journal_blame(&reader->fault, "", 0, from, 0, "it begins with round %" PRIu64 ", rounds from %" PRIu64
-			      " on are needed and gone", reader->begin, from);
+		journal_blame(&reader->fault, "", 0, from, 0,
+			      "it begins with round %" PRIu64 ", rounds from %" PRIu64 " on are needed and gone",
+			      reader->begin, from);
 		return STEP_DAMAGED;
 	}
 	return open_segment(reader, reader->begin);
@@ -519,8 +496,9 @@ static enum step next(struct journal_reader *reader, struct round *round)
 		} while ((step == STEP_END || step == STEP_DAMAGED) && moved_on(reader));
 	}
 	if (step == STEP_END && reader->from > reader->end.round) {
-		journal_blame(&reader->fault, "", 0, reader->end.round, 0, "it ends before round %" PRIu64 ", and goes to %" PRIu64
-			      " at least", reader->end.round, reader->from - 1);
+		journal_blame(&reader->fault, "", 0, reader->end.round, 0,
+			      "it ends before round %" PRIu64 ", and should go to %" PRIu64 " at least",
+			      reader->end.round, reader->from - 1);
 		return STEP_DAMAGED;
 	}
 	return step;
@@ -558,7 +536,7 @@ void journal_reader_destroy(struct journal_reader **reader)
 		return;
 	if (it->file >= 0)
 		it->disk->close(it->disk->context, it->file);
-	free(it->window);
+	window_clear(&it->window);
 	free(it->piece);
 	free(it->records);
 	free(it);

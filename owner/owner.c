@@ -8,9 +8,11 @@
 #include "owner/config.h"
 #include "owner/endpoint.h"
 #include "owner/loader.h"
+#include "owner/lookback.h"
 #include "owner/memory.h"
 #include "owner/processes.h"
 #include "owner/service.h"
+#include "owner/state.h"
 #include "owner/transport.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -47,7 +49,10 @@ struct owner {
 	struct endpoint endpoint;
 	struct transport *transport;
 	struct service *service;
+	struct lookback *lookback;
 	struct processes *processes;
+	struct state *state; /* NULL: memory only */
+	bool failed;         /* what was done cannot be made durable: nothing is told any more */
 	const struct sole_behaviour *behaviour;
 	struct counters counters;
 	struct gauges gauges;
@@ -80,6 +85,21 @@ static void signals_open(struct owner *owner)
 		fatal(EX_OSERR, "cannot take signals: %s", strerror(errno));
 }
 
+static void take_signals(struct owner *owner)
+{
+	struct signalfd_siginfo info;
+
+	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo == SIGHUP) {
+			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
+			continue;
+		}
+		owner->stop_signals++;
+		log_info("told to stop by process %u (SIG%s): %s", info.ssi_pid, sigabbrev_np((int)info.ssi_signo),
+			 owner->stop_signals == 1 ? "answering what has arrived, then leaving" : "leaving now");
+	}
+}
+
 static void wake_open(struct owner *owner)
 {
 	owner->processes = processes_new((size_t)owner->config.limits.connections);
@@ -92,6 +112,26 @@ static void wake_open(struct owner *owner)
 		if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, fds[i], &event) != 0)
 			fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
 	}
+}
+
+static void lookback_open(struct owner *owner, const struct identity *identity)
+{
+	const struct lookback_settings settings = {
+		.limits = &owner->config.limits,
+		.counters = &owner->counters,
+		.history = identity->history,
+		.incarnation = identity->incarnation,
+		.folder = owner->state != NULL ? state_folder(owner->state)->descriptor : -1,
+		.disk = owner->state != NULL ? &state_folder(owner->state)->disk : NULL,
+	};
+	struct epoll_event event = { .events = EPOLLIN };
+
+	owner->lookback = lookback_new(&settings);
+	if (owner->lookback == NULL)
+		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
+	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
+		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
+	service_set_storage(owner->service, lookback_storage(owner->lookback));
 }
 
 static void behaviour_open(struct owner *owner, const struct sole_behaviour *linked)
@@ -141,6 +181,28 @@ static void listen_open(struct owner *owner)
 		fatal(status, "%s", error);
 }
 
+static bool told_to_stop(void *context)
+{
+	struct owner *owner = context;
+
+	take_signals(owner);
+	if (owner->stop_signals > 0)
+		endpoint_close(&owner->endpoint);
+	return owner->stop_signals > 0;
+}
+
+/* The state of an earlier owner, or a new one; sessions go on. */
+static void state_take_up(struct owner *owner, struct identity *identity)
+{
+	struct recovery recovery;
+
+	owner->state = state_open(&owner->config, service_core(owner->service), &owner->counters, owner->wake, told_to_stop,
+				  owner, &recovery);
+	identity->incarnation = recovery.incarnation;
+	identity->history = recovery.history;
+	service_resume(owner->service, identity, clock_monotonic_ns());
+}
+
 static void core_open(struct owner *owner)
 {
 	struct {
@@ -150,19 +212,26 @@ static void core_open(struct owner *owner)
 
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
 		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
+	/* Starts of a memory-only owner are ordered by the wall clock. */
+	struct identity identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
+				     .history = random.history | 1, .pid = getpid(), .uid = geteuid() };
 	const struct service_settings settings = {
 		.core = { .behaviour = owner->behaviour, .limits = &owner->config.limits,
 			  .counters = &owner->counters, .hash_seed = random.hash_seed,
-			  .session_seed = random.session_seed, .token_base = clock_wall_us() },
-		/* Starts of a memory-only owner are ordered by the wall clock. */
-		.identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
-			      .history = random.history | 1, .pid = getpid() },
+			  .session_seed = random.session_seed,
+			  .token_base = owner->config.state == NULL ? clock_wall_us() : 0 },
+		.identity = identity,
 		.gauges = &owner->gauges,
 		.started_ns = owner->started_ns,
+		.process_born = process_born,
+		.durability = owner->config.durability,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
 		fatal(EX_OSERR, "cannot make the state: %s", why);
+	if (owner->config.state != NULL)
+		state_take_up(owner, &identity);
+	lookback_open(owner, &identity);
 }
 
 static void transport_start(struct owner *owner)
@@ -183,21 +252,6 @@ static void transport_start(struct owner *owner)
 
 /* ---- serving ---- */
 
-static void take_signals(struct owner *owner)
-{
-	struct signalfd_siginfo info;
-
-	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-		if (info.ssi_signo == SIGHUP) {
-			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
-			continue;
-		}
-		owner->stop_signals++;
-		log_info("told to stop by process %u (SIG%s): %s", info.ssi_pid, sigabbrev_np((int)info.ssi_signo),
-			 owner->stop_signals == 1 ? "answering what has arrived, then leaving" : "leaving now");
-	}
-}
-
 static bool outlet_ready(const void *context, uint64_t connection)
 {
 	return transport_ready(context, connection);
@@ -208,11 +262,33 @@ static bool outlet_send(void *context, uint64_t connection, const struct buffer 
 	return transport_send(context, connection, body);
 }
 
+static void note_durable(struct owner *owner)
+{
+	const struct durability_figures figures = state_figures(owner->state);
+
+	owner->gauges.journal_bytes = figures.journal_bytes;
+	owner->gauges.snapshot_round = figures.snapshot_round;
+	service_set_synced(owner->service, figures.synced_revision);
+	lookback_recorded(owner->lookback, figures.round);
+}
+
+/* Nothing of what was done leaves before this has returned true. */
+static bool make_durable(struct owner *owner)
+{
+	if (owner->state == NULL || owner->failed)
+		return !owner->failed;
+	owner->failed = !state_commit(owner->state, clock_monotonic_ns());
+	note_durable(owner);
+	return !owner->failed;
+}
+
 /* What rounds and the clock have brought about for others than who asked. */
 static void deliver(struct owner *owner)
 {
 	const struct outlet outlet = { .context = owner->transport, .ready = outlet_ready, .send = outlet_send };
 
+	if (!make_durable(owner))
+		return;
 	owner->more = service_deliver(owner->service, &outlet);
 }
 
@@ -222,8 +298,10 @@ static void follow_clients(struct owner *owner)
 	uint64_t connection;
 	pid_t pid;
 
-	while (transport_ended(owner->transport, &connection))
+	while (transport_ended(owner->transport, &connection)) {
 		service_connection_ended(owner->service, connection);
+		lookback_connection_ended(owner->lookback, connection);
+	}
 	while (service_next_process(owner->service, &pid))
 		if (!processes_watch(owner->processes, pid))
 			service_process_ended(owner->service, pid);
@@ -248,7 +326,7 @@ static void note_round(struct owner *owner, int64_t took_ns, size_t count)
 	owner->message_ns = (3 * owner->message_ns + took_ns / (int64_t)count) / 4;
 }
 
-/* One round: receive, run, (record,) reply. Returns whether there was anything. */
+/* One round: receive, run, record, reply. Returns whether there was anything. */
 static bool serve_round(struct owner *owner)
 {
 	static struct service_message *round;
@@ -275,6 +353,8 @@ static bool serve_round(struct owner *owner)
 						     .overlong = arrived[i].overlong,
 						     .notices = arrived[i].subscribed };
 	service_round(owner->service, round, count, start_ns, clock_wall_us());
+	if (!make_durable(owner))
+		return true;
 	replies = service_replies(owner->service, &reply_count);
 	for (size_t i = 0; i < count; i++)
 		if (round[i].notices != arrived[i].subscribed)
@@ -338,16 +418,26 @@ static void guard_memory(struct owner *owner, int64_t now_ns)
 /* Everything that is due by the clock. Returns when to come back at the latest. */
 static int64_t tend(struct owner *owner)
 {
-	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns;
+	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
 
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
 	follow_clients(owner);
+	lookback_tend(owner->lookback, now_ns, &lookback_ns);
 	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);
 	deliver(owner);
+	if (lookback_ns < service_ns)
+		service_ns = lookback_ns;
 	if (owner->more || service_ns < next_ns)
 		next_ns = owner->more ? now_ns : service_ns;
+	if (owner->state != NULL && !owner->failed) {
+		int64_t state_ns;
+		owner->failed = !state_tend(owner->state, now_ns, &state_ns);
+		note_durable(owner);
+		if (state_ns < next_ns)
+			next_ns = state_ns;
+	}
 	if (now_ns >= owner->tell_ns)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
@@ -373,7 +463,7 @@ static void serve(struct owner *owner)
 {
 	int64_t look_ns = 0;
 
-	while (owner->stop_signals == 0) {
+	while (owner->stop_signals == 0 && !owner->failed) {
 		bool busy = serve_round(owner);
 		/* Under load the clock's duties and signals are looked at every so often only. */
 		if (busy && owner->last_message_ns < look_ns)
@@ -388,6 +478,15 @@ static void serve(struct owner *owner)
 
 /* ---- leaving ---- */
 
+/* What was done and not made durable must not be told to anybody, not even in the totals: as if the owner
+ * had been killed before it. */
+static int leave_failed(struct owner *owner)
+{
+	notify("STOPPING=1\nSTATUS=the state cannot be written");
+	endpoint_close(&owner->endpoint);
+	return EX_IOERR;
+}
+
 /* Answers what has arrived, tells connected clients, and answers what they had sent before
  * they heard: refused, unrun. A second signal ends the waiting. */
 static void drain(struct owner *owner)
@@ -396,7 +495,7 @@ static void drain(struct owner *owner)
 	int64_t by_ns = clock_monotonic_ns() + owner->config.drain_ns, now_ns;
 
 	notify("STOPPING=1\nSTATUS=answering what has arrived");
-	while (serve_round(owner) && owner->stop_signals < 2 && clock_monotonic_ns() < by_ns)
+	while (serve_round(owner) && !owner->failed && owner->stop_signals < 2 && clock_monotonic_ns() < by_ns)
 		take_signals(owner);
 	service_leave(owner->service, &notice);
 	transport_broadcast(owner->transport, &notice);
@@ -408,7 +507,7 @@ static void drain(struct owner *owner)
 		int64_t quiet_ns = owner->last_message_ns + QUIET_MS * NS_PER_MS;
 		bool idle = transport_outbox_bytes(owner->transport) == 0 &&
 			    (now_ns >= quiet_ns || transport_connections(owner->transport) == 0);
-		if (idle || now_ns >= by_ns || owner->stop_signals >= 2)
+		if (idle || now_ns >= by_ns || owner->stop_signals >= 2 || owner->failed)
 			break;
 		int64_t wake_ns = quiet_ns < by_ns ? quiet_ns : by_ns;
 		if (now_ns >= quiet_ns)
@@ -426,6 +525,9 @@ static int leave(struct owner *owner)
 	int status = EX_OK;
 
 	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
+	lookback_destroy(&owner->lookback);
+	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
+		status = EX_IOERR;
 	endpoint_close(&owner->endpoint);
 	if (!owner->config.quiet) {
 		printf("reads: %" PRIu64 ", writes: %" PRIu64 "\n", owner->counters.reads, owner->counters.writes);
@@ -450,6 +552,12 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	owner.started_ns = clock_monotonic_ns();
 	config_read(&owner.config, argc, argv);
 	behaviour_open(&owner, behaviour);
+	if (inspect_asked(&owner.config.inspection)) {
+		owner.config.inspection.behaviour = owner.behaviour;
+		owner.config.inspection.limits = &owner.config.limits;
+		owner.config.inspection.segment_bytes = (uint64_t)owner.config.segment_bytes;
+		return inspect_run(&owner.config.inspection);
+	}
 	if (owner.config.check) {
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)
@@ -465,6 +573,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
 	log_info("%s: serving at %s", owner.config.name, owner.endpoint.path);
 	serve(&owner);
-	drain(&owner);
-	return leave(&owner);
+	if (!owner.failed)
+		drain(&owner);
+	return owner.failed ? leave_failed(&owner) : leave(&owner);
 }

@@ -64,6 +64,16 @@ static void note_answered(struct core *core)
 	}
 }
 
+void begin_incarnation(struct core *core, int64_t token)
+{
+	enum { IDS_SKIPPED = 1 << 16 };
+	struct sessions *sessions = core->machine.sessions;
+
+	if (token > core->machine.effects.token)
+		core->machine.effects.token = token;
+	sessions_set_next_id(sessions, sessions_next_id(sessions) + IDS_SKIPPED);
+}
+
 void core_start(struct core *core, uint64_t incarnation, int64_t token)
 {
 	const struct sole_behaviour *behaviour = core->settings.behaviour;
@@ -75,8 +85,7 @@ void core_start(struct core *core, uint64_t incarnation, int64_t token)
 				 .behaviour = (const uint8_t *)behaviour->name,
 				 .behaviour_size = size };
 
-	if (token > core->machine.effects.token)
-		core->machine.effects.token = token;
+	begin_incarnation(core, token);
 	if (core->records != NULL)
 		buffer_reserve(core->records, RECORD_ROOM + size);
 	note(core, &record);

@@ -74,12 +74,25 @@ static enum recovery_result read_snapshot(struct run *run, uint64_t round, struc
 	return RECOVERED;
 }
 
+/* Does the journal still begin where the history does? */
+static bool is_whole(const struct run *run)
+{
+	struct journal_fault fault;
+	struct journal_end end;
+	struct round round;
+	struct journal_reader *reader = journal_reader_new(run->disk, 0, 0, &fault);
+	bool whole = reader != NULL && journal_read(reader, &round, &end, &fault) == JOURNAL_ROUND && round.number == 1;
+
+	journal_reader_destroy(&reader);
+	return whole;
+}
+
 /* Which snapshot is to be begun with: its place in the list, or -1 for none. */
 static enum recovery_result choose_snapshot(struct run *run, int *chosen)
 {
 	*chosen = run->snapshot_count > 0 ? 0 : -1;
 	if (run->options->from_oldest)
-		*chosen = run->snapshot_count - 1;
+		*chosen = is_whole(run) ? -1 : run->snapshot_count - 1;
 	if (run->options->at_revision == 0)
 		return RECOVERED;
 	for (int i = 0; i < run->snapshot_count; i++) {

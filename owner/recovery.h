@@ -28,7 +28,7 @@ enum recovery_result {
 struct recovery_options {
 	uint64_t at_revision; /* stop before the first record of a later revision; 0: go to the end. The newest
 				 snapshot that is not later is taken */
-	bool from_oldest;     /* take the oldest snapshot: all that is still known is replayed */
+	bool from_oldest;     /* take the oldest snapshot, or none: all that is still known is replayed */
 	bool any_version;     /* replay whatever version of the behaviour the records are of */
 	bool sound_only;      /* do not replay: only look whether snapshots and journal can be read */
 	bool no_digests;      /* go on when only the digest differs, and note the first: recovery.diverged */

@@ -78,8 +78,7 @@ static bool replay_start(const struct replay *replay)
 	if (record->behaviour_size != strlen(name) || memcmp(record->behaviour, name, record->behaviour_size) != 0)
 		return differs(replay, "the behaviour was %.*s, and this one is %s", (int)record->behaviour_size,
 			       (const char *)record->behaviour, name);
-	if (record->token > replay->core->machine.effects.token)
-		replay->core->machine.effects.token = record->token;
+	begin_incarnation(replay->core, record->token);
 	return true;
 }
 

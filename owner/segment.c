@@ -2,9 +2,9 @@
  *
  * segment.c - the files of a journal.
  *
- * A segment's zeros are written and synced, not asked of the file system as a hole or an unwritten
- * extent: a sync of a round then has no metadata to write, and a full disk is met when the segment is made and not
- * when a round is written.
+ * A segment's zeros are written and synced, not asked of the file system as a hole or an
+ * unwritten extent: a sync of a round then has no metadata to write, and a full disk is met
+ * when the segment is made and not when a round is written.
  */
 #include "owner/segment.h"
 

@@ -52,12 +52,12 @@ int64_t segment_size(const struct disk *disk, uint64_t first);
 /* Makes a file of `bytes` zeros, in place of one of that name; synced. Its number, open for writing, or a
  * negative errno, and then there is no such file. */
 int segment_make(const struct disk *disk, const char *name, uint64_t bytes);
-/* Writes the first sector of what segment_make made, and gives it its place in the journal: all of that survives
- * when this returns 0. Otherwise a negative errno. */
+/* Writes the first sector of what segment_make made, and gives it its place in the journal: all of that
+ * survives when this returns 0. Otherwise a negative errno. */
 int segment_begin(const struct disk *disk, int file, const char *made, const struct segment *segment);
 
-/* The last sector of a file that is not zero: its offset, and its bytes; 0: there is none behind the first sector.
- * A negative errno. */
+/* The last sector of a file that is not zero: its offset, and its bytes; 0: there is none behind the first
+ * sector. A negative errno. */
 int64_t segment_last(const struct disk *disk, int file, uint8_t sector[JOURNAL_SECTOR_BYTES]);
 
 /* Zeros over [from, to). */

@@ -58,6 +58,16 @@ struct core *service_core(struct service *service)
 	return service->core;
 }
 
+void service_set_storage(struct service *service, const struct storage *storage)
+{
+	service->storage = storage;
+}
+
+void service_set_synced(struct service *service, uint64_t revision)
+{
+	service->synced = revision;
+}
+
 /* ---- reply messages ---- */
 
 void write_head(const struct service *service, enum message_kind kind, uint64_t tag, struct buffer *out)
@@ -238,6 +248,14 @@ static void answer_item(struct exchange *x, struct request_header *header, struc
 	}
 }
 
+/* Is it a command that was not admitted before? Asked only where the answer makes a difference. */
+static bool is_fresh(const struct exchange *x, const struct request_header *header)
+{
+	return x->service->settings.durability == DURABILITY_INTERVAL && header->kind == ITEM_RUN &&
+	       (header->flags & REQUEST_FLAG_QUERY) == 0 &&
+	       !core_admitted(x->service->core, &x->message->caller, header);
+}
+
 static void answer_items(struct exchange *x)
 {
 	struct wire_reader reader = wire_reader(x->message->body, x->message->size), payload;
@@ -254,7 +272,9 @@ static void answer_items(struct exchange *x)
 			return;
 		size_t start = x->out->size;
 		unsigned items = x->items;
+		bool fresh = is_fresh(x, &header);
 		answer_item(x, &header, payload);
+		mark_durable(x->service, fresh, start, x->out);
 		x->service->reply_bytes += x->out->size - start;
 		if (x->out->size > PROTOCOL_MESSAGE_MAX_BYTES && items > 0 &&
 		    !split_message(x, start, x->items - items))

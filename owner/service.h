@@ -13,7 +13,7 @@
 #ifndef SOLE_OWNER_SERVICE_H
 #define SOLE_OWNER_SERVICE_H
 
-#include "owner/core.h"
+#include "owner/storage.h"
 
 struct service;
 
@@ -22,11 +22,13 @@ struct identity {
 	const char *name;
 	uint64_t incarnation, history;
 	pid_t pid;
+	uid_t uid; /* may ask about everybody's commands, and for backups, as root may */
 };
 
 /* What only the shell knows, for status. Read when somebody asks. */
 struct gauges {
 	uint64_t connections, outbox_bytes, resident_bytes;
+	uint64_t journal_bytes, snapshot_round; /* of a durable owner */
 };
 
 struct service_settings {
@@ -34,6 +36,7 @@ struct service_settings {
 	struct identity identity;
 	const struct gauges *gauges;
 	int64_t started_ns;
+	enum durability durability; /* told to clients, and in each reply */
 	/* As process_born, of the process that opens a session; NULL: not told. */
 	uint64_t (*process_born)(pid_t pid);
 };
@@ -106,6 +109,12 @@ void service_connection_ended(struct service *service, uint64_t connection);
 
 /* From now on requests are refused with CODE_LEAVING, unrun; stores the notice that tells clients. */
 void service_leave(struct service *service, struct buffer *notice);
+
+/* Where OUTCOME and BACKUP look from now on; NULL, as at first: nowhere but at living sessions. It must outlive its use. */
+void service_set_storage(struct service *service, const struct storage *storage);
+
+/* DURABILITY_INTERVAL: everything up to this revision is on disk. */
+void service_set_synced(struct service *service, uint64_t revision);
 
 struct core *service_core(struct service *service);
 

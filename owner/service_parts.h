@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * service_parts.h - what the files of the service share: service.c (rounds and messages),
- * items.c (what each item does), about.c (what an owner tells of itself), watch.c (events
- * and late answers on their way out). Nobody else includes it.
+ * items.c (what each item does), about.c (what an owner tells of itself), storage_items.c (what
+ * has become of commands, and backups), watch.c (events and late answers on their way out). Nobody
+ * else includes it.
  */
 #ifndef SOLE_OWNER_SERVICE_PARTS_H
 #define SOLE_OWNER_SERVICE_PARTS_H
@@ -38,6 +39,8 @@ struct service {
 	struct noted_cancel cancels[CANCELS_MAX];
 	size_t cancel_count;
 	uint64_t reply_bytes; /* of the items of this round */
+	const struct storage *storage; /* or NULL */
+	uint64_t synced;      /* DURABILITY_INTERVAL: the revision that is on disk */
 	int64_t now_ns;
 	int64_t sessions_ns;  /* when silent sessions are looked for next */
 	bool leaving;
@@ -92,6 +95,14 @@ void answer_list(struct exchange *x, const struct request_header *header, const 
 /* items.c: what the reply items being written may take. */
 size_t room_left(const struct exchange *x);
 bool round_is_spent(const struct service *service);
+
+/* storage_items.c */
+void item_outcome(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+void item_backup(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+
+/* storage_items.c: says in the replies to RUN from `start` on whether what they show is on disk. `fresh`: they may answer a
+ * command of this very round, which has not been synced. */
+void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out);
 
 /* about.c */
 void item_status(struct exchange *x, const struct request_header *header);

@@ -4,16 +4,18 @@
  *
  * Numbers are little-endian. The stream is a row of blocks, each a header of 16 bytes
  *	u32 magic "SNAP", u16 kind, u16 size of what follows, u32 number from 0, u32 CRC-32C
- * and at most 65520 bytes. The checksum is of the 12 bytes before it and of what follows, and goes on from that of
- * the block before: so no block can be changed, left out, doubled or taken from another snapshot.
+ * and 1 to 65520 bytes. The checksum is of the 12 bytes before it and of what follows, and goes on from
+ * that of the block before: so no block can be changed, left out, doubled or taken from another snapshot.
  *
- * The first block is the head: u32 format, the numbers of HEAD_FIELDS, and the behaviour's name. The last is the end:
- * the numbers of struct totals. Those between are one row of bytes, the body:
+ * The first block is the head: u32 format, the numbers of HEAD_FIELDS (8 bytes each), u8 size and the
+ * behaviour's name. The last is the end: the numbers of struct totals. Those between are one row of bytes,
+ * the body:
  *	u8 maps, and for each, in order of names:
  *		u8 size and name, u64 entries (not 0), and for each, in order of keys:
  *			u16 size and key, u64 revision, u8 type, and i64, or u32 size and bytes
  *	u32 sessions, and for each, in order of slots:
- *		u64 id, nonce, u32 uid, u32 gid, u32 pid, u8 known, u64 born, u32 silence_ms, u64 oldest, u64 last,
+ *		u64 id, nonce, u32 uid, u32 gid, u32 pid, u8 known, u64 born, u32 silence_ms, u64 oldest,
+ *		u64 last,
  *		a reply for each sequence from oldest to last,
  *		u16 parked, and for each, in order: u64 sequence, u8 whether it waits, and if not, a reply
  *	u64 revision and u32 index of the last event that is gone, u64 events, and for each:
@@ -317,7 +319,8 @@ static uint64_t position(const struct reader *r)
 }
 
 /* Always false. */
-__attribute__((format(printf, 3, 4))) static bool refuse(struct reader *r, uint64_t offset, const char *format, ...)
+__attribute__((format(printf, 3, 4)))
+static bool refuse(struct reader *r, uint64_t offset, const char *format, ...)
 {
 	va_list arguments;
 	int size = snprintf(r->why, r->why_size, "byte %llu: ", (unsigned long long)offset);
@@ -368,7 +371,8 @@ static bool next_block(struct reader *r)
 	if (!read_block(r, r->block, BLOCK_HEADER_BYTES))
 		return false;
 	if (load_number(r->block, 4) != BLOCK_MAGIC)
-		return refuse(r, r->block_at, r->number == 0 ? "this is no snapshot" : "a block begins with the wrong bytes");
+		return refuse(r, r->block_at, r->number == 0 ? "this is no snapshot" :
+							       "a block begins with the wrong bytes");
 	size_t size = (size_t)load_number(r->block + 6, 2);
 	if (size > BLOCK_BYTES - BLOCK_HEADER_BYTES)
 		return refuse(r, r->block_at, "a block is longer than any can be");
@@ -380,13 +384,15 @@ static bool next_block(struct reader *r)
 	r->kind = (enum block_kind)load_number(r->block + 4, 2);
 	if (load_number(r->block + 8, 4) != r->number++)
 		return refuse(r, r->block_at, "the block that begins here is not the next one");
+	if (size == 0)
+		return refuse(r, r->block_at, "the block that begins here is empty");
 	r->size = size;
 	r->totals.body_bytes += r->kind == BLOCK_BODY ? size : 0;
 	return true;
 }
 
-/* The next `size` bytes: valid until more are taken. NULL: they are not there. What the bytes claim to be is not
- * believed: memory grows only with what has been read. */
+/* The next `size` bytes: valid until more are taken. NULL: they are not there. What the bytes claim to be
+ * is not believed: memory grows only with what has been read. */
 static const uint8_t *take(struct reader *r, size_t size)
 {
 	if (size <= r->size - r->at) {
@@ -397,10 +403,9 @@ static const uint8_t *take(struct reader *r, size_t size)
 	while (r->pieces.size < size) {
 		if (r->at == r->size) {
 			uint64_t here = position(r);
-			enum block_kind kind = r->kind;
-			if (kind == BLOCK_BODY && !next_block(r))
+			if (r->kind == BLOCK_BODY && !next_block(r))
 				return NULL;
-			if (kind != BLOCK_BODY || r->kind != BLOCK_BODY || r->size == 0) {
+			if (r->kind != BLOCK_BODY) {
 				refuse(r, here, "more should follow here");
 				return NULL;
 			}
@@ -619,9 +624,9 @@ static bool read_reply(struct reader *r, struct stored_reply *reply, const uint8
 	return *payload != NULL;
 }
 
-static bool read_parked(struct reader *r, struct session *session)
+static bool read_parked(struct reader *r, struct session *session, uint64_t last)
 {
-	uint64_t count, sequence, here = position(r);
+	uint64_t count, sequence, before = 0, here = position(r);
 
 	if (!take_number(r, 2, &count))
 		return false;
@@ -635,6 +640,9 @@ static bool read_parked(struct reader *r, struct session *session)
 		if (!take_number(r, 8, &sequence) || !take_flag(r, &waiting) ||
 		    (!waiting && !read_reply(r, &reply, &payload)))
 			return false;
+		if (sequence <= before || sequence > last)
+			return refuse(r, here, "a parked request with a sequence that cannot be");
+		before = sequence;
 		if (session != NULL &&
 		    !restored(r, here, session_restore_parked(session, sequence, waiting ? NULL : &reply, payload),
 			      "a parked request"))
@@ -703,7 +711,7 @@ static bool read_session(struct reader *r, uint64_t *slot)
 		session->silence_ms = (uint32_t)silence_ms;
 	}
 	r->totals.sessions++;
-	return read_replies(r, session, oldest, last) && read_parked(r, session);
+	return read_replies(r, session, oldest, last) && read_parked(r, session, last);
 }
 
 static bool read_sessions(struct reader *r)

@@ -6,7 +6,8 @@
  * The same stream is the snapshot file of a state's folder, a backup, and what a simulator compares. It is
  * cut into blocks, each with a CRC-32C, and ends with a block that tells how many there were: one that
  * is short, or of which a bit is wrong, is refused. Nothing in it depends on the process that wrote it (hash
- * seeds, addresses, the machine's byte order), so that two equal states give equal bytes. sole-state(5) describes the bytes.
+ * seeds, addresses, the machine's byte order), so that two equal states give equal bytes. sole-state(5)
+ * describes the bytes.
  *
  * Pure. Writing allocates nothing, so that a forked child can do it.
  */
@@ -44,17 +45,18 @@ struct snapshot_source {
 	ssize_t (*read)(void *context, void *bytes, size_t size);
 };
 
-/* False: the sink said so, and is not asked again; or the entries are not those that the store's digest tells of: memory
- * is faulty. The core must not be in the middle of a request. `head` brings
- * history, incarnation, round, written_us and segment_bytes; the rest is the core's. Takes 65 KiB of stack. */
+/* False: the sink said so, and is not asked again; or the entries are not those that the store's digest
+ * tells of: memory is faulty. The core must not be in the middle of a request. `head` brings history,
+ * incarnation, round, written_us and segment_bytes; the rest is the core's. Takes 66 KiB of stack. */
 bool snapshot_write(struct core *core, const struct snapshot_head *head, const struct snapshot_sink *sink);
 
-/* Reads the head, and then the whole into a core that is new (core NULL: only looks whether the bytes are sound); each
- * from the beginning of the bytes. The behaviour's name must be that of the snapshot; its version is for the caller to
- * judge. A map that the behaviour did not fetch is restored all the same, for `migrate` to find; one that holds nothing is
- * in no snapshot, and so is gone from the next when it was emptied. No limit is asked; of the events, the newest are kept
- * that the core's ring has room for. `progress` (may be NULL) is told entries done and all, now and then. False: *why, of
- * `why_size` bytes, says what is wrong and at which byte; the core is in no known state, and fit to be destroyed. */
+/* Reads the head, and then the whole into a core that is new (core NULL: only looks whether the bytes are
+ * sound); each from the beginning of the bytes. The behaviour's name must be that of the snapshot; its
+ * version is for the caller to judge. A map that the behaviour did not fetch is restored all the same, for
+ * `migrate` to find; one that holds nothing is in no snapshot, and so is gone from the next when it was
+ * emptied. No limit is asked; of the events, the newest are kept that the core's ring has room for.
+ * `progress` (may be NULL) is told entries done and all, now and then. False: *why, of `why_size` bytes, says
+ * what is wrong and at which byte; the core is in no known state, and fit to be destroyed. */
 bool snapshot_read_head(const struct snapshot_source *source, struct snapshot_head *head, char *why, size_t why_size);
 bool snapshot_read(const struct snapshot_source *source, struct snapshot_head *head, struct core *core,
 		   void (*progress)(void *context, uint64_t done, uint64_t all), void *progress_context, char *why,

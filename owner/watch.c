@@ -74,6 +74,9 @@ static enum code begin_at(const struct service *service, const struct value *lis
 		return CODE_OK;
 	if (history != service->settings.identity.history)
 		return CODE_TOO_OLD;
+	/* A loss of power has taken what had left already. */
+	if (revision > now + 1 && service->settings.durability == DURABILITY_INTERVAL)
+		return CODE_TOO_OLD;
 	if (revision > now + 1 || (revision == now + 1 && list[3].integer > 0))
 		return CODE_INVALID;
 	*start = revision;
@@ -276,8 +279,10 @@ static void deliver_late(struct service *service, const struct outlet *outlet)
 			continue;
 		buffer_reset(out);
 		write_head(service, MESSAGE_NOTICE, 0, out);
+		size_t start = out->size;
 		if (!core_write_late(service->core, &late[i], PROTOCOL_MESSAGE_MAX_BYTES - out->size, out))
 			continue;
+		mark_durable(service, false, start, out);
 		wire_finish_message(out, 1);
 		outlet->send(outlet->context, session->connection, out);
 	}

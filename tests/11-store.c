@@ -913,7 +913,55 @@ static void a_store_without_memory_is_none(void **state)
 	assert_true(succeed >= 4);
 }
 
+static void a_map_is_walked_and_restored_in_order_of_keys(void **state)
+{
+	struct store *store = new_store(1), *again = new_store(2);
+	struct map *map = store_map(store, "m"), *copy = store_restore_map(again, "m");
+	struct map_entry entry = { .key = NULL };
+	char name[STORE_NAME_MAX_BYTES + 2];
+	(void)state;
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "%02d", i * 37 % 100);
+		store_set_revision(store, (uint64_t)i);
+		assert_int_equal(put_integer(map, name, i), CODE_OK);
+	}
+	store_commit(store);
+	assert_int_equal(map_remove(map, "50", 2, NULL), CODE_OK); /* absent, and still undone */
+	assert_null(map_get(copy, "00", 2)); /* what was looked for before is found when it is there */
+	for (int i = 0; map_next(map, &entry); i++) {
+		snprintf(name, sizeof name, "%02d", i < 50 ? i : i + 1);
+		assert_memory_equal(entry.key, name, 2);
+		assert_int_equal(map_restore(copy, &entry), CODE_OK);
+		assert_int_equal(map_restore(copy, &entry), CODE_INVALID);
+	}
+	assert_int_equal(map_count(copy), 99);
+	assert_int_equal(store_digest(again), store_digest(store));
+	assert_int_equal(store_bytes(again), store_bytes(store));
+	assert_int_equal(map_revision(copy, "74", 2), 2);
+	assert_integer(copy, "00", 0);
+	struct value value = value_integer(1);
+	assert_int_equal(map_restore(copy, &(struct map_entry){ .key = "05", .key_size = 2, .value = &value }), CODE_INVALID);
+	/* What was restored is as if it had been put. */
+	assert_int_equal(map_remove(copy, "00", 2, NULL), CODE_OK);
+	assert_int_equal(put_integer(copy, "new", 1), CODE_OK);
+	store_undo(again, 0);
+	assert_int_equal(store_digest(again), store_digest(store));
+	/* The name is the store's own, and has an end. */
+	memset(name, 'n', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	assert_null(store_map(store, name));
+	name[sizeof name - 2] = '\0';
+	struct map *named = store_map(store, name);
+	name[0] = 'x';
+	assert_int_equal(map_name(named)[0], 'n');
+	assert_int_equal(strlen(map_name(named)), STORE_NAME_MAX_BYTES);
+	store_destroy(&store);
+	store_destroy(&again);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_map_is_walked_and_restored_in_order_of_keys),
 	cmocka_unit_test(what_is_put_is_there_until_it_is_removed),
 	cmocka_unit_test(keys_are_bytes_and_may_be_empty),
 	cmocka_unit_test(empty_bytes_are_a_value),

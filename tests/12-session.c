@@ -517,6 +517,47 @@ static void any_sequence_of_answers_and_acknowledgements_is_as_the_model(void **
 	sessions_destroy(&sessions);
 }
 
+static void what_no_session_can_have_come_to_is_not_restored(void **state)
+{
+	struct sessions *sessions = new_sessions(10, KILOBYTE);
+	const struct stored_reply kept = { .revision = 5, .code = CODE_CONFLICT, .kept = true, .size = 40 }, lost = { .code = 1 };
+	const uint8_t payload[40] = { 7 };
+	struct session *session = open_session(sessions, 1);
+	(void)state;
+
+	assert_int_equal(session_restore_window(session, 0, 3), CODE_INVALID);
+	assert_int_equal(session_restore_window(session, 5, 3), CODE_INVALID);
+	assert_int_equal(session_restore_window(session, 1, PROTOCOL_WINDOW + 1), CODE_INVALID);
+	assert_int_equal(session_restore_window(session, 1, (uint64_t)INT64_MAX + 1), CODE_INVALID);
+	assert_int_equal(session_restore_window(session, 3, 9), CODE_OK);
+	assert_int_equal(session_restore_window(session, 3, 9), CODE_INVALID); /* it has one */
+	assert_null(session_stored(session, 3));
+
+	assert_int_equal(session_restore_reply(session, 2, &kept, payload), CODE_INVALID);
+	assert_int_equal(session_restore_reply(session, 10, &kept, payload), CODE_INVALID);
+	assert_int_equal(session_restore_reply(session, 3, &kept, payload), CODE_OK);
+	assert_int_equal(session_restore_reply(session, 3, &kept, payload), CODE_INVALID);
+	assert_int_equal(session_restore_reply(session, 4, &lost, NULL), CODE_OK);
+	assert_int_equal(session_stored(session, 3)->code, CODE_CONFLICT);
+	assert_memory_equal(stored_payload(session_stored(session, 3)), payload, sizeof payload);
+	assert_null(session_stored(session, 4));
+	assert_int_equal(session->replies_bytes, 40);
+
+	assert_int_equal(session_restore_parked(session, 0, NULL, NULL), CODE_INVALID);
+	assert_int_equal(session_restore_parked(session, 10, NULL, NULL), CODE_INVALID);
+	assert_int_equal(session_restore_parked(session, 2, NULL, NULL), CODE_OK); /* below the window: it is beside it */
+	assert_int_equal(session_restore_parked(session, 2, NULL, NULL), CODE_INVALID);
+	assert_int_equal(session_restore_parked(session, 1, NULL, NULL), CODE_INVALID);
+	assert_int_equal(session_restore_parked(session, 6, &kept, payload), CODE_OK);
+	assert_int_equal(session_restore_parked(session, 7, &lost, NULL), CODE_OK);
+	assert_true(session_waits(session, 2));
+	assert_int_equal(session->waiting_count, 1);
+	assert_non_null(session_stored(session, 6));
+	assert_true(session_lost_answer(session, 7));
+	assert_int_equal(session->replies_bytes, 80);
+	sessions_destroy(&sessions);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_session_is_found_by_its_id_until_it_ends),
 	cmocka_unit_test(ids_never_repeat),
@@ -532,6 +573,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(so_many_places_to_wait_and_the_oldest_answer_makes_room),
 	cmocka_unit_test(late_answers_count_in_the_bytes_and_go_last),
 	cmocka_unit_test(time_is_up_for_each_at_its_own_limit),
+	cmocka_unit_test(what_no_session_can_have_come_to_is_not_restored),
 	cmocka_unit_test(any_sequence_of_answers_and_acknowledgements_is_as_the_model),
 };
 

@@ -130,6 +130,9 @@ static struct rig *rig_on(struct stream *stream, const struct rig *limits_of)
 
 /* ---- a rich state ---- */
 
+static const struct caller carol = { .uid = 1002, .gid = 77, .pid = 4000, .known = true, .born = 0x1122334455667788 };
+static const struct caller relayed = { .uid = 0, .known = false };
+
 enum { A = 1, B, C, D, E, F, CONNECTIONS };
 
 struct rich {
@@ -140,7 +143,7 @@ struct rich {
 /* The next command of a session: operations follow, and nothing is acknowledged. */
 static void command(struct rich *rich, int who)
 {
-	rig_by(rich->rig, &alice, (uint64_t)who);
+	rig_by(rich->rig, who == D ? &carol : &alice, (uint64_t)who);
 	rig_command(rich->rig, rich->sessions[who], ++rich->next[who]);
 }
 
@@ -193,7 +196,8 @@ static void rich_make(struct rich *rich)
 	rig->limits.events_bytes = 16 * KIB;
 	assert_true(rig_start(rig, &table_behaviour, 1));
 	for (int who = A; who <= F; who++)
-		rich->sessions[who] = rig_session_by(rig, who == D ? &bob : &alice, (uint64_t)who);
+		rich->sessions[who] = rig_session_by(rig, who == D ? &carol : &alice, (uint64_t)who);
+	rig_session_by(rig, &relayed, 50);
 	put(rich, A, "", value_integer(INT64_MIN));
 	put(rich, A, "bytes", value_bytes("\0\xff", 2));
 	put(rich, A, "empty", value_bytes("", 0));
@@ -232,7 +236,14 @@ static void rich_make(struct rich *rich)
 		rig_add(rig, "other", -i);
 		done(rich, CODE_OK);
 	}
-	end_session(rich, B + 4);
+	uint64_t gone;
+	uint32_t index = 0;
+	for (int i = 0; index == 0; i++) { /* until the ring begins in the middle of a revision */
+		assert_true(i < 100);
+		put(rich, D, "d", value_integer(i));
+		events_gone(core_events(core_of(rig)), &gone, &index);
+	}
+	end_session(rich, F);
 	rich->sessions[F] = rig_session_by(rig, &alice, 20 + F);
 	end_session(rich, F); /* the last id that was given out is nobody's */
 	assert_sound(rig);
@@ -278,6 +289,14 @@ static void a_state_that_was_restored_is_the_same_to_the_last_bit(void **state)
 	assert_int_equal(rig_revision(again), rig_revision(rich.rig));
 	assert_int_equal(store_bytes(core_store(core_of(again))), store_bytes(core_store(core_of(rich.rig))));
 	assert_int_equal(events_bytes(core_events(core_of(again))), events_bytes(core_events(core_of(rich.rig))));
+	/* Who opened a session, beyond what equal bytes show. */
+	const struct session *opened = sessions_find(core_sessions(core_of(again)), rich.sessions[D]);
+	assert_non_null(opened);
+	assert_int_equal(opened->opener.uid, carol.uid);
+	assert_int_equal(opened->opener.gid, carol.gid);
+	assert_int_equal(opened->opener.pid, carol.pid);
+	assert_int_equal(opened->opener.born, carol.born);
+	assert_true(opened->opener.known);
 	assert_int_equal(head.history, told.history);
 	assert_int_equal(head.incarnation, told.incarnation);
 	assert_int_equal(head.round, told.round);
@@ -286,7 +305,7 @@ static void a_state_that_was_restored_is_the_same_to_the_last_bit(void **state)
 	assert_int_equal(head.revision, rig_revision(rich.rig));
 	assert_int_equal(head.version, table_behaviour.version);
 	assert_string_equal(head.behaviour, "table");
-	assert_int_equal(head.sessions, 5);
+	assert_int_equal(head.sessions, 6);
 	assert_int_equal(head.digest, rig_digest(rich.rig));
 
 	/* The head alone tells the same. */
@@ -302,7 +321,7 @@ static void a_state_that_was_restored_is_the_same_to_the_last_bit(void **state)
 
 static void retry(struct rig *rig, int who, uint64_t session, uint64_t sequence)
 {
-	rig_by(rig, who == D ? &bob : &alice, (uint64_t)who);
+	rig_by(rig, who == D ? &carol : &alice, (uint64_t)who);
 	rig_command(rig, session, sequence);
 	rig_add(rig, "not to be run", 1);
 	rig_round(rig);
@@ -331,6 +350,14 @@ static void every_retry_is_answered_as_before(void **state)
 	assert_true(repeated > 10);
 	assert_true(forgotten > 300); /* acknowledged, or trimmed */
 	assert_int_equal(waiting, 3);
+	/* Until when they may wait is for their clients to say again. */
+	struct session *session = sessions_find(core_sessions(core_of(again)), rich.sessions[B]);
+	uint64_t sequence = session_first_waiting(session);
+	int64_t next_ns = INT64_MAX;
+	assert_int_not_equal(sequence, 0);
+	assert_int_equal(session_overdue(session, INT64_MAX - 1, &next_ns), 0);
+	session_limit_wait(session, sequence, 5);
+	assert_int_equal(session_overdue(session, 10, &next_ns), sequence);
 	assert_int_equal(rig_look(again, "not to be run"), INT64_MIN);
 	assert_same_state(rich.rig, again);
 	rig_free(again);
@@ -351,7 +378,7 @@ static void go_on(struct rig *rig, struct bench_outlet *outlet, const struct ric
 	rig_unlock(rig, "one"); /* to B */
 	rig_round(rig);
 	outlet_deliver(outlet, rig);
-	rig_by(rig, &bob, D);
+	rig_by(rig, &carol, D);
 	rig_command(rig, rich->sessions[D], ++next_d);
 	rig_lock(rig, "three"); /* a token */
 	rig_command(rig, rich->sessions[D], ++next_d + 1); /* out of order */
@@ -369,6 +396,10 @@ static void go_on(struct rig *rig, struct bench_outlet *outlet, const struct ric
 	rig_command(rig, rich->sessions[A], ++next_a);
 	rig_add(rig, "sum", 1);
 	rig_add(rig, "other", 1);
+	for (int i = 0; i < 2; i++) { /* older replies go for these */
+		rig_command(rig, rich->sessions[A], ++next_a);
+		rig_get(rig, "medium");
+	}
 	rig_round(rig);
 }
 
@@ -892,6 +923,325 @@ static void what_is_sealed_but_not_sound_harms_nobody(void **state)
 	buffer_clear(&stream.bytes);
 }
 
+/* ---- forged by somebody who knows how ---- */
+
+struct forgery {
+	struct snapshot_head head;
+	struct buffer body;
+	uint64_t events;
+	long more_entries, more_sessions, more_events, more_bytes; /* than there are, says the end */
+};
+
+static void forge_map(struct forgery *f, const char *name, size_t name_size, uint64_t count)
+{
+	buffer_u8(&f->body, (uint8_t)name_size);
+	buffer_append(&f->body, name, name_size);
+	buffer_u64(&f->body, count);
+}
+
+static void forge_entry(struct forgery *f, const char *map, const char *key, size_t key_size, uint64_t revision)
+{
+	const struct value value = value_integer(1);
+
+	buffer_u16(&f->body, (uint16_t)key_size);
+	buffer_append(&f->body, key, key_size);
+	buffer_u64(&f->body, revision);
+	buffer_u8(&f->body, VALUE_INTEGER);
+	buffer_u64(&f->body, 1);
+	f->head.entries++;
+	f->head.digest += store_digest_entry(map, key, key_size, &value);
+}
+
+/* Up to where its replies begin. */
+static void forge_session(struct forgery *f, uint64_t id, uint8_t nonce, uint64_t oldest, uint64_t last)
+{
+	buffer_u64(&f->body, id);
+	for (int i = 0; i < PROTOCOL_NONCE_BYTES; i++)
+		buffer_u8(&f->body, nonce);
+	for (int i = 0; i < 3; i++)
+		buffer_u32(&f->body, 1000);
+	buffer_u8(&f->body, 1);
+	buffer_u64(&f->body, 0);
+	buffer_u32(&f->body, 10000);
+	buffer_u64(&f->body, oldest);
+	buffer_u64(&f->body, last);
+	f->head.sessions++;
+}
+
+static void forge_reply(struct forgery *f, uint64_t revision, uint8_t kept, uint32_t size)
+{
+	buffer_u16(&f->body, CODE_OK);
+	buffer_u64(&f->body, revision);
+	buffer_u8(&f->body, kept);
+	if (kept == 0)
+		return;
+	buffer_u32(&f->body, size);
+	for (uint32_t i = 0; i < size && i < 64; i++)
+		buffer_u8(&f->body, 0);
+}
+
+static void forge_parked(struct forgery *f, uint64_t sequence, uint8_t waiting)
+{
+	buffer_u64(&f->body, sequence);
+	buffer_u8(&f->body, waiting);
+}
+
+static void forge_event(struct forgery *f, uint64_t revision, uint32_t index, const struct value *kind, size_t extra)
+{
+	struct buffer values = { 0 };
+	const struct value key = value_text("k"), none = value_none();
+
+	wire_write_value(&values, kind);
+	wire_write_value(&values, &key);
+	wire_write_value(&values, &none);
+	for (size_t i = 0; i < extra; i++)
+		buffer_u8(&values, 0);
+	buffer_u64(&f->body, revision);
+	buffer_u32(&f->body, index);
+	buffer_u32(&f->body, (uint32_t)values.size);
+	buffer_append(&f->body, values.data, values.size);
+	buffer_clear(&values);
+	f->events++;
+}
+
+static void forge_block(struct stream *stream, uint16_t kind, const struct buffer *carried)
+{
+	size_t starts[16];
+	size_t number = stream->bytes.size > 0 ? blocks_of(stream, starts, 16) : 0;
+
+	buffer_append(&stream->bytes, "SNAP", 4);
+	buffer_u16(&stream->bytes, kind);
+	buffer_u16(&stream->bytes, (uint16_t)carried->size);
+	buffer_u32(&stream->bytes, (uint32_t)number);
+	buffer_u32(&stream->bytes, 0);
+	buffer_append(&stream->bytes, carried->data, carried->size);
+}
+
+static void forge_head(const struct forgery *f, struct stream *stream)
+{
+	const struct snapshot_head *h = &f->head;
+	const uint64_t numbers[] = { h->history, h->incarnation, h->round, h->revision, (uint64_t)h->time_us,
+				     (uint64_t)h->written_us, (uint64_t)h->token, h->version, h->entries, h->sessions,
+				     h->digest, h->segment_bytes, h->next_id };
+	struct buffer carried = { 0 };
+
+	buffer_u32(&carried, SNAPSHOT_FORMAT);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		buffer_u64(&carried, numbers[i]);
+	buffer_u8(&carried, (uint8_t)strlen(h->behaviour));
+	buffer_append(&carried, h->behaviour, strlen(h->behaviour));
+	forge_block(stream, 1, &carried);
+	buffer_clear(&carried);
+}
+
+static struct stream forge(const struct forgery *f)
+{
+	struct stream stream = { .writes_left = -1 };
+	struct buffer end = { 0 };
+
+	forge_head(f, &stream);
+	forge_block(&stream, 2, &f->body);
+	buffer_u64(&end, f->head.entries + (uint64_t)f->more_entries);
+	buffer_u64(&end, f->head.sessions + (uint64_t)f->more_sessions);
+	buffer_u64(&end, f->events + (uint64_t)f->more_events);
+	buffer_u64(&end, f->body.size + (uint64_t)f->more_bytes);
+	forge_block(&stream, 3, &end);
+	seal(&stream);
+	buffer_clear(&end);
+	return stream;
+}
+
+/* Where a forgery departs from what is sound. */
+enum lie {
+	NO_LIE,
+	KEY_TWICE, KEY_BELOW, KEY_TOO_LONG, ENTRY_OF_LATER, VALUE_OF_NO_TYPE,
+	MAP_TWICE, MAP_BELOW, MAP_WITHOUT_ENTRIES, MAP_OF_MORE_ENTRIES, MAP_NAME_WITH_NUL, MAPS_TOO_MANY,
+	DIGEST_OTHERWISE, ENTRIES_OTHERWISE,
+	SESSIONS_OTHERWISE, SESSION_SLOT_TWICE, SESSION_SLOT_BELOW, SESSION_ID_TO_COME, SESSION_ID_NONE,
+	WINDOW_FROM_0, WINDOW_BACKWARDS, WINDOW_TOO_LONG, WINDOW_AT_THE_END,
+	REPLY_OF_LATER, REPLY_TOO_LONG, REPLY_FLAG,
+	PARKED_TOO_MANY, PARKED_0, PARKED_TWICE, PARKED_BELOW, PARKED_TO_COME, PARKED_FLAG,
+	EVENT_TWICE, EVENT_BELOW, EVENT_GONE, EVENT_OF_LATER, EVENT_KIND_NONE, EVENT_WITH_MORE, EVENTS_GONE_LATER,
+	END_ENTRIES, END_SESSIONS, END_EVENTS, END_BYTES, BODY_GOES_ON,
+	HEAD_REVISION, HEAD_TIME, HEAD_TOKEN, HEAD_NEXT_ID_0, HEAD_NEXT_ID,
+	LIES,
+};
+
+static const char *const words[LIES] = {
+	[KEY_TWICE] = "a key is not above", [KEY_BELOW] = "a key is not above", [KEY_TOO_LONG] = "a key is longer",
+	[ENTRY_OF_LATER] = "an entry is of a revision", [VALUE_OF_NO_TYPE] = "a value of a type",
+	[MAP_TWICE] = "the name of a map", [MAP_BELOW] = "the name of a map",
+	[MAP_WITHOUT_ENTRIES] = "a number of entries", [MAP_OF_MORE_ENTRIES] = "a number of entries",
+	[MAP_NAME_WITH_NUL] = "the name of a map", [MAPS_TOO_MANY] = "more maps",
+	[DIGEST_OTHERWISE] = "the entries are not", [ENTRIES_OTHERWISE] = "the entries are not",
+	[SESSIONS_OTHERWISE] = "the sessions are not as many", [SESSION_SLOT_TWICE] = "a session with an id",
+	[SESSION_SLOT_BELOW] = "a session with an id", [SESSION_ID_TO_COME] = "a session with an id",
+	[SESSION_ID_NONE] = "a session with an id", [WINDOW_FROM_0] = "a session with sequences",
+	[WINDOW_BACKWARDS] = "a session with sequences", [WINDOW_TOO_LONG] = "a session with sequences",
+	[WINDOW_AT_THE_END] = "a session with sequences", [REPLY_OF_LATER] = "a reply is of a revision",
+	[REPLY_TOO_LONG] = "a reply is longer", [REPLY_FLAG] = "neither yes nor no",
+	[PARKED_TOO_MANY] = "more parked requests", [PARKED_0] = "a parked request with a sequence",
+	[PARKED_TWICE] = "a parked request with a sequence", [PARKED_BELOW] = "a parked request with a sequence",
+	[PARKED_TO_COME] = "a parked request with a sequence", [PARKED_FLAG] = "neither yes nor no",
+	[EVENT_TWICE] = "an event is not behind", [EVENT_BELOW] = "an event is not behind",
+	[EVENT_GONE] = "an event is not behind", [EVENT_OF_LATER] = "an event is not behind",
+	[EVENT_KIND_NONE] = "an event that cannot be", [EVENT_WITH_MORE] = "an event that cannot be",
+	[EVENTS_GONE_LATER] = "an event of a revision", [END_ENTRIES] = "the end of the snapshot does not tell",
+	[END_SESSIONS] = "the end of the snapshot does not tell", [END_EVENTS] = "the end of the snapshot does not tell",
+	[END_BYTES] = "the end of the snapshot does not tell", [BODY_GOES_ON] = "more follows",
+	[HEAD_REVISION] = "a number that cannot be", [HEAD_TIME] = "a number that cannot be",
+	[HEAD_TOKEN] = "a number that cannot be", [HEAD_NEXT_ID_0] = "a number that cannot be",
+	[HEAD_NEXT_ID] = "a number that cannot be",
+};
+
+static void forge_maps(struct forgery *f, enum lie lie)
+{
+	static const char long_key[STORE_KEY_MAX_BYTES + 1];
+
+	buffer_u8(&f->body, lie == MAPS_TOO_MANY ? STORE_MAPS_ROOM + 1 : 2);
+	forge_map(f, lie == MAP_NAME_WITH_NUL ? "tab\0e" : "table", 5, lie == MAP_OF_MORE_ENTRIES ? 4 : 2);
+	forge_entry(f, "table", "b", 1, 1);
+	forge_entry(f, "table", lie == KEY_TWICE ? "b" : lie == KEY_BELOW ? "a" : "c", 1, lie == ENTRY_OF_LATER ? 10 : 9);
+	forge_map(f, lie == MAP_TWICE ? "table" : lie == MAP_BELOW ? "tabld" : "unasked", lie == MAP_TWICE || lie == MAP_BELOW ? 5 : 7,
+		  lie == MAP_WITHOUT_ENTRIES ? 0 : 1);
+	forge_entry(f, "unasked", long_key, lie == KEY_TOO_LONG ? sizeof long_key : sizeof long_key - 1, 0);
+	if (lie == VALUE_OF_NO_TYPE)
+		f->body.data[f->body.size - 9] = VALUE_NONE;
+	f->head.digest += lie == DIGEST_OTHERWISE;
+	f->head.entries += lie == ENTRIES_OTHERWISE;
+}
+
+static void forge_sessions(struct forgery *f, enum lie lie)
+{
+	uint64_t count = (uint64_t)5 << SESSION_SLOT_BITS; /* of ids */
+
+	buffer_u32(&f->body, lie == SESSIONS_OTHERWISE ? 3 : 2);
+	forge_session(f, (lie == SESSION_ID_NONE ? 0 : count) + 3, 1, lie == WINDOW_FROM_0 ? 0 : lie == WINDOW_BACKWARDS ? 11 : 8,
+		      lie == WINDOW_TOO_LONG ? 264 : lie == WINDOW_AT_THE_END ? UINT64_MAX : 9);
+	forge_reply(f, lie == REPLY_OF_LATER ? 10 : 9, lie == REPLY_FLAG ? 2 : 1,
+		    lie == REPLY_TOO_LONG ? PROTOCOL_MESSAGE_MAX_BYTES + 1 : 40);
+	forge_reply(f, 9, 0, 0);
+	buffer_u16(&f->body, lie == PARKED_TOO_MANY ? SESSION_PARKED_MAX + 1 : 2);
+	forge_parked(f, lie == PARKED_0 ? 0 : 5, 1);
+	forge_parked(f, lie == PARKED_TWICE ? 5 : lie == PARKED_BELOW ? 4 : lie == PARKED_TO_COME ? 10 : 9,
+		     lie == PARKED_FLAG ? 2 : 0);
+	forge_reply(f, 9, 1, 5);
+	forge_session(f, (lie == SESSION_ID_TO_COME ? 2 * count : count) +
+			 (lie == SESSION_SLOT_TWICE ? 3 : lie == SESSION_SLOT_BELOW ? 2 : 4), 2, 1, 0);
+	buffer_u16(&f->body, 0);
+}
+
+static void forge_events(struct forgery *f, enum lie lie)
+{
+	const struct value kind = value_text("put"), none = value_none();
+
+	buffer_u64(&f->body, lie == EVENT_GONE ? 6 : lie == EVENTS_GONE_LATER ? 10 : 5);
+	buffer_u32(&f->body, 1);
+	buffer_u64(&f->body, lie == EVENTS_GONE_LATER ? 0 : 2);
+	if (lie != EVENTS_GONE_LATER) {
+		forge_event(f, 6, 0, lie == EVENT_KIND_NONE ? &none : &kind, lie == EVENT_WITH_MORE ? 1 : 0);
+		forge_event(f, lie == EVENT_BELOW ? 5 : lie == EVENT_OF_LATER ? 10 : 6, lie == EVENT_TWICE ? 0 : 1, &kind, 0);
+	}
+	if (lie == BODY_GOES_ON)
+		buffer_u8(&f->body, 0);
+}
+
+static struct stream forge_lie(enum lie lie)
+{
+	struct forgery f = { .head = { .revision = 9, .time_us = 1, .token = 1, .version = 2, .next_id = 6,
+				       .behaviour = "table" } };
+
+	forge_maps(&f, lie);
+	forge_sessions(&f, lie);
+	forge_events(&f, lie);
+	f.more_entries = lie == END_ENTRIES;
+	f.more_sessions = lie == END_SESSIONS;
+	f.more_events = lie == END_EVENTS;
+	f.more_bytes = lie == END_BYTES;
+	if (lie == HEAD_REVISION)
+		f.head.revision = UINT64_MAX;
+	if (lie == HEAD_TIME)
+		f.head.time_us = -1;
+	if (lie == HEAD_TOKEN)
+		f.head.token = INT64_MAX;
+	if (lie == HEAD_NEXT_ID_0 || lie == HEAD_NEXT_ID)
+		f.head.next_id = lie == HEAD_NEXT_ID ? UINT64_MAX >> SESSION_SLOT_BITS : 0;
+	struct stream stream = forge(&f);
+	buffer_clear(&f.body);
+	return stream;
+}
+
+static void what_no_state_can_be_is_refused_in_words(void **state)
+{
+	struct rig *rig = *state;
+
+	struct stream sound = forge_lie(NO_LIE);
+	assert_reads(&sound, NULL);
+	assert_reads(&sound, core_of(rig));
+	buffer_clear(&sound.bytes);
+	for (enum lie lie = NO_LIE + 1; lie < LIES; lie++) {
+		struct stream stream = forge_lie(lie);
+		assert_refused(&stream, words[lie]);
+		buffer_clear(&stream.bytes);
+	}
+}
+
+static void blocks_of_the_wrong_kind_are_refused(void **state)
+{
+	struct stream stream = forge_lie(NO_LIE);
+	size_t starts[16], count = blocks_of(&stream, starts, 16);
+	static const char *const expected[3][4] = {
+		{ "does not begin with its head", NULL, "does not begin with its head", "does not begin with its head" },
+		{ "body of the snapshot should begin", "body of the snapshot should begin", NULL, "body of the snapshot should begin" },
+		{ "end of the snapshot should be", "end of the snapshot should be", "end of the snapshot should be", NULL },
+	};
+	(void)state;
+
+	assert_int_equal(count, 3);
+	for (size_t block = 0; block < 3; block++)
+		for (uint8_t kind = 0; kind < 4; kind++) {
+			uint8_t *at = &stream.bytes.data[starts[block] + 4], before = *at;
+			*at = kind;
+			seal(&stream);
+			if (expected[block][kind] != NULL)
+				assert_refused(&stream, expected[block][kind]);
+			*at = before;
+		}
+	/* Numbers that are in nobody's order. */
+	stream.bytes.data[starts[1] + 8] = 2;
+	seal(&stream);
+	assert_refused(&stream, "is not the next one");
+	/* What the body lacks is not taken from the block behind it. */
+	struct stream cut = { .writes_left = -1 };
+	struct buffer half = { 0 };
+	buffer_append(&cut.bytes, stream.bytes.data, starts[1]);
+	buffer_append(&half, stream.bytes.data + starts[1] + BLOCK_HEADER, 20);
+	forge_block(&cut, 2, &half);
+	buffer_append(&cut.bytes, stream.bytes.data + starts[2], starts[3] - starts[2]);
+	seal(&cut);
+	assert_refused(&cut, "more should follow here");
+	/* Nor what the head lacks from the body. */
+	buffer_reset(&cut.bytes);
+	buffer_reset(&half);
+	buffer_append(&half, stream.bytes.data + BLOCK_HEADER, 50);
+	forge_block(&cut, 1, &half);
+	buffer_append(&cut.bytes, stream.bytes.data + starts[1], starts[3] - starts[1]);
+	seal(&cut);
+	assert_refused(&cut, "more should follow here");
+	/* A block that carries nothing is none. */
+	buffer_reset(&cut.bytes);
+	buffer_reset(&half);
+	buffer_append(&cut.bytes, stream.bytes.data, starts[1]);
+	forge_block(&cut, 2, &half);
+	buffer_append(&cut.bytes, stream.bytes.data + starts[1], starts[3] - starts[1]);
+	cut.bytes.data[starts[1] + BLOCK_HEADER + 8] = 2;
+	seal(&cut);
+	assert_refused(&cut, "is empty");
+	buffer_clear(&half);
+	buffer_clear(&cut.bytes);
+	buffer_clear(&stream.bytes);
+}
+
 static void a_later_format_is_told_from_damage(void **state)
 {
 	struct stream stream = small_snapshot();
@@ -923,6 +1273,24 @@ static void a_sink_that_fails_is_not_asked_again(void **state)
 	}
 	buffer_clear(&whole.bytes);
 	rich_free(&rich);
+}
+
+/* A snapshot that would be refused when it is read does not take the place of one that is sound. */
+static void entries_that_changed_by_themselves_are_not_written(void **state)
+{
+	struct rig *rig = *state;
+	struct store *store = core_store(core_of(rig));
+	struct stream stream = { .writes_left = -1 };
+
+	put_into(rig, "table", "k", 1);
+	store_keep_digest(store);
+	struct value *value = (struct value *)(uintptr_t)map_get(store_map(store, "table"), "k", 1);
+	value->integer = 3;
+	assert_false(write_core(core_of(rig), &stream));
+	value->integer = 1;
+	buffer_reset(&stream.bytes);
+	assert_true(write_core(core_of(rig), &stream));
+	buffer_clear(&stream.bytes);
 }
 
 static void without_memory_a_state_is_not_restored_and_nothing_leaks(void **state)
@@ -1151,8 +1519,11 @@ int main(void)
 		cmocka_unit_test(no_byte_can_be_missing_or_too_many),
 		cmocka_unit_test(no_block_can_be_moved_doubled_or_left_out),
 		cmocka_unit_test(what_is_sealed_but_not_sound_harms_nobody),
+		ON_A_RIG(what_no_state_can_be_is_refused_in_words),
+		cmocka_unit_test(blocks_of_the_wrong_kind_are_refused),
 		cmocka_unit_test(a_later_format_is_told_from_damage),
 		cmocka_unit_test(a_sink_that_fails_is_not_asked_again),
+		ON_A_RIG(entries_that_changed_by_themselves_are_not_written),
 		cmocka_unit_test(without_memory_a_state_is_not_restored_and_nothing_leaks),
 		ON_A_RIG(a_million_entries_are_restored_in_about_a_second),
 		ON_A_RIG(a_snapshot_of_format_1_is_read_by_every_version),

@@ -87,9 +87,15 @@ is_deeply [map { [split / /] } split /, /, $told // ''], [map { [constant_of("OU
 my ($divides) = section('Otherwise') =~ /with the number (\d+) /;
 is $divides, hex(constant_of('OPERATION_OTHERWISE') =~ s/\s*\}.*//sr), 'the operation that divides a request';
 is_deeply [first_two(rows('Cancelling'))], [map { [constant_of("CANCEL_$_"), lc] } qw(WITHDRAWN ANSWERED)], 'the fates of a cancel';
+is_deeply [first_two(rows('What survives'))], [map { [constant_of("DURABILITY_$_"), lc] } qw(MEMORY SYNC INTERVAL)],
+    'what a state survives';
+is_deeply [first_two(rows('What became of a command'))],
+    [map { [constant_of("FATE_$_"), lc tr/_/-/r] } qw(RAN REFUSED WAITING NOT_COME NEVER_CAME UNKNOWN)], 'the fates of a command';
+my ($durable) = section('Items of a reply') =~ /(\d+) is added to the outcome/;
+is $durable, hex(constant_of('REPLY_FLAG_DURABLE') =~ s/\s*\}.*//sr), 'the mark of what is on disk';
 is_deeply [map { $_->[0] } rows('Limits')],
     [(map { constant_of($_) } qw(PROTOCOL_MESSAGE_MAX_BYTES PROTOCOL_ITEMS_MAX)), 255,
-        map { constant_of($_) } qw(PROTOCOL_RETURN_PATH_MAX PROTOCOL_WINDOW PROTOCOL_NONCE_BYTES)],
+        map { constant_of($_) } qw(PROTOCOL_RETURN_PATH_MAX PROTOCOL_WINDOW PROTOCOL_NONCE_BYTES PROTOCOL_BACKUP_BYTES)],
     'the limits';
 
 my @codes = slurp("$common/codes.def") =~ /^CODE\((\d+), \w+, (\w+), "([^"]+)", "([^"]+)"\)$/mg;

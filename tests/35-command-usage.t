@@ -59,7 +59,7 @@ $got = run('sole', '--help');
 is($got->{status}, 0, '--help is no error');
 is($got->{err}, '', '... and all of it goes to standard output');
 like($got->{out}, qr/\A  sole put /, '... it begins with an example');
-cmp_ok($got->{out} =~ tr/\n//, '<=', 34, '... and fits on a screen');
+cmp_ok($got->{out} =~ tr/\n//, '<=', 37, '... and fits on a screen');
 my @long = grep { length > 100 } split /\n/, $got->{out};
 is("@long", '', '... also in width');
 my ($told) = $got->{out} =~ /Status: ([^.]*)\n\n/s;

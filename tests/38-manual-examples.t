@@ -11,7 +11,7 @@
 #                        An output ends with the block, or with the next "$ ".
 # A block without "$ " is a script and is run whole. Comments in the page's source say what cannot be
 # seen:
-#   .\" numbers vary     before a block: its numbers, and the units behind them, are only examples
+#   .\" numbers vary     before a block: its numbers, and the units behind them, and times, are only examples
 #   .\" file NAME        before a block: it is no script but the contents of a file
 #   .\" not run          before a block: it needs what a test has not
 # In the README the same stand in HTML comments, and its blocks are those in ```sh with a "$ ".
@@ -104,6 +104,7 @@ sub steps_of {
 sub comparable {
     my ($text, $vary) = @_;
     $text =~ s/[ \t]+$//mg;
+    $text =~ s/\b\d{4}-\d\d-\d\dT[\d:.]+Z/T/g if $vary;
     $text =~ s/\b\d[\d.]*(?:ns|us|ms|s|KiB|MiB|GiB)?\b/N/g if $vary;
     return $text;
 }
@@ -174,6 +175,11 @@ sub place {
 # What a page's examples presuppose: given the folder where they are played, makes it and returns
 # which place here stands for which place of the page.
 my %presupposed = (
+    'sole-check.1' => sub {
+        my ($here) = @_;
+        symlink program('queue.so'), "$here/queue.so" or die "symlink: $!\n";
+        return {};
+    },
     'sole-supervisor.8' => sub {
         my ($here) = @_;
         mkdir "$here/shop" or die "mkdir: $!\n";
@@ -187,8 +193,8 @@ my %presupposed = (
     },
 );
 
-my @pages = grep { !-l } sort map { "$top/$_" } glob '*/*.[18]';
-cmp_ok(scalar @pages, '>', 3, 'there are manual pages of programs');
+my @pages = grep { !-l } sort map { "$top/$_" } glob '*/*.[18] */*/*.[18]';
+cmp_ok(scalar @pages, '>', 4, 'there are manual pages of programs');
 for my $page (@pages) {
     my ($name) = $page =~ m{([^/]+)$};
     my @blocks = blocks_of_page(slurp($page));

@@ -27,7 +27,7 @@ my $top    = "$FindBin::Bin/..";
 my $python = -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
 my $has_python = run({ name => 'python' }, '/usr/bin/env', $python, '-c', 'import zmq')->{status} == 0;
 my $bin    = program('.');
-my $driver = $bin =~ m{/build/[^/]+/bin/\.$} ? "$bin/../../tests/matrix/driver" : "$top/build/plain/tests/matrix/driver";
+my $driver = $bin =~ m{/build/[^/]+/bin/\.$} ? "$bin/../tests/matrix/driver" : "$top/build/plain/tests/matrix/driver";
 die "$driver is not built: make check builds it\n" if !-x $driver;
 my $json = JSON::PP->new->utf8->allow_nonref;
 
@@ -94,12 +94,13 @@ sub ask_call {
     if (@operations == 1) {
         my ($name, @values) = @{ $operations[0] };
         my $ran = sole($way, 'call', '--json', $name, map { operand($way, $_) } @values);
-        my $told = $ran->{out} eq '' ? '' : told_json($json->decode($ran->{out}));
-        return $ran->{status} == 0 ? "ok $told" =~ tr/()/[]/r =~ s/(?<=\[ )\[(.*)\](?= )/($1)/r : join ' ', reason($ran), $ran->{status} == 1 ? $told || 'n' : ();
+        my $told = $ran->{out} eq '' ? undef : $json->decode($ran->{out});
+        return 'ok [ ' . join('', map { told_json($_) . ' ' } @$told) . ']' if $ran->{status} == 0;
+        return reason($ran) ne 'conflict' ? reason($ran) : 'conflict ' . told_json($told->{found});
     }
     my $ran = sole($way, 'txn', '--json', map { my ($name, @values) = @$_; join ' ', $name, map { script_word($way, $_) } @values } @operations);
     my $told = $ran->{out} eq '' ? undef : $json->decode($ran->{out});
-    return reason($ran) if !$told || !$told->{results};
+    return reason($ran) if !$told || $told->{error};
     my @lists = map { told_json($_) =~ s/^\(/[/r =~ s/\)$/]/r } @{ $told->{results} };
     unshift @lists, "[ i$told->{half} ]" if grep { $_->[0] eq 'otherwise' } @operations;
     return join ' ', 'ok', @lists;
@@ -112,7 +113,7 @@ sub way {
     $way->{process_of_owner} = start_owner($way->{owner}, '--drain', '100ms');
     my $other = $way->{other} = dealer(endpoint($way->{owner}));
     ask($other, item(HELLO, list(\1, \1, 'other'), flags => NOTICES));
-    $way->{kept}{S} = open_session($other);
+    $way->{kept}{S} = open_session($other, 600_000);    # silent for long, while the other ways are tried
     $way->{sequence} = 0;
     $way->{kept}{T} = other_asks($way, LOCK, 'held')->{lists}[0][0];
     $way->{process} = start({ stdin => 'pipe', notify => 0, name => 'driver' }, $driver, $way->{owner}) if $kind eq 'library';

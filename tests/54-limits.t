@@ -138,6 +138,23 @@ limit 'max-watches' => 2, limit_watches => sub {
     is ask($client, watch_item(2, 'k'))->{code}, OK, 'when one ends another may begin';
 };
 
+limit 'max-backups' => 1, limit_backups => sub {
+    my ($client, $name) = @_;
+    my $part = sub { ask($_[0], item(BACKUP, list(map { \$_ } @_[1, 2]))) };
+    put($client, 'k', 'v' x 100);
+    ok wait_until { $part->($client, 1, 0)->{code} == OK }, 'one is fine';
+    my $other = dealer(endpoint($name));
+    refused $part->($other, 1, 0), BUSY, 'max-backups', 'one more waits';
+    my $size;
+    ok wait_until { ($size = $part->($client, 1, 0)->{lists}[0][1]) >= 0 }, 'it is written';
+    my $last = $part->($client, 1, $size);
+    is_deeply $last->{lists}, [[1, $size, '']], 'the first is over when its client says that it has all';
+    ok wait_until { $part->($other, 1, 0)->{code} == OK }, 'and the next begins';
+    ok wait_until { $part->($client, 2, 0)->{code} == BUSY }, 'which ends with its connection';
+    $other->close;
+    ok wait_until { $part->($client, 2, 0)->{code} == OK }, 'and then another one begins';
+};
+
 limit 'max-events' => 4096, watches_behind => sub {
     my ($client) = @_;
     ask($client, item(HELLO, list(\1, \1, 'client'), flags => NOTICES));
@@ -180,21 +197,24 @@ limit 'max-outboxes' => 65536, limit_outboxes => sub {
     my ($client) = @_;
     put($client, 'k', 'v' x 30000);
     ask($client, item(HELLO, list(\1, \1, 'client'), flags => NOTICES));
-    send_body($client, message((item(RUN, op(GET, 'k'), flags => QUERY)) x 6));
+    send_body($client, message((item(RUN, op(GET, 'k'), flags => QUERY)) x 4));
     my @answers;
-    while (@answers < 6) { push @answers, @{ receive_message($client)->{items} } }
-    is $answers[0]{code}, OK, 'the first are answered';
-    refused $answers[5], BUSY, 'max-outboxes', 'more than that in one round is refused';
+    while (@answers < 4) { push @answers, @{ receive_message($client)->{items} } }
+    is $answers[2]{code}, OK, 'the first are answered';
+    refused $answers[3], BUSY, 'max-outboxes', 'more than that in one round is refused';
     is ask($client, item(RUN, op(GET, 'k'), flags => QUERY))->{code}, OK, 'and is fine in the next';
 };
 
-for ([ 'round-messages', 2 ], [ 'round-bytes', 4096 ]) {
-    my ($option, $value) = @$_;
+# One message is all that a round takes, so that each round is full.
+for ([ 'round-messages', 1, 1 ], [ 'round-bytes', 4096, 4096 ]) {
+    my ($option, $value, $size) = @$_;
     limit $option => $value, round_full => sub {
         my ($client) = @_;
-        my $body = message(item(RUN, op(PUT, 'k', 'v' x 3000)));
+        my $before = counters($client)->{round_full};
+        my $body = message(item(RUN, op(PUT, 'k', 'v' x $size)));
         send_body($client, $body) for 1 .. 200;
         is scalar(grep { defined receive_body($client) } 1 .. 200), 200, 'all are answered, in more rounds';
+        cmp_ok counters($client)->{round_full} - $before, '>=', 200, 'of one message each';
     };
 }
 

@@ -300,6 +300,7 @@ my @wrong = (
         qr/cannot load the behaviour: .*undefined symbol: not_there/, 'an object that calls what is not there'],
     [odd('abi', $row, '.abi = 7'), qr/abi\.so: it was built against another sole\/behaviour\.h: build it again/, 'another contract'],
     [odd('nameless', $row, '.name = "a b"'), qr/no name made of letters/, 'a behaviour without a proper name'],
+    [odd('long', $row, '.name = "' . 'n' x 65 . '"'), qr/the name of the behaviour has more than 64 characters/, 'a behaviour of too long a name'],
     [odd('uncreated', $row, '.create = 0'), qr/no function to create it/, 'one that cannot be created'],
     [odd('half', $row, '.due = (int64_t (*)(void *))run'), qr/'due' and 'tick' of the behaviour go together/, 'one that is due and does not tick'],
     [odd('none', $row, '.operation_count = 0'), qr/has no operations/, 'one without operations'],

@@ -48,7 +48,7 @@ from typing import (Any, AsyncIterator, Callable, Deque, Dict, Iterator, List, N
 
 import zmq
 
-__all__ = ["AsyncClient", "Client", "Conflict", "Counter", "Engine", "Entry", "Event", "Field", "Holder",
+__all__ = ["AsyncClient", "Client", "Conflict", "Counter", "Engine", "Entry", "Event", "Fate", "Field", "Holder",
            "Operation", "Page", "Refused", "Reply", "Request", "SoleError", "TooOld", "Unknown", "CODES"]
 
 Key = Union[str, bytes]
@@ -63,10 +63,13 @@ _MESSAGE = struct.Struct("<4sBBHQQQ")       # magic version kind count tag incar
 _ITEM = struct.Struct("<IBBHQQQ")           # size kind flags window session sequence deadline
 _REPLY = struct.Struct("<IBBHQQQ")          # size kind outcome code session sequence revision
 _REQUEST_MESSAGE, _REPLY_MESSAGE, _NOTICE, _REPLY_PART = 1, 2, 3, 4
-(_HELLO, _OPEN, _GOODBYE, _RUN, _CANCEL, _PING, _STATUS, _STATS, _DESCRIBE, _WATCH, _UNWATCH, _RECEIVED) = range(1, 13)
+(_HELLO, _OPEN, _GOODBYE, _RUN, _CANCEL, _PING, _STATUS, _STATS, _DESCRIBE, _WATCH, _UNWATCH, _RECEIVED,
+ _OUTCOME, _BACKUP) = range(1, 15)
 _LEAVING_NOTICE, _EVENTS = 32, 33
 _QUERY, _RELATIVE, _NOTICES, _OTHERWISE = 1, 2, 4, 8
 _DONE, _REFUSED, _UNKNOWN, _WAITING = 0, 1, 2, 3
+_DURABLE = 0x80                             # added to the outcome of a RUN
+_FATES = ("ran", "refused", "waiting", "not-come", "never-came", "unknown")
 _OTHERWISE_OPERATION = 0xFFFF
 _WITHDRAWN, _ANSWERED = 0, 1
 _MESSAGE_MAX = 1 << 20
@@ -95,6 +98,7 @@ CODES: Dict[int, Tuple[str, str, str]] = {
     16: ("full", "refused", "the state is as large as max-entries and max-state allow"),
     17: ("waiting", "waiting", "it waits for its turn; the answer comes later"),
     18: ("too-old", "refused", "the events asked for are no longer kept: start again where it says"),
+    19: ("disk", "refused", "the owner's disk did not give it, or did not take it"),
     100: ("session-forgotten", "unknown", "the owner does not know the session: it ended, or the owner began anew"),
     101: ("reply-forgotten", "unknown", "it was answered before and the answer is no longer kept"),
     200: ("owner-died", "unknown", "the owner died while it was under way, and its state with it"),
@@ -220,6 +224,8 @@ class SoleError(Exception):
         self.operation = operation
         #: of the state when this was answered; 0: not answered by an owner
         self.revision = revision
+        #: of a command that was sent, for outcome(); else 0
+        self.session = self.sequence = 0
         super().__init__(f"{self.name}: {self.text}")
 
 
@@ -261,11 +267,29 @@ class Reply(NamedTuple):
     revision: int                #: of the state, this request's own changes included
     history: int                 #: revisions compare only within one
     incarnation: int             #: which start of the owner answered
+    session: int = 0             #: of a command, and its number there, for outcome(); else 0
+    sequence: int = 0
+    durable: bool = False        #: all that it shows was on the owner's disk when it left
 
     @property
     def values(self) -> List[Result]:
         """All results in one list."""
         return [value for values in self.results for value in values]
+
+
+class Fate(NamedTuple):
+    """What became of a command."""
+    name: str                    #: ran, refused, waiting, not-come, never-came, unknown
+    code: str                    #: the name of its reply's code; of unknown: why
+    revision: int                #: that of its reply; 0: it had none
+    history: int
+    results: Optional[List[List[Result]]]  #: of one that ran, each operation's; None: not kept
+    text: str                    #: of one that was refused, and of unknown: why, for people
+
+    @property
+    def ran(self) -> Optional[bool]:
+        """True: once. False: it did not and will not. None: not yet, if at all (waiting, not-come), or unknown."""
+        return {"ran": True, "refused": False, "never-came": False}.get(self.name)
 
 
 class Entry(NamedTuple):
@@ -496,10 +520,11 @@ _WATCH_IDLE, _WATCH_SENT, _WATCH_ON, _WATCH_PAUSED, _WATCH_OVER = range(5)
 class _Asked:
     """A request on its way. `outcome` is there when the state is _OVER."""
     __slots__ = ("id", "kind", "payload", "query", "flags", "deadline", "behaviour", "halves", "done", "afterwards",
-                 "state", "sequence", "copies", "sent", "tag", "again", "cancelling", "expired", "ghost", "refusal",
+                 "state", "session", "sequence", "copies", "sent", "tag", "again", "cancelling", "expired", "ghost", "refusal",
                  "asked", "outcome")
 
     def __init__(self) -> None:
+        self.session = 0
         self.state, self.sequence, self.copies, self.sent, self.tag, self.flags = _QUEUED, 0, 0, 0, 0, 0
         self.again = self.cancelling = self.expired = self.ghost = self.query = False
         self.refusal = self.asked = 0
@@ -572,6 +597,7 @@ class Engine:
         self._messages: Dict[int, _Sent] = {}
         self._timers: List[Tuple[int, int, _Asked]] = []
         self._hold_until, self._hold_for, self._resend_after = 0, _HOLD, _RESEND
+        self._search_until, self._search_for = 0, _HOLD  # the same for what the owner looks for on its disk
 
     # -- asking --
 
@@ -627,11 +653,17 @@ class Engine:
         if asked.sequence and self._parked.get(asked.sequence) is asked:
             del self._parked[asked.sequence]
 
+    @staticmethod
+    def _name(asked: _Asked, outcome: Any) -> None:
+        if isinstance(outcome, SoleError) and asked.sequence:
+            outcome.session, outcome.sequence = asked.session, asked.sequence
+
     def _finish(self, asked: _Asked, outcome: Any) -> None:
         # The owner keeps the answer of what has waited until it hears that it has arrived; whether an
         # answer was that of a copy that waited cannot be told.
         if asked.sequence and self._session_state == _OPENED and (asked.state == _PARKED or asked.sent > 1):
             self._received[asked.sequence] = False
+        self._name(asked, outcome)
         self._unlink(asked)
         asked.state = _OVER
         if asked.ghost:
@@ -649,6 +681,7 @@ class Engine:
         if not (asked.sequence and asked.state in (_SENT, _PARKED)):
             self._finish(asked, error)
             return
+        self._name(asked, error)
         asked.ghost = asked.cancelling = True
         self.pending -= 1
         asked.outcome = error
@@ -670,6 +703,7 @@ class Engine:
         self.is_connected = True
         self.counters["connections"] += 1
         self._hold_until, self._hold_for, self._resend_after = 0, _HOLD, _RESEND
+        self._search_until, self._search_for = 0, _HOLD
         self._named = now
         for asked in list(self._others.values()):
             if asked.query and asked.cancelling:
@@ -711,7 +745,7 @@ class Engine:
                 self._resolve(asked, _EXPIRED if asked.expired else _CANCELLED)
             else:
                 self._unlink(asked)
-                asked.state, asked.sequence, asked.tag = _QUEUED, 0, 0
+                asked.state, asked.session, asked.sequence, asked.tag = _QUEUED, 0, 0, 0
                 requeue.append(asked)
         self._queued.extendleft(reversed(requeue))
         self.on_session(0)
@@ -742,6 +776,8 @@ class Engine:
         times += [message.at + self._resend_after for message in self._messages.values()]
         if self._hold_until and self.is_connected:
             times.append(self._hold_until)
+        if self._search_until and self.is_connected:
+            times.append(self._search_until)
         if self._session_state == _OPENED and self.is_connected:
             times.append(self._named + self._silence // 3)
         if self._parked and self.is_connected:
@@ -756,6 +792,8 @@ class Engine:
                 self._overdue(asked, now)
         if self._hold_until and self._hold_until <= now:
             self._hold_until = 0
+        if self._search_until and self._search_until <= now:
+            self._search_until = 0
         slow = [message for message in self._messages.values() if message.at + self._resend_after <= now]
         for message in slow:
             del self._messages[message.tag]
@@ -851,7 +889,9 @@ class Engine:
         while self._urgent and len(items) < 64:
             asked = self._urgent.popleft()
             self._put_under_way(asked, message, items, now)
-        for asked in [asked for asked in self._again.values() if asked.kind != _RUN][:64]:
+        searching = self._search_until > now
+        for asked in [asked for asked in self._again.values()
+                      if asked.kind != _RUN and not (searching and asked.kind in (_OUTCOME, _BACKUP))][:64]:
             self._put_under_way(asked, message, items, now)
         for sequence, told in list(self._received.items())[:64]:
             if not told:
@@ -882,6 +922,7 @@ class Engine:
                 asked.sequence = self._next_sequence
                 self._next_sequence += 1
                 self._commands[asked.sequence] = asked
+                asked.session = self.session
             else:
                 self._others[asked.id] = asked
         asked.tag = message.tag
@@ -964,9 +1005,11 @@ class Engine:
         self._unanswered(message)
 
     def _take(self, header: Tuple[int, ...], payload: memoryview, source: Tuple[int, int], now: int) -> None:
-        _, kind, outcome, code, session, sequence, revision = header
+        size, kind, outcome, code, session, sequence, revision = header
         if kind == _RUN:
-            self._take_run(header, payload, source, now)
+            durable = bool(outcome & _DURABLE)
+            header = (size, kind, outcome & ~_DURABLE, code, session, sequence, revision)
+            self._take_run(header, payload, source, durable, now)
         elif kind == _CANCEL:
             self._take_cancel(header, payload, now)
         elif kind == _HELLO:
@@ -992,11 +1035,18 @@ class Engine:
             asked = self._others.get(sequence)
             if asked is None or asked.kind != kind:
                 self.counters["strays"] += 1
+            elif outcome == _REFUSED and code == _BUSY and kind in (_OUTCOME, _BACKUP):
+                if self._search_until <= now:
+                    self._search_until = now + self._search_for
+                    self._search_for = min(self._search_for * 2, _HOLD_MAX)
+                asked.refusal, asked.copies = code, 0
+                self._send_again(asked)
             elif outcome == _REFUSED and code == _BUSY:
                 self.hold(now)
                 asked.refusal = code
                 self._send_again(asked)
             elif outcome == _DONE:
+                self._search_for = _HOLD
                 self._finish(asked, _read_lists(payload))
             else:
                 self._finish(asked, self._refusal(header, payload))
@@ -1024,7 +1074,8 @@ class Engine:
             pass  # that it was refused is certain all the same
         return _error(code, outcome, text=text, detail=detail, operation=operation, revision=revision)
 
-    def _take_run(self, header: Tuple[int, ...], payload: memoryview, source: Tuple[int, int], now: int) -> None:
+    def _take_run(self, header: Tuple[int, ...], payload: memoryview, source: Tuple[int, int], durable: bool,
+                  now: int) -> None:
         _, _, outcome, code, session, sequence, revision = header
         asked = self._find(session, sequence)
         if asked is None:
@@ -1038,7 +1089,7 @@ class Engine:
             return
         if outcome == _DONE:
             self._hold_for = _HOLD
-            self._finish(asked, self._reply(asked, payload, revision, source))
+            self._finish(asked, self._reply(asked, payload, revision, source, durable))
             return
         if asked.copies and (outcome == _REFUSED or code == _FORGOTTEN):
             asked.copies -= 1
@@ -1050,7 +1101,8 @@ class Engine:
             self._finish(asked, self._refusal(header, payload))
 
     @staticmethod
-    def _reply(asked: _Asked, payload: memoryview, revision: int, source: Tuple[int, int]) -> Union[Reply, SoleError]:
+    def _reply(asked: _Asked, payload: memoryview, revision: int, source: Tuple[int, int],
+               durable: bool) -> Union[Reply, SoleError]:
         try:
             results, half = _read_lists(payload), 1
             if asked.flags & _OTHERWISE:
@@ -1059,7 +1111,7 @@ class Engine:
                 raise _Unreadable
         except (_Unreadable, IndexError):
             return _error(_CODE["protocol"])
-        return Reply(results, half, revision, source[1], source[0])
+        return Reply(results, half, revision, source[1], source[0], asked.session, asked.sequence, durable)
 
     def _refused_for_now(self, asked: _Asked, code: int, payload: memoryview, now: int) -> None:
         """Did not run and takes no sequence: sent again when the cause is gone."""
@@ -1536,6 +1588,78 @@ def _counters(lists: List[List[Result]]) -> Dict[str, Counter]:
             for name, value, unit, text in (values[:4] for values in lists)}
 
 
+def _fate(lists: List[List[Result]], history: int) -> Fate:
+    """What an OUTCOME answers."""
+    try:
+        number, code, revision = lists[0][:3]
+        name, reason = _FATES[number], CODES.get(code, (f"code-{code}", "", ""))
+        text = reason[2] if name in ("refused", "unknown") else ""
+        if name == "refused" and len(lists) > 1:
+            text = lists[1][1].decode("utf-8", "replace")
+        return Fate(name, reason[0], revision, history, lists[1:] if name == "ran" and len(lists) > 1 else None, text)
+    except (IndexError, TypeError, ValueError, AttributeError):
+        raise _error(_CODE["protocol"]) from None
+
+
+def _question(session: int, sequence: int) -> bytes:
+    if session < 1 or sequence < 1:
+        raise ValueError("a session and a sequence are numbers from 1 on, as in a Reply")
+    return _write_list([_signed(session), sequence])
+
+
+class _Backup:
+    """A backup on its way into `file`: a path, or what has a write(). A path comes to be when all is on
+    disk, and not before: until then it is PATH.tmp."""
+
+    def __init__(self, file: Any) -> None:
+        self._path = None if hasattr(file, "write") else os.fspath(file)
+        self._file = file if self._path is None else open(self._unfinished(), "wb", opener=self._private)
+        self._id = 1 + int.from_bytes(os.urandom(7), "little")
+        self.size, self.over = 0, False
+
+    def _unfinished(self) -> Any:
+        return self._path + (".tmp" if isinstance(self._path, str) else b".tmp")
+
+    @staticmethod
+    def _private(path: Any, flags: int) -> int:
+        return os.open(path, flags, 0o600)
+
+    def payload(self) -> bytes:
+        return _write_list([self._id, self.size])
+
+    def take(self, lists: List[List[Result]]) -> None:
+        try:
+            _, size, part = lists[0][:3]
+            after = self.size + len(part)
+            if (size >= 0 and after > size) or (not part and after != size):
+                raise ValueError
+        except (IndexError, TypeError, ValueError):
+            raise _error(_CODE["protocol"]) from None
+        self._file.write(part)
+        self.size, self.over = after, not part  # asking for what is behind the end tells that all has arrived
+
+    def __enter__(self) -> _Backup:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if self._path is None:
+            return
+        try:
+            if kind is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                os.replace(self._unfinished(), self._path)
+                folder = os.open(os.path.dirname(self._path) or (".", b".")[isinstance(self._path, bytes)], os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+        finally:
+            self._file.close()
+            if kind is not None:
+                os.unlink(self._unfinished())
+
+
 def _page(reply: Reply) -> Page:
     values, cursor = reply.results[0][:2]
     entries = [Entry(*values[i:i + 3]) for i in range(0, len(values) - 2, 3)]
@@ -1778,9 +1902,9 @@ class Client(_Shell):
         reply = self.run(_single(name, *arguments), timeout=timeout)
         return _TABLE[name][2](reply.results[0])
 
-    def _control(self, kind: int, timeout: Optional[float]) -> List[List[Result]]:
+    def _control(self, kind: int, timeout: Optional[float], payload: bytes = b"") -> List[List[Result]]:
         deadline = _deadline(timeout, self._timeout)
-        return self._ask(lambda done: self._engine.submit(kind, b"", done, deadline=deadline))
+        return self._ask(lambda done: self._engine.submit(kind, payload, done, deadline=deadline))
 
     def _described(self, request: Request, timeout: Optional[float]) -> Optional[Dict[str, Operation]]:
         if not request._foreign:
@@ -1828,6 +1952,20 @@ class Client(_Shell):
         known = _operations(self._control(_DESCRIBE, timeout))
         self._known, self._known_of = known, self._engine.incarnation
         return known
+
+    def outcome(self, session: int, sequence: int, *, timeout: Optional[float] = None) -> Fate:
+        """What became of a command, of any session of this user's, also one that has ended: a Reply, or an
+        Unknown, has the two numbers. Refused and Unknown are about the question."""
+        return _fate(self._control(_OUTCOME, timeout, _question(session, sequence)), self._engine.history)
+
+    def backup(self, file: Any, *, timeout: Optional[float] = None) -> int:
+        """The whole state at one moment, as a snapshot that sole-owner(8) restores. `file`: a path, which comes to
+        be when all is on disk, or what has a write(). `timeout` is for each part. How many bytes. Refused (conflict):
+        the connection was lost in the middle; begin again."""
+        with _Backup(file) as backup:
+            while not backup.over:
+                backup.take(self._control(_BACKUP, timeout, backup.payload()))
+        return backup.size
 
     # -- table --
 
@@ -2321,9 +2459,9 @@ class AsyncClient(_Shell):
         reply = await self.run(_single(name, *arguments), timeout=timeout)
         return _TABLE[name][2](reply.results[0])
 
-    async def _control(self, kind: int, timeout: Optional[float]) -> List[List[Result]]:
+    async def _control(self, kind: int, timeout: Optional[float], payload: bytes = b"") -> List[List[Result]]:
         deadline = _deadline(timeout, self._timeout)
-        return await self._ask(lambda done: self._engine.submit(kind, b"", done, deadline=deadline))
+        return await self._ask(lambda done: self._engine.submit(kind, payload, done, deadline=deadline))
 
     async def _described(self, request: Request, timeout: Optional[float]) -> Optional[Dict[str, Operation]]:
         if not request._foreign:
@@ -2369,6 +2507,17 @@ class AsyncClient(_Shell):
         known = _operations(await self._control(_DESCRIBE, timeout))
         self._known, self._known_of = known, self._engine.incarnation
         return known
+
+    async def outcome(self, session: int, sequence: int, *, timeout: Optional[float] = None) -> Fate:
+        """See Client.outcome."""
+        return _fate(await self._control(_OUTCOME, timeout, _question(session, sequence)), self._engine.history)
+
+    async def backup(self, file: Any, *, timeout: Optional[float] = None) -> int:
+        """See Client.backup. Writing blocks the loop, a part of up to 512 KiB at a time."""
+        with _Backup(file) as backup:
+            while not backup.over:
+                backup.take(await self._control(_BACKUP, timeout, backup.payload()))
+        return backup.size
 
     # -- table --
 

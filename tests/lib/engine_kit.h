@@ -62,6 +62,9 @@ struct kit_owner {
 	unsigned reads;
 	bool leaving, busy, deny_open, drop;
 	bool parks, watch_busy;
+	bool durable;         /* marks what it answers to RUN */
+	unsigned search_busy; /* so often it has not found yet what it is asked */
+	size_t searches;
 	bool lies; /* the test spoils what it says: a client's words are not held against it */
 	struct kit_parked parked[KIT_NUMBERS];
 	size_t parked_count;
@@ -81,6 +84,7 @@ struct told {
 	enum sole_outcome outcome;
 	int64_t value;
 	uint64_t sequence;
+	int durable;
 	char text[64];
 };
 
@@ -117,6 +121,7 @@ static inline void kit_told(struct sole *handle, const struct sole_reply *reply,
 	told->code = reply->code;
 	told->outcome = reply->outcome;
 	told->sequence = reply->sequence;
+	told->durable = reply->durable;
 	told->value = -1;
 	if (reply->result_count == 1 && reply->results[0].count > 0 &&
 	    reply->results[0].values[0].type == SOLE_INTEGER)
@@ -281,8 +286,8 @@ static inline size_t kit_parked_place(const struct kit_owner *owner, const struc
 
 /* ---- watches ---- */
 
-static inline void kit_watch(struct kit_owner *owner, struct request_header *header, struct wire_reader payload,
-			     struct buffer *out)
+static inline void kit_watch(struct kit_owner *owner, struct request_header *header,
+			     struct wire_reader payload, struct buffer *out)
 {
 	struct value list[4];
 	size_t count, next = owner->event_count, place = 0;
@@ -361,8 +366,9 @@ static inline bool kit_events(struct kit_owner *owner, size_t place, struct buff
 		kit_place(owner, watch, out);
 	for (int i = 0; i < KIT_EVENTS_AT_ONCE && watch->next < owner->event_count; i++) {
 		const struct kit_event *event = &owner->events[watch->next++];
-		const struct value list[] = { value_integer((int64_t)event->revision), value_integer(event->index),
-					      value_text("put"), value_text("k"), value_integer(event->number) };
+		const struct value list[] = { value_integer((int64_t)event->revision),
+					      value_integer(event->index), value_text("put"), value_text("k"),
+					      value_integer(event->number) };
 		wire_write_list(out, list, 5);
 	}
 	if (watch->next % 5 == 0)
@@ -413,8 +419,9 @@ static inline void kit_run(struct kit_owner *owner, struct request_header *heade
 	if (session->stored[slot] == CODE_OK && owner->parks && argument.integer % KIT_WAIT_EACH == 0) {
 		session->stored[slot] = CODE_WAITING;
 		assert_true(owner->parked_count < KIT_NUMBERS);
-		owner->parked[owner->parked_count++] = (struct kit_parked){ header->session, header->sequence,
-									    header->deadline, argument.integer };
+		owner->parked[owner->parked_count++] =
+			(struct kit_parked){ header->session, header->sequence, header->deadline,
+					     argument.integer };
 	}
 	if (session->stored[slot] == CODE_OK)
 		kit_effect(owner, argument.integer);
@@ -465,6 +472,43 @@ static inline void kit_hello(struct kit_owner *owner, struct request_header *hea
 	kit_list(out, kit_reply(out, header, ITEM_HELLO, CODE_OK, 0), list, 9);
 }
 
+/* What an owner answers that had to look for it. */
+static inline void kit_search(struct kit_owner *owner, const struct request_header *header, struct wire_reader payload,
+			      struct buffer *out)
+{
+	const struct value fate[] = { value_integer(FATE_RAN), value_integer(CODE_OK), value_integer(3) };
+	const struct value result = value_integer(9);
+	struct value list[2];
+	size_t count;
+
+	owner->searches++;
+	assert_true(wire_read_list(&payload, list, 2, &count));
+	assert_int_equal(count, 2);
+	assert_int_equal(header->session, 0);
+	if (owner->search_busy > 0) {
+		owner->search_busy--;
+		kit_refuse(out, header, (enum item_kind)header->kind, CODE_BUSY, NULL);
+		return;
+	}
+	size_t start = kit_reply(out, header, (enum item_kind)header->kind, CODE_OK, 0);
+	wire_write_list(out, fate, 3);
+	kit_list(out, start, &result, 1);
+}
+
+/* Marks the answers to RUN from the first item on. */
+static inline void kit_mark_durable(struct buffer *out)
+{
+	enum { KIND_OFFSET = 4, OUTCOME_OFFSET = 5 };
+
+	for (size_t at = PROTOCOL_MESSAGE_HEADER_BYTES; at < out->size;) {
+		uint32_t size;
+		memcpy(&size, out->data + at, sizeof size);
+		if (out->data[at + KIND_OFFSET] == ITEM_RUN)
+			out->data[at + OUTCOME_OFFSET] |= REPLY_FLAG_DURABLE;
+		at += size;
+	}
+}
+
 /* Takes one body and writes the reply to it. */
 static inline void kit_take(struct kit_owner *owner, const void *body, size_t size, struct buffer *out)
 {
@@ -511,12 +555,18 @@ static inline void kit_take(struct kit_owner *owner, const void *body, size_t si
 			struct kit_session *session = kit_session(owner, header.session);
 			owner->received++;
 			if (session != NULL && !owner->lies) {
-				assert_int_not_equal(session->stored[header.sequence % KIT_STORED], CODE_WAITING);
+				assert_int_not_equal(session->stored[header.sequence % KIT_STORED],
+						     CODE_WAITING);
 				session->received[header.sequence % KIT_STORED] = true;
 			}
-			kit_list(out, kit_reply(out, &header, ITEM_RECEIVED, CODE_OK, header.session), NULL, 0);
+			kit_list(out, kit_reply(out, &header, ITEM_RECEIVED, CODE_OK, header.session), NULL,
+				 0);
 			break;
 		}
+		case ITEM_OUTCOME:
+		case ITEM_BACKUP:
+			kit_search(owner, &header, payload, out);
+			break;
 		case ITEM_PING:
 			owner->pings++;
 			/* fall through */
@@ -529,6 +579,8 @@ static inline void kit_take(struct kit_owner *owner, const void *body, size_t si
 	}
 	assert_int_equal(reader.left, 0);
 	wire_finish_message(out, (uint16_t)items);
+	if (owner->durable)
+		kit_mark_durable(out);
 }
 
 /* The owner dies and another one takes its place; its state survives or not. */

@@ -2,14 +2,15 @@
  *
  * memory_disk.h - a disk in memory (owner/disk.h) that can be crashed, cut off and made to fail.
  *
- * Each file has what programs see (the system's cache) and what is on the disk. A sync brings the first to the second;
- * a loss of power leaves each sector of 512 bytes that was written since as it was after any number of
- * the writes to it, one sector independent of the other: lost, kept, or reordered. Names likewise: of the creations,
- * renames and removals since the folder was last synced a beginning is kept, or a choice of those that do
- * not build on one that was lost. One rename is whole or not at all.
+ * Each file has what programs see (the system's cache) and what is on the disk. A sync brings
+ * the first to the second; a loss of power leaves each sector of 512 bytes that was written
+ * since as it was after any number of the writes to it, one sector independent of the other:
+ * lost, kept, or reordered. Names likewise: of the creations, renames and removals since the
+ * folder was last synced a beginning is kept, or a choice of those that do not build on one
+ * that was lost. One rename is whole or not at all.
  *
- * All of it follows from what was called and from the seeds that were given. Not for more than one thread. Ends the program
- * where memory runs out.
+ * All of it follows from what was called and from the seeds that were given. Not for more than
+ * one thread. Ends the program where memory runs out.
  */
 #ifndef SOLE_TESTS_MEMORY_DISK_H
 #define SOLE_TESTS_MEMORY_DISK_H
@@ -36,7 +37,7 @@ enum memory_call {
 /* What of a call that fails was done nevertheless. */
 enum memory_effect {
 	MEMORY_NOTHING,
-	MEMORY_PART, /* write: a beginning of it, in whole sectors; sync: some sectors; else nothing */
+	MEMORY_PART, /* write: a beginning of it, in whole sectors; else nothing */
 	MEMORY_ALL,
 };
 

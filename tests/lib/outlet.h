@@ -17,14 +17,15 @@ struct notice {
 	struct reply_header header;
 	struct wire_reader payload; /* in `body` */
 	uint8_t *body;
+	bool durable;
 };
 
 struct bench_outlet {
 	struct notice notices[NOTICES_MAX];
 	size_t count;
 	uint64_t unready; /* the connection that does not read; UINT64_MAX: none does */
-	unsigned drops;	  /* notices that are still to be dropped, as by a connection that does not read */
-	size_t room;	  /* notices that every connection takes before it is not ready; 0: any number */
+	unsigned drops; /* notices still to be dropped, as by a connection that does not read */
+	size_t room;    /* notices that every connection takes before it is not ready; 0: any number */
 };
 
 static inline bool bench_ready(const void *context, uint64_t connection)
@@ -59,6 +60,9 @@ static inline bool bench_send(void *context, uint64_t connection, const struct b
 	assert_int_equal(message.history, 0x5678);
 	assert_true(wire_read_reply_header(&reader, &notice->header));
 	assert_true(wire_read_payload(&reader, notice->header.size, &notice->payload));
+	notice->durable = (notice->header.outcome & REPLY_FLAG_DURABLE) != 0;
+	assert_true(!notice->durable || notice->header.kind == ITEM_RUN);
+	notice->header.outcome &= (uint8_t)~REPLY_FLAG_DURABLE;
 	assert_int_equal(notice->header.outcome, code_outcome(notice->header.code));
 	assert_int_equal(reader.left, 0);
 	return true;

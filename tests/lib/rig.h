@@ -20,6 +20,7 @@ enum { RIG_MESSAGES = 64, RIG_ANSWERS = 8192 };
 struct answer {
 	size_t message; /* of the round */
 	unsigned part;	/* which of the reply messages to it */
+	bool durable;   /* it says that what it shows is on disk */
 	struct reply_header header;
 	struct wire_reader payload;
 };
@@ -30,6 +31,9 @@ struct rig {
 	struct gauges gauges;
 	struct service *service;
 	int64_t now_ns, wall_us;
+	enum durability durability;    /* for rig_start, as are these */
+	const struct storage *storage;
+	uid_t uid;                     /* of the owner */
 
 	struct service_message messages[RIG_MESSAGES];
 	struct buffer bodies[RIG_MESSAGES];
@@ -54,13 +58,16 @@ static inline bool rig_start(struct rig *rig, const struct sole_behaviour *behav
 			  .counters = &rig->counters,
 			  .hash_seed = hash_seed,
 			  .session_seed = 0x5eed5eed5eed5eed },
-		.identity = { .name = "unit", .incarnation = 0x1234, .history = 0x5678, .pid = 42 },
+		.identity = { .name = "unit", .incarnation = 0x1234, .history = 0x5678, .pid = 42, .uid = rig->uid },
 		.gauges = &rig->gauges,
+		.durability = rig->durability,
 	};
 	const char *why = NULL;
 
 	rig->service = service_new(&settings, &why);
 	assert_non_null(why);
+	if (rig->service != NULL)
+		service_set_storage(rig->service, rig->storage);
 	return rig->service != NULL;
 }
 
@@ -239,6 +246,9 @@ static inline void rig_read_reply(struct rig *rig, const struct service_reply *r
 		answer->part = rig->reply_counts[reply->message];
 		assert_true(wire_read_reply_header(&reader, &answer->header));
 		assert_true(wire_read_payload(&reader, answer->header.size, &answer->payload));
+		answer->durable = (answer->header.outcome & REPLY_FLAG_DURABLE) != 0;
+		assert_true(!answer->durable || answer->header.kind == ITEM_RUN);
+		answer->header.outcome &= (uint8_t)~REPLY_FLAG_DURABLE;
 		assert_int_equal(answer->header.outcome, code_outcome(answer->header.code));
 	}
 	assert_int_equal(reader.left, 0);
@@ -251,7 +261,8 @@ static inline void rig_lay_out(struct rig *rig)
 		/* In memory of just its size, so that the sanitizer sees a step beyond. */
 		uint8_t *body = malloc(rig->bodies[i].size > 0 ? rig->bodies[i].size : 1);
 		assert_non_null(body);
-		memcpy(body, rig->bodies[i].data, rig->bodies[i].size);
+		if (rig->bodies[i].size > 0)
+			memcpy(body, rig->bodies[i].data, rig->bodies[i].size);
 		rig->messages[i].body = body;
 		rig->messages[i].size = rig->bodies[i].size;
 	}

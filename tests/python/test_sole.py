@@ -6,6 +6,8 @@ Every operation is asked for twice, by Client and by AsyncClient. Connections ar
 stands between a client and an owner, and can swallow what the owner answers.
 """
 import asyncio
+import errno
+import io
 import os
 import random
 import re
@@ -15,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -414,6 +417,48 @@ class Operations(Case):
         self.assertGreater(c.stats()["requests"].value, 0)
         self.assertTrue(c.stats()["requests"].text)
 
+    def test_outcome(self):
+        """what became of a command is told, with its results"""
+        c, k = self.c, self.k
+        reply = c.run(sole.Request().put(k, 1).add(k, 4))
+        self.assertGreater(reply.session, 0)
+        self.assertFalse(reply.durable)
+        fate = c.outcome(reply.session, reply.sequence)
+        self.assertEqual((fate.name, fate.code, fate.results, fate.ran), ("ran", "ok", [[0], [5]], True))
+        self.assertEqual((fate.revision, fate.history), (reply.revision, reply.history))
+        conflict = self.refused("conflict", c.cas, k, 7, 8)
+        fate = c.outcome(conflict.session, conflict.sequence)
+        self.assertEqual((fate.name, fate.code, fate.results, fate.ran), ("refused", "conflict", None, False))
+        self.assertIn("not the expected", fate.text)
+        fate = c.outcome(reply.session, conflict.sequence + 1)
+        self.assertEqual((fate.name, fate.ran), ("not-come", None))
+        fate = c.outcome(4711, 1)
+        self.assertEqual((fate.name, fate.code, fate.ran), ("unknown", "session-forgotten", None))
+        self.assertTrue(fate.text)
+        with self.assertRaises(ValueError):
+            c.outcome(0, 1)
+
+    def test_backup(self):
+        """a backup is a file when it is whole, or goes where it is told"""
+        c = self.c
+        c.put(self.k, b"x" * 200000)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "state.backup")
+            size = c.backup(path)
+            self.assertGreater(size, 200000)
+            self.assertEqual(os.listdir(folder), ["state.backup"])
+            self.assertEqual((os.stat(path).st_size, os.stat(path).st_mode & 0o777), (size, 0o600))
+            there = io.BytesIO()
+            self.assertEqual(c.backup(there), len(there.getvalue()))
+            class Full:
+                def write(self, part):
+                    raise OSError(errno.ENOSPC, "full")
+            with self.assertRaises(OSError):
+                c.backup(Full())
+            with self.assertRaises(FileNotFoundError):
+                c.backup(os.path.join(folder, "nowhere", "state.backup"))
+            self.assertEqual(os.listdir(folder), ["state.backup"])
+
     def test_locks(self):
         """a lock is held by one, with a token that grows"""
         c, k, other = self.c, self.k, self.client()
@@ -579,6 +624,13 @@ class Failures(Case):
         self.assertEqual(two.get("a"), 1)
         one.close()
         self.assertIs(two.put("a", 3), True)
+
+    def test_backups_full(self):
+        """a backup waits for its turn, and is busy when the time is up"""
+        self.owner("nobackups", "--max-backups", "0")
+        c = self.client("nobackups")
+        self.refused("busy", c.backup, io.BytesIO(), timeout=0.2)
+        self.assertLess(c.stats()["limit_backups"].value, 20)
 
     def test_full(self):
         """a state that is full says so"""
@@ -1221,6 +1273,33 @@ class Engines(unittest.TestCase):
         self.assertEqual([item[5] for item in self.script.take()], [1])
         self.script.say((4, 0, 0, 99, 1, 5, sole._write_list([1])), tag=first)
         self.assertEqual(self.answers[0].outcome.values, [1])
+
+    def test_durable(self):
+        """a reply tells whether it is on disk"""
+        self.script.hello()
+        self.add()
+        self.script.open()
+        self.script.take()
+        self.script.say((4, 0x80, 0, 99, 1, 2, sole._write_list([1])))
+        self.assertIs(self.answers[0].outcome.durable, True)
+        self.assertEqual((self.answers[0].outcome.session, self.answers[0].outcome.sequence), (99, 1))
+
+    def test_search(self):
+        """what the owner still looks for is asked again, and holds nothing else up"""
+        self.script.hello()
+        self.engine.submit(13, sole._question(5, 1), self.answers.append)
+        (item,) = self.script.take()
+        self.script.say((13, 1, 6, 0, item[5], 0, sole._write_list([-1, "busy"])))
+        self.assertIsNone(self.script.take())
+        self.add(query=True)
+        self.assertEqual([item[1] for item in self.script.take()], [4])
+        self.script.now = self.engine.deadline()
+        self.engine.expire(self.script.now)
+        (item,) = self.script.take()
+        self.assertEqual(item[1], 13)
+        self.script.say((13, 0, 0, 0, item[5], 9, sole._write_list([0, 0, 3]) + sole._write_list([4])))
+        self.assertEqual(sole._fate(self.answers[-1].outcome, 7),
+                         ("ran", "ok", 3, 7, [[4]], ""))
 
     def test_garbage(self):
         """whatever bytes come, they cost nothing but themselves"""

@@ -123,8 +123,8 @@ struct sole_operation_entry {
 
 struct sole_behaviour {
 	unsigned abi;     /* SOLE_BEHAVIOUR_ABI */
-	const char *name; /* letters, digits, '-' and '_' */
-	unsigned version; /* raise it when the meaning of what is stored changes */
+	const char *name; /* up to 64 letters, digits, '-' and '_' */
+	unsigned version; /* raise it when the meaning of what is stored changes: see `migrate` */
 	const struct sole_operation_entry *operations;
 	size_t operation_count;
 

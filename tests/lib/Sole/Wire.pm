@@ -16,7 +16,8 @@ use ZMQ::FFI;
 use ZMQ::FFI::Constants qw(:all);
 
 our @EXPORT = qw(
-    HELLO OPEN GOODBYE RUN CANCEL PING STATUS STATS DESCRIBE WATCH UNWATCH RECEIVED LEAVING EVENTS
+    HELLO OPEN GOODBYE RUN CANCEL PING STATUS STATS DESCRIBE WATCH UNWATCH RECEIVED OUTCOME BACKUP
+    LEAVING EVENTS
     QUERY RELATIVE NOTICES OTHERWISE OPENED
     GET PUT DELETE ADD CAS COUNT SCAN BIND LOCK UNLOCK HOLDER
     endpoint dealer send_body receive_body receive_bodies
@@ -26,7 +27,7 @@ our @EXPORT = qw(
 
 use constant {
     HELLO => 1, OPEN => 2, GOODBYE => 3, RUN => 4, CANCEL => 5, PING => 6, STATUS => 7, STATS => 8, DESCRIBE => 9,
-    WATCH => 10, UNWATCH => 11, RECEIVED => 12, LEAVING => 32, EVENTS => 33,
+    WATCH => 10, UNWATCH => 11, RECEIVED => 12, OUTCOME => 13, BACKUP => 14, LEAVING => 32, EVENTS => 33,
     QUERY => 1, RELATIVE => 2, NOTICES => 4, OTHERWISE => 8, OPENED => ~0,
     GET => 1, PUT => 2, DELETE => 3, ADD => 4, CAS => 5, COUNT => 6, SCAN => 10, BIND => 15, LOCK => 20, UNLOCK => 22,
     HOLDER => 23,
@@ -143,6 +144,8 @@ sub read_message {
     while (length $rest) {
         my %item;
         @item{qw(size kind outcome code session sequence revision)} = unpack 'L< C C S< Q< Q< Q<', $rest;
+        $item{durable} = $item{kind} == RUN && $item{outcome} & 128 ? 1 : 0;
+        $item{outcome} &= 127 if $item{durable};
         die "an item of $item{size} bytes\n" if $item{size} < 32 || $item{size} > length $rest;
         $item{lists} = _lists(substr substr($rest, 0, $item{size}, ''), 32);
         push @{ $message{items} }, \%item;
