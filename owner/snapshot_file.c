@@ -172,7 +172,8 @@ int snapshots_forget(const struct disk *disk, size_t keep, uint64_t *oldest)
 			return error;
 		count--;
 	}
-	if (count > 0)
+	/* As long as there are fewer, the journal reaches back to the beginning. */
+	if ((size_t)count >= keep && count > 0)
 		*oldest = rounds[count - 1];
 	return 0;
 }

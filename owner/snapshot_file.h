@@ -33,7 +33,7 @@ int snapshot_save(const struct disk *disk, struct core *core, const struct snaps
 int snapshots_clear(const struct disk *disk);
 
 /* Keeps the newest `keep` (1 at least), removes the others, and stores the round of the oldest that is kept;
- * 0 where there is none. 0 or a negative errno. */
+ * 0 where there are fewer than that. 0 or a negative errno. */
 int snapshots_forget(const struct disk *disk, size_t keep, uint64_t *oldest);
 
 #endif

@@ -150,7 +150,7 @@ for (@usage) {
     is($got->{status}, 64, "@$arguments: status 64");
     line_like($got->{err}, $says, '... and why');
 }
-line_like(inspect('-c', spew('bad.zpl', "verify = x\n"), 'a')->{err}, qr/verify: not a setting for a file/,
+line_like(inspect('-c', spew('bad.zpl', "verify = x\n"), 'a')->{err}, qr/.verify. is an option, and no setting for a file/,
     'what is to be done is no setting of a file');
 for my $option (qw(--dump --replay)) {
     my $other = inspect($option, path('inv'), '--behaviour', program('tests/counts-1.so'));
