@@ -48,3 +48,11 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(patsubst %,$(BUILD)/tests/%.a,common 
 	$(FUZZ_LINK)
 .SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%.o)
 endif
+
+# The same targets with a main of their own in the fuzzer's place: for the corpora alone.
+CORPUS_RUNS = $(FUZZ_TARGETS:%=$(BUILD)/corpus/%)
+$(BUILD)/corpus/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/driver/driver.o $(patsubst %,$(BUILD)/tests/%.a,common owner clients supervisor) \
+                   $(BUILD)/supervisor/zpl.o $(BUILD)/owner/config.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$(filter-out %/zpl.o %/config.o,$^)) $(FUZZ_LIBS_$*)
+.SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%.o) $(BUILD)/tests/fuzz/driver/driver.o
