@@ -30,7 +30,7 @@ WARNINGS   = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-p
              $(if $(filter gcc,$(CC)),-Wlogical-op -Wduplicated-cond -Wtrampolines)
 CFLAGS     = -std=gnu17 $(OPTIMIZE) $(WARNINGS) $(if $(DEVELOPER),-Werror) -fPIC -fvisibility=hidden -fno-common \
              -fstack-protector-strong $(if $(COVERAGE),--coverage) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-CPPFLAGS   = -I. -Iowner/include -D_GNU_SOURCE $(if $(SANITIZE),,$(if $(findstring -O,$(OPTIMIZE)),-D_FORTIFY_SOURCE=2))
+CPPFLAGS   = -I. -Iowner/include -D_GNU_SOURCE $(if $(COVERAGE),-DCOVERAGE) $(if $(SANITIZE),,$(if $(findstring -O,$(OPTIMIZE)),-D_FORTIFY_SOURCE=2))
 LDFLAGS    = $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(if $(COVERAGE),--coverage) -Wl,-z,relro,-z,now
 Q         := $(if $(V),,@)
 say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
