@@ -317,8 +317,8 @@ int engine_submit(struct engine *engine, const struct sole_operation *operations
 	bool otherwise = (flags & SOLE_OTHERWISE) != 0;
 	size_t first_half;
 
-	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX || operations == NULL ||
-	    !find_otherwise(operations, count, otherwise, &first_half))
+	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX ||
+	    operations == NULL || !find_otherwise(operations, count, otherwise, &first_half))
 		return SOLE_USAGE;
 	buffer_reset(&engine->scratch);
 	int code = encode(&engine->scratch, operations, count);

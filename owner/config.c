@@ -2,14 +2,16 @@
  *
  * config.c - options and configuration file of an owner.
  *
- * ZPL is read by CZMQ's zconfig, which starts nothing and opens no context.
+ * All mistakes of the file are told at once, each with its line.
  */
 #include "owner/config.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/rundir.h"
 
-#include <czmq.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 static struct config told; /* the options' targets; copied out when all is read */
@@ -64,42 +66,39 @@ static const struct program program = {
 /* Is this something to do now, and no setting? */
 static bool not_for_a_file(const char *name)
 {
-	const char *first = (const char *)&told.inspection, *target = (const char *)&told.check;
+	uintptr_t first = (uintptr_t)&told.inspection, target = 0;
 
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 		if (strcmp(options[i].name, name) == 0)
-			target = options[i].target;
+			target = (uintptr_t)options[i].target;
 	bool inspects = target >= first && target < first + sizeof told.inspection;
 	return inspects || strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0;
+}
+
+static void set(const struct zpl_item *item, struct mistakes *mistakes)
+{
+	const char *problem;
+
+	if (strcmp(item->name, "$") == 0)
+		return; /* told already */
+	if (item->level > 0)
+		mistakes_add(mistakes, item->line, "'%.64s' is indented, and no setting belongs to another", item->name);
+	else if (not_for_a_file(item->name))
+		mistakes_add(mistakes, item->line, "'%.64s' is an option, and no setting for a file", item->name);
+	else if ((problem = options_set(&program, item->name, item->value)) != NULL)
+		mistakes_add(mistakes, item->line, "%s", problem);
 }
 
 /* Settings of the file; those on the command line come after and win. */
 static void read_file(const char *path)
 {
-	int mistakes = 0;
+	static struct mistakes mistakes;
 
-	FILE *readable = fopen(path, "r");
-	/* A folder opens, and fails only here; zconfig_load would take it for an empty file. */
-	if (readable == NULL || (fgetc(readable) == EOF && ferror(readable)))
-		fatal(EX_CONFIG, "cannot read the configuration %s: %s", path, strerror(errno));
-	fclose(readable);
-	zconfig_t *root = zconfig_load(path);
-	if (root == NULL)
-		fatal(EX_CONFIG, "%s is not ZPL: one 'name = value' a line", path);
-	told.settings = root;
-	for (zconfig_t *item = zconfig_child(root); item != NULL; item = zconfig_next(item)) {
-		const char *name = zconfig_name(item), *value = zconfig_value(item);
-		const char *problem = not_for_a_file(name) ?
-					      "not a setting for a file" :
-					      options_set(&program, name, value != NULL ? value : "");
-		if (problem == NULL && zconfig_child(item) != NULL)
-			problem = "has settings below it, and takes none";
-		if (problem != NULL) {
-			log_error("%s: %s: %s", path, name, problem);
-			mistakes++;
-		}
-	}
-	if (mistakes > 0)
+	zpl_load(&told.settings, path, &mistakes);
+	for (size_t i = 0; i < told.settings.count; i++)
+		set(&told.settings.items[i], &mistakes);
+	mistakes_tell(&mistakes, path);
+	if (mistakes.count > 0)
 		exit(EX_CONFIG);
 }
 
@@ -185,7 +184,8 @@ void config_print(const struct config *config)
 		       (long long)config->snapshots_kept, (long long)config->segment_bytes);
 	}
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
-#define LIMIT(field, option, kind, value, least, most, help) printf("%s = %lld\n", option, (long long)l->field);
+#define LIMIT(field, option, kind, value, least, most, help)                                                 \
+	printf("%s = %lld\n", option, (long long)l->field);
 #include "owner/limits.def"
 #undef LIMIT
 	double gib = 1024.0 * 1024 * 1024;

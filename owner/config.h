@@ -6,6 +6,7 @@
 #define SOLE_OWNER_CONFIG_H
 
 #include "common/protocol.h"
+#include "common/zpl.h"
 #include "owner/inspect.h"
 #include "owner/limits.h"
 
@@ -20,7 +21,7 @@ struct config {
 	const char *durability_word;
 	enum durability durability;
 	int64_t sync_interval_ns, snapshot_after, segment_bytes, snapshots_kept;
-	void *settings;       /* what the file holds: text settings point into it */
+	struct zpl settings;  /* what the file holds: text settings point into it */
 	int64_t socket_mode;
 	int64_t drain_ns;     /* how long clients may take to leave */
 	bool check, quiet;

@@ -250,7 +250,7 @@ int durability_finish(struct durable *d, int64_t wall_us)
 		error = snapshot_save(d->settings.disk, d->core, &head);
 	if (error != 0)
 		snprintf(d->fault.text, sizeof d->fault.text, "no snapshot could be written, the journal has everything: %s",
-			 strerror(-error));
+			 error == -EBADMSG ? "the state breaks the behaviour's invariant" : strerror(-error));
 	return error == 0 ? durability_snapshot_done(d, &head, 0) : error;
 }
 

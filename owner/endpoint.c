@@ -3,15 +3,12 @@
  * endpoint.c - lock, then listen.
  */
 #include "owner/endpoint.h"
+#include "common/lockfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,64 +16,24 @@
 #include <unistd.h>
 
 enum { BACKLOG = 128 };
+_Static_assert((int)LOCKFILE_ERROR_MAX <= (int)RUNDIR_ERROR_MAX, "its sentence fits into ours");
 
 static int status_of_errno(void)
 {
 	return errno == EACCES || errno == EPERM || errno == EROFS ? EX_NOPERM : EX_CANTCREAT;
 }
 
-/* Who has the lock, as its file tells; 0 when it does not. One that has only just taken it has yet
- * to write its number: until then the file is empty or holds that of an owner that was killed. */
-static long holder(int lock)
-{
-	long pid = 0;
-
-	for (int patience_ms = 100; patience_ms > 0; patience_ms--) {
-		char text[32] = "";
-		if (pread(lock, text, sizeof text - 1, 0) > 0)
-			pid = strtol(text, NULL, 10);
-		if (pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
-			break;
-		poll(NULL, 0, 1);
-	}
-	return pid;
-}
-
-/* The file may be removed by an owner that leaves between our open and our flock: what we
- * lock must still be what the path names. */
 static int take_lock(struct endpoint *endpoint, char error[RUNDIR_ERROR_MAX])
 {
-	struct stat ours, named;
+	pid_t holder;
+	int status = lockfile_take(endpoint->lock_path, &endpoint->lock, &holder, error);
 
-	for (;;) {
-		int fd = open(endpoint->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0) {
-			snprintf(error, RUNDIR_ERROR_MAX, "cannot make the lock %.120s: %s: does the folder exist, and may this user write to it?",
-				 endpoint->lock_path, strerror(errno));
-			return status_of_errno();
-		}
-		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-			if (errno == EWOULDBLOCK)
-				snprintf(error, RUNDIR_ERROR_MAX, "%.120s is served by process %ld: stop it first",
-					 endpoint->path, holder(fd));
-			else
-				snprintf(error, RUNDIR_ERROR_MAX, "cannot lock %.120s: %s", endpoint->lock_path,
-					 strerror(errno));
-			close(fd);
-			return EX_UNAVAILABLE;
-		}
-		if (fstat(fd, &ours) == 0 && stat(endpoint->lock_path, &named) == 0 &&
-		    ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
-			endpoint->lock = fd;
-			break;
-		}
-		close(fd);
-	}
-	if (ftruncate(endpoint->lock, 0) != 0 || dprintf(endpoint->lock, "%ld\n", (long)getpid()) < 0) {
-		snprintf(error, RUNDIR_ERROR_MAX, "cannot write %.120s: %s", endpoint->lock_path, strerror(errno));
-		return EX_CANTCREAT;
-	}
-	return 0;
+	if (status == EX_UNAVAILABLE)
+		snprintf(error, RUNDIR_ERROR_MAX, "%.120s is served by process %ld: stop it first",
+			 endpoint->path, (long)holder);
+	if (status != 0)
+		endpoint->lock = -1;
+	return status;
 }
 
 static struct sockaddr_un address_of(const char *path)
@@ -141,7 +98,8 @@ static int listen_at(struct endpoint *endpoint, mode_t mode, char error[RUNDIR_E
 	umask(before);
 	if (rc != 0 || listen(endpoint->listener, BACKLOG) != 0) {
 		errno = rc != 0 ? problem : errno;
-		snprintf(error, RUNDIR_ERROR_MAX, "cannot listen at %.120s: %s", endpoint->path, strerror(errno));
+		snprintf(error, RUNDIR_ERROR_MAX, "cannot listen at %.120s: %s", endpoint->path,
+			 strerror(errno));
 		return status_of_errno();
 	}
 	return 0;
@@ -155,11 +113,13 @@ static int check_inherited(struct endpoint *endpoint, int fd, char error[RUNDIR_
 
 	if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 || address.sun_family != AF_UNIX ||
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &flag_size) != 0 || !listening) {
-		snprintf(error, RUNDIR_ERROR_MAX, "the descriptor handed over is not a listening Unix socket");
+		snprintf(error, RUNDIR_ERROR_MAX,
+			 "the descriptor handed over is not a listening Unix socket");
 		return EX_CONFIG;
 	}
 	if (strncmp(address.sun_path, endpoint->path, sizeof address.sun_path) != 0) {
-		snprintf(error, RUNDIR_ERROR_MAX, "the socket handed over is %.90s, but this owner is to serve %.90s",
+		snprintf(error, RUNDIR_ERROR_MAX,
+			 "the socket handed over is %.90s, but this owner is to serve %.90s",
 			 address.sun_path, endpoint->path);
 		return EX_CONFIG;
 	}

@@ -122,6 +122,9 @@ static _Noreturn void live(const struct snapshot_job *job, pid_t parent)
 	prctl(PR_SET_NAME, "sole-snapshot");
 	offer_for_killing();
 	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICER);
+	/* The older snapshot, and the journal, are of more use than one of a state that is wrong. */
+	if (core_invariant(job->core) != NULL)
+		_exit(EBADMSG);
 	if (!snapshot_write(job->core, job->head, &sink) || !flush(&output))
 		error = output.error != 0 ? output.error : EIO;
 	if (error == 0)

@@ -112,6 +112,9 @@ int snapshot_save(const struct disk *disk, struct core *core, const struct snaps
 	char name[SNAPSHOT_NAME_BYTES], temporary[SNAPSHOT_NAME_BYTES + 4];
 	int error;
 
+	/* The older one, and the journal, are of more use than one of a state that is wrong. */
+	if (core_invariant(core) != NULL)
+		return -EBADMSG;
 	snapshot_name(name, head->round);
 	snprintf(temporary, sizeof temporary, "%s.tmp", name);
 	error = disk->remove(disk->context, temporary);
@@ -169,7 +172,8 @@ int snapshots_forget(const struct disk *disk, size_t keep, uint64_t *oldest)
 			return error;
 		count--;
 	}
-	if (count > 0)
+	/* As long as there are fewer, the journal reaches back to the beginning. */
+	if ((size_t)count >= keep && count > 0)
 		*oldest = rounds[count - 1];
 	return 0;
 }

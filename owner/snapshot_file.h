@@ -25,14 +25,15 @@ struct snapshot_file {
 struct snapshot_source snapshot_file_source(struct snapshot_file *file);
 
 /* Writes the core's state under a temporary name, syncs it, gives it its name and syncs the folder: whatever
- * interrupts it, there is a whole file of that name or none. 0 or a negative errno. Allocates nothing. */
+ * interrupts it, there is a whole file of that name or none. 0 or a negative errno; -EBADMSG: the state breaks its
+ * behaviour's invariant, and nothing was written. Allocates nothing. */
 int snapshot_save(const struct disk *disk, struct core *core, const struct snapshot_head *head);
 
 /* Removes what an interrupted snapshot_save left. */
 int snapshots_clear(const struct disk *disk);
 
 /* Keeps the newest `keep` (1 at least), removes the others, and stores the round of the oldest that is kept;
- * 0 where there is none. 0 or a negative errno. */
+ * 0 where there are fewer than that. 0 or a negative errno. */
 int snapshots_forget(const struct disk *disk, size_t keep, uint64_t *oldest);
 
 #endif

@@ -69,6 +69,9 @@ size_t survey_segments_before(const struct survey *survey);
 /* Prints it, as --verify does. */
 void survey_print(const struct survey *survey, const struct place *place);
 
+/* The part of it that is about snapshots. */
+void survey_snapshots(struct survey *survey, const struct disk *disk);
+
 /* Is there nothing to repair? */
 bool survey_sound(const struct survey *survey);
 

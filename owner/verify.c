@@ -61,7 +61,7 @@ static void print_torn(const struct survey *survey, const struct place *place)
 void survey_print(const struct survey *survey, const struct place *place)
 {
 	if (survey->behaviour[0] != '\0')
-		printf("behaviour %s, version %" PRIu32 ", started %" PRIu64 " times\n", survey->behaviour, survey->version,
+		printf("behaviour %s, version %" PRIu32 ", incarnation %" PRIu64 "\n", survey->behaviour, survey->version,
 		       survey->incarnation);
 	if (survey->history != 0)
 		printf("history %016" PRIx64 "\n", survey->history);

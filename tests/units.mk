@@ -8,14 +8,14 @@
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%.t,$(sort $(wildcard tests/[0-9]*.c)))
 
-# Layer: objects. The supervisor's main stays out, and so does what needs CZMQ.
+# Layer: objects. The supervisor's main stays out.
 UNIT_common     = $(COMMON_O)
 UNIT_owner      = $(PURE_O) $(COMMON_O) $(BUILD)/tests/lib/memory_disk.o
-UNIT_supervisor = $(filter-out %/main.o %/zpl.o,$(SUPER_O)) $(COMMON_O)
+UNIT_supervisor = $(filter-out %/main.o,$(SUPER_O)) $(COMMON_O)
 UNIT_clients    = $(call objects,clients,$(LIBRARY_PURE)) $(COMMON_O)
 
 # Allocations of the code under test pass through the test, which may refuse them.
-UNIT_WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
+UNIT_WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=free
 
 unit_archive = @mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 $(BUILD)/tests/common.a: $(UNIT_common)
@@ -54,8 +54,12 @@ $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,backups folder lookback outcomes snapshot_child) $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal -lpthread)
+$(BUILD)/tests/23-%.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
+$(BUILD)/tests/33-library-memory.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/56-%.t: $(BUILD)/tests/56-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a

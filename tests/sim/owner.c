@@ -173,8 +173,11 @@ void owner_start(struct world *world)
 	}
 	struct core *core = service_core(owner->service);
 	if (owner->durable) {
-		if (!storage_start(world, core, &recovery))
+		if (!storage_start(world, core, &recovery)) {
+			storage_crash(world, false);
+			service_destroy(&owner->service);
 			return;
+		}
 		owner->identity.history = recovery.history;
 		owner->identity.incarnation = recovery.incarnation;
 		service_resume(owner->service, &owner->identity, world->now_ns);

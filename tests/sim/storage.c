@@ -19,7 +19,7 @@ static const struct disk *seam(struct world *world)
 void storage_init(struct world *world)
 {
 	struct random *random = &world->random;
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 
 	storage->disk = memory_disk_new(random_draw(random));
 	storage->level = random_chance(random, 850) ? DURABILITY_SYNC : DURABILITY_INTERVAL;
@@ -29,7 +29,7 @@ void storage_init(struct world *world)
 
 void storage_clear(struct world *world)
 {
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 
 	durability_destroy(&storage->durability);
 	if (storage->disk != NULL)
@@ -59,7 +59,7 @@ static void note_start(struct world *world, struct era *era, const struct recove
 bool storage_start(struct world *world, struct core *core, struct recovery *recovery)
 {
 	static const struct recovery_options options;
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 	const struct durability_settings settings = {
 		.disk = seam(world),
 		.level = storage->level,
@@ -116,7 +116,7 @@ static void draw_fault(struct world *world, bool *dies)
 
 bool storage_commit(struct world *world)
 {
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 	const struct buffer *records = durability_pending(storage->durability);
 	struct core *core = service_core(world->owner.service);
 	bool dies;
@@ -159,7 +159,7 @@ bool storage_tend(struct world *world, int64_t *next_ns)
 
 void storage_crash(struct world *world, bool power)
 {
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 
 	if (storage->level == DURABILITY_INTERVAL)
 		power = false; /* which may lose what was told, and says so */
@@ -219,7 +219,7 @@ static struct core *new_core(struct world *world)
 
 static bool fork_child(struct world *world)
 {
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 
 	if (durability_snapshot_begin(storage->durability, world_wall_us(world), &storage->head) != 0)
 		return false;
@@ -232,7 +232,7 @@ static bool fork_child(struct world *world)
 /* The child writes what was when it was forked. */
 static int child_saves(struct world *world)
 {
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 	struct image_reader reader = { &storage->image, 0 };
 	const struct snapshot_source source = { &reader, image_read };
 	struct core *core = new_core(world);
@@ -249,7 +249,7 @@ static int child_saves(struct world *world)
 bool storage_snapshot(struct world *world)
 {
 	struct random *random = &world->random;
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 	bool dies = false;
 
 	if (!storage->forked)
@@ -283,7 +283,7 @@ bool storage_snapshot(struct world *world)
 
 bool storage_finish(struct world *world)
 {
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 	int error = durability_finish(storage->durability, world_wall_us(world));
 
 	if (error != 0)
@@ -364,7 +364,7 @@ static void damage(struct world *world, struct snapshot_head *head, const struct
 
 void storage_check(struct world *world)
 {
-	struct storage *storage = &world->storage;
+	struct medium *storage = &world->storage;
 	struct core *core = service_core(world->owner.service);
 	struct snapshot_head head = { .history = world->owner.identity.history, .incarnation = 1 };
 	struct buffer alive = { 0 }, dead = { 0 };

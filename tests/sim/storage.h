@@ -12,7 +12,7 @@
 #include "owner/durability.h"
 #include "tests/lib/memory_disk.h"
 
-struct storage {
+struct medium {
 	struct memory_disk *disk;
 	struct durable *durability; /* NULL: no owner runs */
 	enum durability level;

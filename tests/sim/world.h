@@ -34,7 +34,7 @@ struct world {
 	int64_t wall_us; /* minus now: the wall clock may be set */
 	struct network network;
 	struct sim_owner owner;
-	struct storage storage;
+	struct medium storage;
 	struct clients clients;
 	struct history history;
 	struct tally tally;

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lockfile.h - one process at a time: a file that its holder has locked (flock), and in which its
+ * process id stands. The kernel lets go of the lock however its holder ends.
+ */
+#ifndef SOLE_COMMON_LOCKFILE_H
+#define SOLE_COMMON_LOCKFILE_H
+
+#include <sys/types.h>
+
+enum { LOCKFILE_ERROR_MAX = 256 };
+
+/* Makes the file if it is not there, locks it, and writes our process id. Returns 0 and the
+ * descriptor, which holds the lock until it is closed; the holder may remove the file before that.
+ * Otherwise a status of <sysexits.h> and a sentence in `error`; with EX_UNAVAILABLE another process
+ * has the lock, and *holder is who, as far as its file tells; else it is 0.
+ * Does not wait for the lock; for up to 100 ms for the number of one that has only just taken it. */
+int lockfile_take(const char *path, int *fd, pid_t *holder, char error[LOCKFILE_ERROR_MAX]);
+
+#endif
