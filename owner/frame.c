@@ -165,6 +165,11 @@ bool frame_marked(const uint8_t *sector)
 	return (get_u32(sector) & 0xffff) == MAGIC;
 }
 
+bool frame_is_of(const uint8_t *sector, uint64_t number)
+{
+	return frame_marked(sector) && get_u32(sector + 4) == (uint32_t)number;
+}
+
 bool frame_unsynced(const uint8_t *sector, uint64_t next)
 {
 	uint32_t ahead = get_u32(sector + 4) - (uint32_t)next;

@@ -44,10 +44,14 @@ static int settle(struct journal *journal, const struct journal_end *end)
 	return rc;
 }
 
-/* The seal of the segment before an empty one: the process that wrote it may not have synced it. */
+/* The seal of the segment before an empty one: the process that wrote it may not have synced it; or it died just before it
+ * wrote it, and who began to read at the empty one, because a snapshot reaches so far, has not seen that. */
 static int settle_seal(struct journal *journal, uint64_t first)
 {
 	const struct disk *disk = journal->disk;
+	const struct frame seal = {
+		.kind = FRAME_SEAL, .lag = 1, .number = journal->segment.first, .revision = journal->segment.revision
+	};
 	char name[JOURNAL_NAME_BYTES];
 	uint8_t sector[FRAME_SECTOR];
 	struct frame frame;
@@ -58,9 +62,13 @@ static int settle_seal(struct journal *journal, uint64_t first)
 		return file;
 	int64_t at = segment_last(disk, file, sector);
 	int rc = at < 0 ? (int)at : 0;
-	if (rc == 0 && (at == 0 || frame_read(sector, &frame) != NULL || frame.kind != FRAME_SEAL ||
-			frame.number != journal->segment.first))
+	if (rc == 0 && at > 0 && frame_is_of(sector, seal.number - 1)) {
+		at += FRAME_SECTOR;
+		frame_write(sector, &seal, NULL);
+	} else if (rc == 0 && (at == 0 || frame_read(sector, &frame) != NULL || frame.kind != FRAME_SEAL ||
+			       frame.number != seal.number)) {
 		rc = -EUCLEAN;
+	}
 	if (rc == 0)
 		rc = disk_write_all(disk, file, sector, sizeof sector, (uint64_t)at);
 	if (rc == 0)
