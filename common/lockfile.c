@@ -17,21 +17,18 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* Who has the lock, as its file tells; 0 when it does not. One that has only just taken it has yet
- * to write its number: until then the file is empty or holds that of a process that was killed. */
-static pid_t read_holder(int fd)
+/* One that has only just taken it has yet to write its number: until then the file is empty or holds
+ * that of a process that was killed. */
+pid_t lockfile_holder(int fd)
 {
-	pid_t pid = 0;
-
 	for (int patience_ms = 100; patience_ms > 0; patience_ms--) {
 		char text[32] = "";
-		if (pread(fd, text, sizeof text - 1, 0) > 0)
-			pid = (pid_t)strtol(text, NULL, 10);
-		if (pid > 0 && (kill(pid, 0) == 0 || errno == EPERM))
-			break;
+		long pid = pread(fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+		if (pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
+			return (pid_t)pid;
 		poll(NULL, 0, 1);
 	}
-	return pid > 0 ? pid : 0;
+	return 0;
 }
 
 /* The file may be removed by a holder that leaves between our open and our flock. */
@@ -65,7 +62,7 @@ int lockfile_take(const char *path, int *fd, pid_t *holder, char error[LOCKFILE_
 			int status = errno == EWOULDBLOCK ? EX_UNAVAILABLE : EX_OSERR;
 			failed(error, "lock", path, status);
 			if (status == EX_UNAVAILABLE)
-				*holder = read_holder(*fd);
+				*holder = lockfile_holder(*fd);
 			close(*fd);
 			return status;
 		}

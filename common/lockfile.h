@@ -17,4 +17,8 @@ enum { LOCKFILE_ERROR_MAX = 256 };
  * Does not wait for the lock; for up to 100 ms for the number of one that has only just taken it. */
 int lockfile_take(const char *path, int *fd, pid_t *holder, char error[LOCKFILE_ERROR_MAX]);
 
+/* Whose number stands in a lock file that somebody has: 0 when it is nobody's that lives. Waits up to 100 ms
+ * for one that has only just taken it. */
+pid_t lockfile_holder(int fd);
+
 #endif

@@ -6,13 +6,12 @@
  * finds a new one, and we go on in the old.
  */
 #include "owner/folder.h"
+#include "common/lockfile.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,27 +223,29 @@ static int check(const struct folder *folder, const char *path, unsigned use, ch
 	return 0;
 }
 
-/* Who has the lock, as its file tells; 0 when it does not. One that has only just taken it has yet to
- * write its number: until then the file is empty or holds that of one that was killed. */
-static long holder(int lock)
+/* A child that was writing a snapshot for an owner that was killed may not have heard of it yet, and hold
+ * the lock a moment longer: nobody who lives is waited for. False: *holder has it, or nobody who tells. */
+static bool try_lock(int lock, pid_t *holder)
 {
-	long pid = 0;
+	enum { TRIES = 5 };
 
-	for (int patience_ms = 100; patience_ms > 0; patience_ms--) {
-		char text[32] = "";
-		if (pread(lock, text, sizeof text - 1, 0) > 0)
-			pid = strtol(text, NULL, 10);
-		if (pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
-			break;
-		poll(NULL, 0, 1);
+	*holder = 0;
+	for (int i = 0; i < TRIES && *holder == 0; i++) {
+		if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK)
+			return false;
+		*holder = lockfile_holder(lock);
 	}
-	return pid;
+	errno = EWOULDBLOCK;
+	return false;
 }
 
 /* The file is never removed, so what is locked is what the name leads to. */
 static int take_lock(struct folder *folder, const char *path, unsigned use, char error[FOLDER_ERROR_MAX])
 {
 	bool writes = use & FOLDER_WRITE;
+	pid_t holder;
 
 	folder->lock = openat(folder->descriptor, LOCK_NAME, (writes ? O_RDWR | O_CREAT : O_RDONLY) | ALWAYS, 0600);
 	/* No owner has ever been here, and who only reads leaves nothing behind. */
@@ -255,11 +256,10 @@ static int take_lock(struct folder *folder, const char *path, unsigned use, char
 		snprintf(error, FOLDER_ERROR_MAX, "cannot open %.200s/" LOCK_NAME ": %s", path, strerror(problem));
 		return status_of(problem);
 	}
-	if (flock(folder->lock, LOCK_EX | LOCK_NB) != 0) {
+	if (!try_lock(folder->lock, &holder)) {
 		if (errno == EWOULDBLOCK)
 			snprintf(error, FOLDER_ERROR_MAX,
-				 "the state in %.200s is in use by process %ld: stop it first", path,
-				 holder(folder->lock));
+				 "the state in %.200s is in use by process %ld: stop it first", path, (long)holder);
 		else
 			snprintf(error, FOLDER_ERROR_MAX, "cannot lock %.200s/" LOCK_NAME ": %s", path,
 				 strerror(errno));

@@ -60,6 +60,7 @@ struct owner {
 	int wake;    /* epoll of what is neither a message nor the clock: signals, ends of processes */
 	bool more;   /* there are notices that could leave at once */
 	int64_t message_ns; /* what the messages of the last rounds took, each, on average */
+	int64_t commit_ns;  /* of this round: what was waited for the disk */
 	unsigned stop_signals;
 	int64_t started_ns, watchdog_ns;
 	int64_t tell_ns, watchdog_next_ns, memory_ns, cut_ns; /* when each is due */
@@ -277,7 +278,9 @@ static bool make_durable(struct owner *owner)
 {
 	if (owner->state == NULL || owner->failed)
 		return !owner->failed;
-	owner->failed = !state_commit(owner->state, clock_monotonic_ns());
+	int64_t start_ns = clock_monotonic_ns();
+	owner->failed = !state_commit(owner->state, start_ns);
+	owner->commit_ns += clock_monotonic_ns() - start_ns;
 	note_durable(owner);
 	return !owner->failed;
 }
@@ -323,7 +326,8 @@ static void note_round(struct owner *owner, int64_t took_ns, size_t count)
 	owner->counters.rounds++;
 	if ((uint64_t)took_ns > owner->counters.round_longest)
 		owner->counters.round_longest = (uint64_t)took_ns;
-	owner->message_ns = (3 * owner->message_ns + took_ns / (int64_t)count) / 4;
+	/* The disk takes as long for few messages as for many: a slow one is no reason for short rounds. */
+	owner->message_ns = (3 * owner->message_ns + (took_ns - owner->commit_ns) / (int64_t)count) / 4;
 }
 
 /* One round: receive, run, record, reply. Returns whether there was anything. */
@@ -336,6 +340,7 @@ static bool serve_round(struct owner *owner)
 	size_t count, reply_count;
 
 	int64_t start_ns = clock_monotonic_ns();
+	owner->commit_ns = 0;
 	count = transport_receive(owner->transport, start_ns, round_most(owner), &arrived);
 	if (count == 0)
 		return false;

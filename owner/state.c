@@ -292,18 +292,23 @@ static void snapshot_start(struct state *state, int64_t now_ns)
 		state->counters->snapshot_pause = (uint64_t)pause_ns;
 }
 
-static void snapshot_end(struct state *state, int error, int64_t now_ns)
+static void remove_temporary(const struct state *state)
 {
 	char temporary[SNAPSHOT_NAME_BYTES + 4];
 
+	snapshot_name(temporary, state->head.round);
+	strcat(temporary, ".tmp");
+	unlinkat(state->folder.descriptor, temporary, 0);
+}
+
+static void snapshot_end(struct state *state, int error, int64_t now_ns)
+{
 	if (error == 0) {
 		state->counters->snapshots++;
 		log_info("%s: snapshot of round %" PRIu64 " written in %.3f s", state->config->state, state->head.round,
 			 (double)(now_ns - state->snapshot_started_ns) / (double)NS_PER_S);
 	} else {
-		snapshot_name(temporary, state->head.round);
-		strcat(temporary, ".tmp");
-		unlinkat(state->folder.descriptor, temporary, 0);
+		remove_temporary(state);
 		state->counters->snapshots_failed++;
 		log_warn("%s: the snapshot failed: %s; the journal grows until one succeeds", state->config->state,
 			 error == EBADMSG ? "the state breaks the behaviour's invariant" : strerror(error));
@@ -347,7 +352,10 @@ bool state_close(struct state **state, bool in_haste)
 {
 	struct state *s = *state;
 
-	snapshot_child_kill(&s->child);
+	if (s->child.pid != 0) {
+		snapshot_child_kill(&s->child);
+		remove_temporary(s);
+	}
 	maker_stop(s);
 	int error = in_haste ? durability_sync(s->durable) : durability_finish(s->durable, clock_wall_us());
 	if (error != 0)

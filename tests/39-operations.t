@@ -19,7 +19,7 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP;
 use MIME::Base64 qw(decode_base64);
 use Sole::Test;
-use Sole::Wire qw(HELLO RUN QUERY NOTICES LOCK UNLOCK HOLDER PUT
+use Sole::Wire qw(ADD HELLO GOODBYE RUN QUERY NOTICES LOCK UNLOCK HOLDER PUT
     dealer endpoint ask item op list open_session status counters);
 use Test::More;
 
@@ -75,7 +75,7 @@ sub say_driver {
     my $before = () = $way->{process}->out =~ /\n/g;
     $way->{process}->say("$line\n");
     my @lines;
-    wait_until { (@lines = split /\n/, $way->{process}->out) > $before || !$way->{process}->running };
+    wait_until { (@lines = $way->{process}->out =~ /(.*)\n/g) > $before || !$way->{process}->running };
     return $lines[$before] // 'nothing: ' . $way->{process}->err;
 }
 
@@ -457,6 +457,36 @@ each_way 'WATCH UNWATCH' => 'a watch hears what happens' => sub {
     is say_driver($way, 'unwatch'), 'ok', 'and no more' if $way->{process};
     ok wait_until { status($way->{other})->{watches} == 0 }, 'the owner has forgotten it';
     $methods{watch} = 1 if $way->{kind} eq 'python';
+};
+
+each_way 'OUTCOME' => 'what became of a command' => sub {
+    my ($way) = @_;
+    my $fate = sub {
+        return say_driver($way, "outcome @_") if $way->{process};
+        my $told = $json->decode(sole($way, 'outcome', '-j', @_)->{out});
+        my $lists = $told->{fate} eq 'ran' ? $told->{results} : [];
+        return join ' ', $told->{fate}, map { told_json($_) =~ s/^\(/[/r =~ s/\)$/]/r } @$lists;
+    };
+    my $session = $way->{kept}{S};
+    my $sum = other_asks($way, ADD, 'sum', \7)->{lists}[0][0];
+    is $fate->($session, $way->{sequence}), "ran [ i$sum ]", 'it ran, with these results';
+    is $fate->($session, $way->{sequence} + 1), 'not-come', 'it has not come';
+    is other_asks($way, ADD, $_, \1)->{code}, 14, 'bytes' for "\xfe\xff";
+    is $fate->($session, $way->{sequence}), 'refused', 'it was refused';
+    is $fate->(12345, 1), 'unknown', 'no such session';
+    my $ended = open_session($way->{other});
+    ask($way->{other}, item(GOODBYE, '', session => $ended));
+    is $fate->($ended, 1), 'unknown', 'an owner in memory knows no session that has ended';
+    $commands{outcome} = $methods{outcome} = 1;
+};
+
+each_way 'BACKUP' => 'a backup' => sub {
+    my ($way) = @_;
+    my $file = path("$way->{owner}.snapshot");
+    $way->{process} ? is say_driver($way, "backup $file"), 'ok', 'is made' : is sole($way, 'backup', $file)->{status}, 0, 'is made';
+    my $made = run('sole-owner', '--restore', $file, path("$way->{owner}.state"));
+    is $made->{status}, 0, 'and can be made a state of' or diag $made->{err};
+    $commands{backup} = $methods{backup} = 1;
 };
 
 # ---- whether that was all ----

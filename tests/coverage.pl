@@ -3,7 +3,7 @@
 #
 # coverage.pl - runs tests that were built with --coverage, and tells what gcov says of each file.
 #
-#   coverage.pl --least PERCENT --build FOLDER --file FILE.c ... TEST ...
+#   coverage.pl --least PERCENT --build FOLDER --file FILE.c ... [--run COMMAND] ... TEST ...
 #
 # Ends with 1 when a test fails, or fewer than PERCENT of a file's branches were taken; those are told by their lines.
 use strict;
@@ -14,12 +14,12 @@ use Getopt::Long;
 
 use constant LINES_TOLD_MAX => 40;
 
-my ($least, $build, @files) = (95, 'build/coverage');
-GetOptions('least=f' => \$least, 'build=s' => \$build, 'file=s' => \@files) or exit 64;
+my ($least, $build, @files, @runs) = (95, 'build/coverage');
+GetOptions('least=f' => \$least, 'build=s' => \$build, 'file=s' => \@files, 'run=s' => \@runs) or exit 64;
 
 find({ no_chdir => 1, wanted => sub { unlink $_ if /\.gcda$/ } }, $build);
 my $good = 1;
-for my $test (@ARGV) {
+for my $test (@ARGV, @runs) {
 	my $said = `$test 2>&1`;
 	next if $? == 0;
 	print "$test failed:\n", grep { /^not ok|^#/ } map { "$_\n" } split /\n/, $said;

@@ -183,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (how & 1)
 		buffer_append(&stream, input.at, input.left);
 	else {
-		size_t cut = how & 2 ? 100 + (how >> 2) * 16 : 65520;
+		size_t cut = how & 2 ? 100 + (how >> 2) * (size_t)16 : 65520;
 		uint64_t count = how & 0x80 ? fuzz_u64(&input) : events;
 		compose(&input, &composed);
 		put_blocks(&stream, &composed, cut, count);
