@@ -99,8 +99,10 @@ int durability_commit(struct durable *d, int64_t now_ns)
 	if (d->records.capacity > RECORDS_KEEP_BYTES)
 		buffer_clear(&d->records);
 	buffer_reset(&d->records);
+#ifndef PLANT_REPLY_BEFORE_SYNC
 	if (d->settings.level == DURABILITY_SYNC)
 		return sync_now(d);
+#endif
 	if (!d->dirty)
 		d->dirty_ns = now_ns;
 	d->dirty = true;
@@ -146,6 +148,11 @@ static enum recovery_result take_over(struct durable *d, int64_t wall_us, bool n
 			 (unsigned long long)core_revision(d->core), behaviour->name, broken);
 		return RECOVERY_DAMAGED;
 	}
+#ifdef PLANT_FORGET_SESSIONS
+	size_t cursor = 0;
+	for (struct session *session; (session = sessions_next(core_sessions(d->core), &cursor)) != NULL;)
+		sessions_end(core_sessions(d->core), &session);
+#endif
 	core_set_clock(d->core, wall_us);
 	core_record_to(d->core, &d->records);
 	if (!new && recovery->version != behaviour->version) {

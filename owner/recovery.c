@@ -150,6 +150,10 @@ static enum recovery_result replay_record(struct run *run, const struct round *r
 	struct recovery *recovery = run->recovery;
 	char why[384];
 
+#ifdef PLANT_REPLAY_TWICE
+	if (record->kind == RECORD_RUN)
+		core_replay(run->core, record, round->time_us, false, why, sizeof why);
+#endif
 	if (!core_replay(run->core, record, round->time_us, !options->no_digests, why, sizeof why)) {
 		if (recovery->diverged == 0)
 			recovery->diverged = record->revision;
