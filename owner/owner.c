@@ -428,6 +428,8 @@ static int64_t tend(struct owner *owner)
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
+	/* Ends of sessions happen now, and not when the last message came. */
+	core_set_clock(service_core(owner->service), clock_wall_us());
 	follow_clients(owner);
 	lookback_tend(owner->lookback, now_ns, &lookback_ns);
 	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);
