@@ -56,4 +56,19 @@ subtest 'who dies with a job hands it on at the time that it is, and replay come
     is($owner->stop, 0, 'and ends');
 };
 
+subtest 'an owner that was held up hears what came meanwhile before it calls anybody silent' => sub {
+    my $owner = start_owner({ name => 'held' }, '--state', path('held.state'), '--round-messages', '1', 'held');
+    my @sockets  = map { dealer(endpoint('held')) } 1 .. 6;
+    my @sessions = map { open_session($_, 1000) } @sockets;
+    $owner->signal('STOP');
+    sleep 1.5;
+    send_body($sockets[$_], message(item(PING, list(), session => $sessions[$_]))) for 0 .. $#sockets;
+    sleep 0.2;
+    $owner->signal('CONT');
+    is(receive_message($sockets[$_])->{items}[0]{code}, 0, "session $_ goes on") for 0 .. $#sockets;
+    wait_until { status($sockets[0])->{sessions} == 0 };
+    pass('and ends when really nothing is heard');
+    $owner->stop;
+};
+
 done_testing;
