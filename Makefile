@@ -209,7 +209,7 @@ $(BUILD)/%.o: %.c | $(FIRST)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 link = @mkdir -p $(@D)
-link += $(if $(V),,&& printf '  %-7s %s\n' LD $@) && $(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$(filter-out $(2),$^)) $(1)
+link += $(if $(V),,&& printf '  %-7s %s\n' LD $@) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$(filter-out $(2),$^)) $(filter %.a,$(filter-out $(2),$^)) $(1)
 
 # Behaviours in shared objects find the functions of sole/behaviour.h in the program that loads them.
 $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a

@@ -70,7 +70,8 @@ void core_destroy(struct core **core)
 
 void core_set_clock(struct core *core, int64_t wall_us)
 {
-	if (wall_us > core->machine.now_us)
+	/* A round has one time: what is recorded and not yet taken was done at this one, and will be done again at it. */
+	if (wall_us > core->machine.now_us && core->record_count == 0)
 		core->machine.now_us = wall_us;
 }
 

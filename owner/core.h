@@ -38,7 +38,8 @@ struct core_scalars {
 struct core_scalars core_scalars(const struct core *core);
 void core_set_scalars(struct core *core, const struct core_scalars *scalars);
 
-/* Wall time in microseconds for what follows; a clock that goes back is ignored. */
+/* Wall time in microseconds for what follows; a clock that goes back is ignored, and so is one that goes on while something
+ * is recorded that nobody has taken: a round has one time. */
 void core_set_clock(struct core *core, int64_t wall_us);
 
 uint64_t core_revision(const struct core *core);

@@ -188,7 +188,7 @@ enum recovery_result durability_start(struct durable *d, struct core *core, int6
 		recovery->end = (struct journal_end){ .round = 1 };
 	}
 	d->history = recovery->history;
-	result = take_over(d, wall_us, new, recovery);
+	result = take_over(d, wall_us, new || recovery_never_began(recovery), recovery);
 	if (result != RECOVERED)
 		return result;
 	int error = snapshots_clear(d->settings.disk);

@@ -66,8 +66,10 @@ static enum recovery_result read_snapshot(struct run *run, uint64_t round, struc
 	bool sound = whole ? snapshot_read(&source, head, core, snapshot_progress, run, why, sizeof why) :
 			     snapshot_read_head(&source, head, why, sizeof why);
 	run->disk->close(run->disk->context, file.file);
-	if (!sound)
-		return say(run, RECOVERY_DAMAGED, "%s: %s", name, why);
+	if (!sound) {
+		run->recovery->error = head->error;
+		return say(run, head->error != 0 ? RECOVERY_FAILED : RECOVERY_DAMAGED, "%s: %s", name, why);
+	}
 	if (head->round != round)
 		return say(run, RECOVERY_DAMAGED, "%s: it is of round %" PRIu64 ", which its name does not tell", name,
 			   head->round);
@@ -297,7 +299,7 @@ static enum recovery_result judge_version(struct run *run)
 	const struct sole_behaviour *behaviour = core_behaviour(run->core);
 	uint32_t version = run->recovery->version;
 
-	if (version == behaviour->version || run->options->any_version)
+	if (version == behaviour->version || run->options->any_version || recovery_never_began(run->recovery))
 		return RECOVERED;
 	if (version > behaviour->version)
 		return say(run, RECOVERY_VERSION, "the state is of version %u of %s, and this is version %u: run the newer one",

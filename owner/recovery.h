@@ -50,6 +50,13 @@ struct recovery {
 	char why[640];
 };
 
+/* There is a journal and nothing in it: its owner died before it had recorded that it began. RECOVERED, and as new as
+ * RECOVERY_EMPTY, but for its history. */
+static inline bool recovery_never_began(const struct recovery *recovery)
+{
+	return recovery->incarnation == 0 && recovery->version == 0 && recovery->records == 0;
+}
+
 /* `core` is new (with the limits, seeds and counters to be used); after anything but RECOVERED and RECOVERY_EMPTY it is
  * in no known state. With sound_only it is not looked at and may be NULL. */
 enum recovery_result recovery_run(const struct disk *disk, struct core *core, const struct recovery_options *options,

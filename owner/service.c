@@ -358,6 +358,12 @@ static void end_silent_sessions(struct service *service, int64_t now_ns)
 	}
 }
 
+void service_spare_silent(struct service *service, int64_t until_ns)
+{
+	if (service->sessions_ns < until_ns)
+		service->sessions_ns = until_ns;
+}
+
 /* Which requests are due is looked for among all that wait, and so not more often than their
  * clients will notice. */
 static void end_waits(struct service *service, int64_t now_ns)

@@ -82,6 +82,9 @@ const struct service_reply *service_replies(const struct service *service, size_
  * behaviour's ticks. When to call again at the latest: *next_ns. */
 void service_tend(struct service *service, int64_t now_ns, int64_t wall_us, int64_t *next_ns);
 
+/* No session ends for its silence before `until_ns`: it may have spoken, and not been heard yet. */
+void service_spare_silent(struct service *service, int64_t until_ns);
+
 /* A way to connections, for what was not asked for: the transport's, or a simulator's. */
 struct outlet {
 	void *context;

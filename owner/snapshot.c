@@ -25,6 +25,7 @@
 #include "owner/snapshot.h"
 
 #include <isa-l/crc.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -335,6 +336,7 @@ static bool refuse(struct reader *r, uint64_t offset, const char *format, ...)
 
 static bool refuse_memory(struct reader *r)
 {
+	r->head->error = ENOMEM;
 	snprintf(r->why, r->why_size, "no memory for the state");
 	return false;
 }
@@ -345,8 +347,10 @@ static bool read_some(struct reader *r, uint8_t *to, size_t size, size_t *got)
 	*got = 0;
 	while (*got < size) {
 		ssize_t part = r->source->read(r->source->context, to + *got, size - *got);
-		if (part < 0)
+		if (part < 0) {
+			r->head->error = (int)-part;
 			return refuse(r, r->offset, "cannot be read: %s", strerror((int)-part));
+		}
 		if (part == 0)
 			break;
 		*got += (size_t)part;

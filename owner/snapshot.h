@@ -32,6 +32,7 @@ struct snapshot_head {
 	uint64_t digest;     /* store_digest */
 	uint64_t segment_bytes; /* of the round's journal; 0: not told */
 	uint64_t next_id;    /* sessions_next_id */
+	int error;           /* when reading fails: errno of the source or of memory; 0: what is there is wrong */
 };
 
 struct snapshot_sink {

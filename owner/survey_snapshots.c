@@ -21,6 +21,7 @@ static bool read_head(const struct disk *disk, uint64_t round, bool whole, struc
 	snapshot_name(name, round);
 	file.file = disk->open(disk->context, name, DISK_READ);
 	if (file.file < 0) {
+		*head = (struct snapshot_head){ .error = -file.file };
 		snprintf(why, why_size, "%s", strerror(-file.file));
 		return false;
 	}
@@ -65,6 +66,11 @@ void survey_snapshots(struct survey *survey, const struct disk *disk)
 		s->round = rounds[i];
 		snapshot_name(s->name, s->round);
 		s->sound = read_head(disk, s->round, true, &s->head, &s->bytes, s->why, sizeof s->why);
+		if (!s->sound && s->head.error != 0) { /* what cannot be looked at is not said to be damaged */
+			survey->error = s->head.error;
+			snprintf(survey->why, sizeof survey->why, "%s: %.300s", s->name, s->why);
+			return;
+		}
 		survey->damaged_snapshots += !s->sound;
 		if (s->sound && survey->base == NULL)
 			survey->base = s;
