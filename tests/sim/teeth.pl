@@ -41,7 +41,7 @@ sub run {
     my ($sim, $count) = @_;
     local $ENV{SEEDS} = $count;
     delete local @ENV{qw(SEED FROM)};
-    open my $out, '-|', $sim or die "$sim: $!\n";
+    open my $out, '-|', "$sim 2>/dev/null" or die "$sim: $!\n";
     my ($what, $run);
     while (<$out>) {
         $what = $1 if !defined $what && /^# seed \d+: (.*)/;
