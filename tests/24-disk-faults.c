@@ -39,6 +39,9 @@ static struct core *core_of(const struct life *life)
 	return service_core(life->rig->service);
 }
 
+/* How many allocations of a start succeed before one fails; negative: all of them. */
+static long start_ration = -1;
+
 /* Without memory there may be no life at all: false. */
 static bool begin(struct life *life, struct memory_disk *disk)
 {
@@ -58,10 +61,15 @@ static bool begin(struct life *life, struct memory_disk *disk)
 	life->rig->limits.events_bytes = 65536;
 	if (!rig_start(life->rig, &table_behaviour, 1))
 		return false;
+	scarce_begin(start_ration, false);
 	life->durable = durability_new(&settings);
+	if (life->durable != NULL)
+		life->result = durability_start(life->durable, core_of(life), WALL_US, &options, &life->recovery);
+	if (start_ration >= 0)
+		start_ration = scarce_end() > 0 ? 0 : 1;
+	scarce_end();
 	if (life->durable == NULL)
 		return false;
-	life->result = durability_start(life->durable, core_of(life), WALL_US, &options, &life->recovery);
 	life->started = life->result == RECOVERED;
 	if (!life->started)
 		assert_true(life->recovery.why[0] != '\0');
@@ -498,6 +506,56 @@ static void a_cut_that_fails_can_be_done_again(void **state)
 	memory_disk_free(disk);
 }
 
+static void a_cut_without_memory_says_so_and_can_be_done_again(void **state)
+{
+	struct memory_disk *whole = damaged();
+	bool complete = false;
+
+	(void)state;
+	for (long succeed = 0; !complete; succeed++) {
+		struct memory_disk *disk = memory_disk_clone(whole, 1);
+		const struct disk seam = plenty(memory_disk_seam(disk));
+		struct journal_fault fault, problem = { .text = "" };
+		struct journal_salvage salvage;
+		unsigned rounds = 0;
+		assert_int_equal(read_through(disk, &fault), JOURNAL_DAMAGED);
+		scarce_begin(succeed, succeed % 2 != 0);
+		int error = journal_salvage(&seam, 1, take_round, &rounds, &salvage);
+		assert_true(error == 0 || error == -ENOMEM);
+		error = journal_cut(&seam, &fault, &problem);
+		complete = scarce_end() == 0;
+		assert_true(error == 0 || problem.text[0] != '\0');
+		assert_true(error == 0 || !complete);
+		one_cut(disk);
+		memory_disk_free(disk);
+	}
+	memory_disk_free(whole);
+}
+
+static void a_start_without_memory_says_so(void **state)
+{
+	struct memory_disk *whole[] = { interrupted(), memory_disk_new(9) };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		bool complete = false;
+		for (long succeed = 0; !complete && succeed < SWEEP_MAX; succeed++) {
+			struct memory_disk *disk = memory_disk_clone(whole[i], 1);
+			struct life life;
+			start_ration = succeed;
+			bool began = begin(&life, disk);
+			complete = start_ration != 0;
+			start_ration = -1;
+			assert_true(began || life.durable == NULL || life.recovery.why[0] != '\0');
+			end(&life);
+			starts_again(disk, 0);
+			memory_disk_free(disk);
+		}
+		assert_true(complete);
+		memory_disk_free(whole[i]);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(whatever_call_of_the_disk_fails_what_was_acknowledged_is_there),
 	cmocka_unit_test(a_start_that_fails_changes_nothing_that_counts),
@@ -506,6 +564,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_state_is_brought_back_as_it_was_at_any_revision),
 	cmocka_unit_test(no_byte_of_a_snapshot_can_be_another),
 	cmocka_unit_test(a_cut_that_fails_can_be_done_again),
+	cmocka_unit_test(a_cut_without_memory_says_so_and_can_be_done_again),
+	cmocka_unit_test(a_start_without_memory_says_so),
 };
 
 UNIT_MAIN(tests)

@@ -54,7 +54,7 @@ $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,state/backups state/folder state/lookback state/outcomes state/snapshot_child) $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal -lpthread)
-$(BUILD)/tests/23-%.t $(BUILD)/tests/24-disk-faults.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/23-allocation.t $(BUILD)/tests/24-disk-faults.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/24-disk-faults.t: $(BUILD)/tests/24-disk-faults.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a

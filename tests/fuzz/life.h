@@ -132,6 +132,13 @@ static inline struct life *life_new(void)
 	return life;
 }
 
+static inline void life_free(struct life *life)
+{
+	rig_free(life->rig);
+	buffer_clear(&life->records);
+	free(life);
+}
+
 /* A core to bring a state into: as the one of the life, but for its hash seed. */
 static inline struct core *life_core(const struct life *life)
 {
