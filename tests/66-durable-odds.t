@@ -71,4 +71,32 @@ subtest 'an owner that was held up hears what came meanwhile before it calls any
     $owner->stop;
 };
 
+subtest 'a state larger than limits that were lowered comes back and goes on: what is given back can be taken' => sub {
+    my @owner = ({ name => 'full' }, '--state', path('full.state'));
+    my $owner = start_owner(@owner, 'full');
+    is(sole('full', 'put', "key$_", "value$_")->{status}, 0, "entry $_") for 1 .. 5;
+    my @lock = map {
+        my $lock = start({ name => "lock$_", notify => 0 }, 'sole', '-t', '60s', '-o', 'full', 'lock', 'lock', '--', 'sh', '-c',
+            'echo has it; exec sleep 1000');
+        wait_until { sole('full', 'status')->{out} =~ /sessions:\s+$_\b/ };
+        $lock;
+    } 1, 2;
+    ok($lock[0]->wait_output(out => qr/has it/), 'a lock is held, and waited for');
+    killed($owner);
+    $owner = start_owner(@owner, '--max-entries', '2', '--max-state', '65536', 'full');
+    is(sole('full', 'get', 'key5')->{out}, "value5\n", 'all of it is there');
+    is(sole('full', 'put', 'key6', '6')->{status}, 2, 'it does not grow');
+    is(sole('full', 'put', 'key5', 'other5')->{status}, 0, 'what is there can change');
+    is(sole('full', 'txn', 'delete key1', 'put kez1 value1')->{status}, 0, 'and be replaced');
+    killed($lock[0]);
+    ok($lock[1]->wait_output(out => qr/has it/), 'the lock goes to who waits for it');
+    killed($owner);
+    $owner = start_owner(@owner, '--max-entries', '1', '--max-sessions', '1', '--max-session-replies', '4096', 'full');
+    is(sole('full', 'get', 'kez1')->{out}, "value1\n", 'replay does not ask for limits');
+    is(sole('full', 'call', 'holder', 'lock')->{status}, 0, 'nor do sessions that are open');
+    killed($lock[1]);
+    wait_until { sole('full', 'call', 'holder', 'lock')->{out} !~ m{\d{3}} };
+    is($owner->stop, 0, 'and it ends');
+};
+
 done_testing;

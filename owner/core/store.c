@@ -53,6 +53,7 @@ struct store {
 	struct change *changes;
 	size_t change_count, change_room;
 	uint64_t hash_seed, entries_max, bytes_max, entries, bytes, revision;
+	uint64_t entries_before, bytes_before; /* the first of the changes */
 	uint64_t work;       /* accesses so far */
 	bool digesting;
 	uint64_t digest;     /* while `digesting` */
@@ -311,12 +312,18 @@ static bool change_reserve(struct store *store)
 /* Gives the entry a new value and keeps the one before for undo. */
 static void change(struct map *map, struct entry *entry, struct value value, bool inserted)
 {
+	struct store *store = map->store;
+
+	if (store->change_count == 0) {
+		store->entries_before = store->entries;
+		store->bytes_before = store->bytes;
+	}
 	account(map, entry, &entry->value, &value);
-	map->store->changes[map->store->change_count++] =
+	store->changes[store->change_count++] =
 		(struct change){ .map = map, .entry = entry, .before = entry->value,
 				   .revision_before = entry->revision, .inserted = inserted };
 	entry->value = value;
-	entry->revision = map->store->revision;
+	entry->revision = store->revision;
 }
 
 /* False: no memory, and the copy is none. */
@@ -362,6 +369,14 @@ static enum code insert(struct map *map, unsigned long hash, const struct value 
 	return CODE_OK;
 }
 
+/* A state may be larger than limits that were lowered since: then what is given back can be taken, and no more. */
+static uint64_t most(const struct store *store, uint64_t limit, uint64_t now, uint64_t before)
+{
+	uint64_t had = store->change_count > 0 ? before : now;
+
+	return had > limit ? had : limit;
+}
+
 enum code map_put(struct map *map, const void *key, size_t key_size, const struct value *value)
 {
 	struct store *store = map->store;
@@ -376,8 +391,9 @@ enum code map_put(struct map *map, const void *key, size_t key_size, const struc
 	bool new = entry == NULL || entry->value.type == VALUE_NONE;
 	uint64_t grows = value_extra_bytes(value) + (new ? sizeof *entry + key_size : 0);
 	uint64_t shrinks = new ? 0 : value_extra_bytes(&entry->value);
-	if ((new && store->entries >= store->entries_max) ||
-	    (grows > shrinks && store->bytes + (grows - shrinks) > store->bytes_max))
+	if ((new && store->entries >= most(store, store->entries_max, store->entries, store->entries_before)) ||
+	    (grows > shrinks && store->bytes + (grows - shrinks) >
+					most(store, store->bytes_max, store->bytes, store->bytes_before)))
 		return CODE_FULL;
 	if (entry == NULL)
 		return insert(map, hash, value);

@@ -95,7 +95,8 @@ void store_keep_digest(struct store *store);
 /* Is the digest that is kept that of the contents? Walks everything. */
 bool store_digest_is_true(const struct store *store);
 
-/* As store_new. Lower ones than what is there only keep it from growing. */
+/* As store_new. Lower ones than what is there only keep it from growing: what is removed can be put in its place until the
+ * next store_commit. */
 void store_set_limits(struct store *store, uint64_t entries_max, uint64_t bytes_max);
 
 /* What one entry adds to the digest (modulo 2^64). */
