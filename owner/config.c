@@ -50,7 +50,7 @@ static const struct option_spec options[] = {
 	{ "yes", 0, OPTION_FLAG, &told.inspection.yes, 0, 0, NULL, NULL },
 #define LIMIT(field, option, kind, value, least, most, help)                                       \
 	{ option, 0, OPTION_##kind, &told.limits.field, least, most, "N", help },
-#include "owner/limits.def"
+#include "owner/core/limits.def"
 #undef LIMIT
 };
 
@@ -186,7 +186,7 @@ void config_print(const struct config *config)
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
 #define LIMIT(field, option, kind, value, least, most, help)                                                 \
 	printf("%s = %lld\n", option, (long long)l->field);
-#include "owner/limits.def"
+#include "owner/core/limits.def"
 #undef LIMIT
 	double gib = 1024.0 * 1024 * 1024;
 	printf("# memory at the worst, GiB: state %.2f, stored replies %.2f, outboxes %.2f, beside it %.2f\n",

@@ -6,8 +6,8 @@
  * Rounds have contents that follow from their number and from how often that number was written, so that each
  * reading can be checked without keeping what was written.
  */
-#include "owner/frame.h"
-#include "owner/journal.h"
+#include "owner/state/frame.h"
+#include "owner/state/journal.h"
 #include "tests/lib/memory_disk.h"
 #include "tests/lib/plenty.h"
 #include "tests/lib/scarce.h"

@@ -7,7 +7,7 @@
 #include "tests/lib/outlet.h"
 #include "tests/lib/scarce.h"
 
-#include "owner/snapshot.h"
+#include "owner/state/snapshot.h"
 
 enum { ROUNDS = 3, PUT_FOR = 12, BIND = 15 };
 

@@ -9,10 +9,10 @@
 #include "tests/lib/plenty.h"
 #include "tests/lib/scarce.h"
 
-#include "owner/durability.h"
-#include "owner/journal_salvage.h"
-#include "owner/segment.h"
-#include "owner/snapshot_file.h"
+#include "owner/state/durability.h"
+#include "owner/state/journal_salvage.h"
+#include "owner/state/segment.h"
+#include "owner/state/snapshot_file.h"
 
 #include <errno.h>
 

@@ -377,7 +377,7 @@ each_way 'DESCRIBE STATUS STATS PING', 'what an owner tells of itself' => sub {
     is $told{$_}{ $way->{kind} }, $told{$_}{library}, "$_: the same as through the library" for qw(describe status stats);
 };
 my %described = map { my ($name) = /^i\d+ b(\w+)/; pack('H*', $name) => 1 } $told{describe}{library} =~ /\[ ([^\]]*) \]/g;
-my @counters = slurp("$top/owner/counters.def") =~ /^COUNTER\((\w+)/mg;
+my @counters = slurp("$top/owner/core/counters.def") =~ /^COUNTER\((\w+)/mg;
 is_deeply [ map { (split)[0] } split /\n/, $told{stats}{library} ], [ sort @counters ], 'stats are those of counters.def';
 
 each_way 'HELLO RECEIVED' => 'a late answer comes to who has said hello, who says that it was received' => sub {

@@ -9,7 +9,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/rig.h"
 
-#include "owner/snapshot.h"
+#include "owner/state/snapshot.h"
 
 enum { LIFE_ROUNDS = 16, LIFE_SEED = 0x5eed5eed };
 

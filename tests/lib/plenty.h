@@ -7,7 +7,7 @@
 
 #include "tests/lib/scarce.h"
 
-#include "owner/disk.h"
+#include "owner/state/disk.h"
 
 /* The disk's own memory does not run out. */
 #define PLENTY(call)                                  \
