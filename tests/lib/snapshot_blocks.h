@@ -7,8 +7,8 @@
 #define SOLE_TESTS_SNAPSHOT_BLOCKS_H
 
 #include "common/buffer.h"
-#include "owner/crc32c.h"
-#include "owner/snapshot.h"
+#include "owner/state/crc32c.h"
+#include "owner/state/snapshot.h"
 
 #include <assert.h>
 #include <string.h>
