@@ -469,13 +469,13 @@ static bool read_head(struct reader *r)
 	if (format != SNAPSHOT_FORMAT)
 		return refuse(r, r->block_at, "the snapshot is of format %llu, and this program reads format %d: use the "
 			      "version that wrote it, or a later one", (unsigned long long)format, SNAPSHOT_FORMAT);
-#define FIELD(type, name)                                      \
-	{                                                      \
-		uint64_t number;                               \
-		if (!take_number(r, 8, &number))               \
-			return false;                          \
-		head->name = (type)number;                     \
-		sound = sound && (uint64_t)head->name == number; \
+#define FIELD(type, name)                                                                  \
+	{                                                                                  \
+		uint64_t number;                                                           \
+		if (!take_number(r, 8, &number))                                           \
+			return false;                                                      \
+		head->name = (type)number;                                                 \
+		sound = sound && (sizeof(type) == sizeof number || (type)number == number); \
 	}
 	HEAD_FIELDS(FIELD)
 #undef FIELD
