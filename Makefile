@@ -110,7 +110,7 @@ VALGRIND   = valgrind -q --leak-check=full --show-leak-kinds=definite,possible -
 # needs pidfd_open(2) stays out: valgrind 3.19 does not have it, and a session would outlive its process; so do
 # 56-ledger, whose clients are itself, started again, and the journal's and the snapshot's damages, each bit of
 # which takes minutes: sanitizers see those.
-VALGRIND_UNITS  = $(filter-out %/56-ledger.t %/19-journal.t %/19-snapshot.t,$(UNIT_TESTS))
+VALGRIND_UNITS  = $(filter-out %/56-ledger.t %/19-journal.t %/19-snapshot.t %/21-lookback.t,$(UNIT_TESTS))
 VALGRIND_TESTS  = $(patsubst %,tests/%.t,32-protocol-perl 34-owner-start 36-actors-life 36-actors-totals 39-operations \
                     40-supervisor-control 40-supervisor-reload 40-supervisor-start)
 VALGRIND_OWNERS = $(patsubst %,tests/%.t,37-command-call 37-command-entries 37-command-watch 52-outcomes 54-limits)
