@@ -544,6 +544,7 @@ sub start_ready ($run, @command) {
 sub end_hard ($pid) {
 	kill 'KILL', -$pid;
 	wait_for($pid, STOP_GRACE_S);
+	unlink "$folder/peer.sock"; # which it had no time to do
 	return;
 }
 
