@@ -579,6 +579,7 @@ static bool read_map(struct reader *r, char name[STORE_NAME_MAX_BYTES + 1], bool
 		map = store_restore_map(core_store(r->core), name);
 		if (map == NULL)
 			return refuse(r, here, "there is no memory for the map '%s', or there are too many maps", name);
+		map_expect(map, count);
 	}
 	for (uint64_t i = 0; i < count; i++) {
 		if (!read_entry(r, name, map, (unsigned)(i & 1), &before_size))
