@@ -43,7 +43,7 @@ OWNER_PURE  = about behaviour core disk durability endings events execution fram
               snapshot_file storage_items store table text text_read watch window
 INSPECTION  = dump founding inspect log place record_json record_print rehearse repair repair_parts restore rounds survey \
               survey_snapshots verify
-OWNER_SHELL = $(INSPECTION) owner config backups endpoint folder loader lookback memory outcomes processes snapshot_child state \
+OWNER_SHELL = $(INSPECTION) owner config crash backups endpoint folder loader lookback memory outcomes processes snapshot_child state \
               transport connections outboxes envelope accept_gate
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
