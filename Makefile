@@ -47,7 +47,7 @@ OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution c
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) config loader memory owner processes state/backups state/folder state/lookback \
+OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
 LIBRARY_PURE  = engine compose receive request watches

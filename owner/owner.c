@@ -6,6 +6,7 @@
  * the modules it calls. One place waits (serve); nothing else blocks.
  */
 #include "owner/config.h"
+#include "owner/crash.h"
 #include "owner/transport/endpoint.h"
 #include "owner/loader.h"
 #include "owner/state/lookback.h"
@@ -234,8 +235,10 @@ static void core_open(struct owner *owner)
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
 		fatal(EX_OSERR, "cannot make the state: %s", why);
+	crash_watch(service_core(owner->service));
 	if (owner->config.state != NULL)
 		state_take_up(owner, &identity);
+	crash_serving(owner->state != NULL);
 	lookback_open(owner, &identity);
 }
 
@@ -460,6 +463,8 @@ static int64_t tend(struct owner *owner)
 		if (state_ns < next_ns)
 			next_ns = state_ns;
 	}
+	if (owner->failed)
+		return now_ns;
 	if (now_ns >= owner->tell_ns)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
@@ -520,6 +525,9 @@ static void drain(struct owner *owner)
 	notify("STOPPING=1\nSTATUS=answering what has arrived");
 	while (serve_round(owner) && !owner->failed && owner->stop_signals < 2 && clock_monotonic_ns() < by_ns)
 		take_signals(owner);
+	/* A notice tells the revision, and this one's is not on disk. */
+	if (owner->failed)
+		return;
 	service_leave(owner->service, &notice);
 	transport_broadcast(owner->transport, &notice);
 	buffer_clear(&notice);

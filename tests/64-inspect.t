@@ -82,6 +82,7 @@ is("$nothing->{status} $nothing->{out}", "0 nothing is wrong, and nothing was ch
 is(entries(dump_of('inv', '--at', $revision_early)), entries($early), '--dump --at shows the state as it was');
 is(dump_of('inv', '--at', $revision), $whole, '--at the last revision: the state as it is');
 like(dump_of('inv', '--at', $revision_second - 1), qr/^revision @{[$revision_second - 1]}$/m, '--at one in between');
+like(dump_of('inv', '--at', $revision_early), qr/^Q@{[$whole =~ m{^(history .*)$}m]}E$/m, '... and of which history');
 my $future = inspect('--dump', path('inv'), '--at', $revision + 1);
 is($future->{status}, 65, '--at a revision that has not been: status 65');
 line_like($future->{err}, qr/has not come to revision @{[$revision + 1]}: it is at $revision/, '... and which it is at');
@@ -407,7 +408,7 @@ my $agrees = inspect('--replay', path('counts'), '--behaviour', $one);
 is("$agrees->{status} $agrees->{out}", "0 all 13 records agree, from revision 0 to 12\n", '--replay with the same build: all agree');
 my $differs = inspect('--replay', path('counts'), '--behaviour', $other);
 is($differs->{status}, 1, '--replay with one that differs: status 1');
-like($differs->{out}, qr/\Adiffers, behind 8 records that agree: revision 8 \(round 9, run of a request\): it is answered otherwise now\n$time 8 run .* add "a" 3 -> ok\n\z/,
+like($differs->{out}, qr/\Adiffers, behind 8 records that agree: revision 8 \(round 9, run of add\): it is answered otherwise now\n$time 8 run .* add "a" 3 -> ok\n\z/,
     '... and the first command that comes to something else');
 my $migrates = inspect('--replay', path('counts'), '--behaviour', $two);
 is($migrates->{status}, 0, 'a newer version: status 0 when it takes over') or diag($migrates->{out}, $migrates->{err});

@@ -99,4 +99,68 @@ subtest 'a state larger than limits that were lowered comes back and goes on: wh
     is($owner->stop, 0, 'and it ends');
 };
 
+subtest 'an owner that is started in the moment in which the one before is killed waits for its end' => sub {
+    my @owner = ('--state', path('again.state'), 'again');
+    my $owner = start_owner({ name => 'again0' }, @owner);
+    my $sum = 0;
+    for my $n (1 .. 20) {
+        $sum += sole('again', 'add', 'sum', '1')->{status} == 0;
+        $owner->signal('KILL');
+        my $next = start_owner({ name => "again$n" }, @owner);
+        $owner->finish;
+        $owner = $next;
+    }
+    is($sum, 20, 'twenty times');
+    is(sole('again', 'get', 'sum')->{out}, "20\n", 'and nothing is lost');
+    my $second = run('sole-owner', @owner);
+    line_like($second->{err}, qr/process @{[ $owner->pid ]}/, 'nobody who lives is waited for');
+    is($owner->stop, 0, 'it ends');
+};
+
+subtest 'what a behaviour does otherwise in replay keeps the next owner from starting, in words for its author' => sub {
+    for my $operation (qw(stamp next tell moody)) {
+        my $state = path("$operation.state");
+        my @options = ('--state', $state, '--behaviour', program('tests/unsound.so'), $operation);
+        my $owner = start_owner({ name => $operation }, @options);
+        is(sole($operation, 'call', 'set', 'k', '1')->{status}, 0, 'a sound one');
+        is(sole($operation, 'call', $operation, 'k')->{status}, 0, "$operation runs");
+        killed($owner);
+        local $ENV{SOLE_UNSOUND} = 1;
+        my $next = run('sole-owner', @options);
+        is($next->{status}, 65, 'and is not replayed as something else');
+        line_like($next->{err}, qr/revision 5 .*\b$operation\b.*sole-check/, 'which is told with its name');
+    }
+};
+
+subtest 'an operation that crashes its owner is named, and leaves no trace' => sub {
+    my $state = path('crash.state');
+    my @options = ('--state', $state, '--behaviour', program('tests/unsound.so'), 'crash');
+    my $owner = start_owner({ name => 'crash' }, @options);
+    is(sole('crash', 'call', 'set', 'k', '1')->{status}, 0, 'a sound one');
+    isnt(sole('crash', '-t', '300ms', 'call', 'crash', 'k')->{status}, 0, 'one that crashes');
+    $owner->finish;
+    is($owner->{signal}, 6, 'ends the owner, by the signal');
+    like($owner->err, qr/^sole-owner: SIGABRT in crash of unsound, asked for by process \d+ of user \d+, session \d+, sequence 1:.*not in the journal/m,
+        'its log tells where');
+    my $log = run('sole-owner', '--log', $state, '--behaviour', program('tests/unsound.so'))->{out};
+    like($log, qr/ set "k" 1 -> ok/, 'what was before is in the journal');
+    unlike($log, qr/ crash /, 'and it is not');
+    is(start_owner({ name => 'after' }, @options)->stop, 0, 'the next owner starts');
+};
+
+subtest 'a state whose time is ahead of the clock says so, and stands' => sub {
+    my $owner = start_owner({ name => 'clock' }, '--state', path('clock.state'), 'clock');
+    like($owner->err, qr/clock\.state: nothing was there: a new state, history [0-9a-f]{16}$/m, 'a new one is told as such');
+    is(sole('clock', 'put', 'k', '1')->{status}, 0, 'it holds something');
+    is($owner->stop, 0, 'and ends');
+    my $text = run('sole-owner', '--export', path('clock.state'))->{out};
+    $text =~ s/^time \d{4}/time 2190/m or die 'no time';
+    spew('ahead', $text);
+    is(run('sole-owner', '--import', path('ahead'), path('ahead.state'))->{status}, 0, 'the same of a later time');
+    $owner = start_owner({ name => 'ahead' }, '--state', path('ahead.state'), 'clock');
+    like($owner->err, qr/ahead\.state: the clock of this machine is \d{10} s behind/, 'is told');
+    is(sole('clock', 'get', 'k')->{out}, "1\n", 'and served');
+    is($owner->stop, 0, 'and ends');
+};
+
 done_testing;

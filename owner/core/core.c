@@ -94,6 +94,11 @@ uint64_t core_revision(const struct core *core)
 	return core->machine.revision;
 }
 
+const struct running *core_running(const struct core *core)
+{
+	return &core->machine.running;
+}
+
 struct sessions *core_sessions(struct core *core)
 {
 	return core->machine.sessions;

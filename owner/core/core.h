@@ -43,6 +43,10 @@ void core_set_scalars(struct core *core, const struct core_scalars *scalars);
 void core_set_clock(struct core *core, int64_t wall_us);
 
 uint64_t core_revision(const struct core *core);
+
+/* What the behaviour is at, now. */
+struct running;
+const struct running *core_running(const struct core *core);
 struct sessions *core_sessions(struct core *core);
 struct store *core_store(struct core *core);
 struct events *core_events(struct core *core);

@@ -111,6 +111,14 @@ static void call_init(struct sole_call *call, struct machine *machine)
 	call->detail = value_none();
 }
 
+static void running_begin(struct machine *machine, const char *what, const struct sole_call *call)
+{
+	machine->running.caller = call->caller;
+	machine->running.session = call->session;
+	machine->running.sequence = call->sequence;
+	machine->running.what = what;
+}
+
 /* ---- requests ---- */
 
 void write_refusal(int failed, const char *text, const struct value *detail, struct buffer *out)
@@ -222,7 +230,9 @@ static enum code run_entry(struct execution *x, const struct sole_operation_entr
 	call->list_start = 0;
 	call->may_wait = call->may_wait && x->payload.left == 0;
 	uint64_t checkpoints = call->checkpoints_left;
+	running_begin(machine, entry->name, call);
 	int returned = entry->run(call);
+	machine->running.what = NULL;
 	machine->counters->checkpoints += checkpoints - call->checkpoints_left;
 	machine->counters->limit_checkpoints += call->overran;
 	if (!may_return(returned))
@@ -477,7 +487,12 @@ enum code execution_hook(struct machine *machine, int (*hook)(struct sole_call *
 	if (hook == NULL)
 		return CODE_OK;
 	hook_init(&call, machine, session, sequence);
-	return hook_done(machine, hook(&call), token);
+	running_begin(machine, hook == machine->behaviour->tick          ? "tick"
+			       : hook == machine->behaviour->withdrawn ? "withdrawn"
+								       : "session_ended", &call);
+	int code = hook(&call);
+	machine->running.what = NULL;
+	return hook_done(machine, code, token);
 }
 
 enum code execution_migrate(struct machine *machine, unsigned from_version, char *why, size_t why_size)
@@ -486,7 +501,10 @@ enum code execution_migrate(struct machine *machine, unsigned from_version, char
 	int64_t token = machine->effects.token;
 
 	hook_init(&call, machine, 0, 0);
-	enum code code = hook_done(machine, machine->behaviour->migrate(&call, from_version), token);
+	running_begin(machine, "migrate", &call);
+	int returned = machine->behaviour->migrate(&call, from_version);
+	machine->running.what = NULL;
+	enum code code = hook_done(machine, returned, token);
 	if (code != CODE_OK)
 		snprintf(why, why_size, "%s", call.text[0] != '\0' ? call.text : code_text(code));
 	return code;

@@ -20,6 +20,13 @@ struct late {
 	uint64_t session, sequence;
 };
 
+/* The behaviour's code that is being run, for who has to tell where it crashed. */
+struct running {
+	const char *volatile what;   /* an operation, or what the owner calls; NULL: none */
+	const struct caller *caller; /* NULL: nobody asked */
+	uint64_t session, sequence;
+};
+
 /* What behaviours run on. Part of struct core. */
 struct machine {
 	const struct sole_behaviour *behaviour;
@@ -35,6 +42,7 @@ struct machine {
 	size_t late_count, late_room;
 	uint64_t revision;
 	int64_t now_us;
+	struct running running;
 };
 
 struct execution_request {

@@ -255,11 +255,12 @@ int durability_finish(struct durable *d, int64_t wall_us)
 	error = durability_snapshot_begin(d, wall_us, &head);
 	if (error == 0)
 		error = snapshot_save(d->settings.disk, d->core, &head);
-	if (error != 0)
+	if (error != 0) {
 		snprintf(d->fault.text, sizeof d->fault.text, "no snapshot could be written, the journal has everything: %s",
 			 error == -EBADMSG ? "the state breaks the behaviour's invariant" : strerror(-error));
-	if (error != 0 || (error = durability_snapshot_done(d, &head, 0)) == 0)
 		return error;
+	}
+	error = durability_snapshot_done(d, &head, 0);
 	if (error != 0)
 		snprintf(d->fault.text, sizeof d->fault.text, "what is not needed any more cannot be removed, all else is done: %s",
 			 strerror(-error));

@@ -223,19 +223,23 @@ static int check(const struct folder *folder, const char *path, unsigned use, ch
 	return 0;
 }
 
-/* A child that was writing a snapshot for an owner that was killed may not have heard of it yet, and hold
+/* An owner that was killed, and a child that was writing a snapshot for it and has not heard of it yet, hold
  * the lock a moment longer: nobody who lives is waited for. False: *holder has it, or nobody who tells. */
 static bool try_lock(int lock, pid_t *holder)
 {
 	enum { TRIES = 5 };
 
 	*holder = 0;
-	for (int i = 0; i < TRIES && *holder == 0; i++) {
+	for (int i = 0, waits = LOCKFILE_WAITS; i < TRIES;) {
 		if (flock(lock, LOCK_EX | LOCK_NB) == 0)
 			return true;
 		if (errno != EWOULDBLOCK)
 			return false;
 		*holder = lockfile_holder(lock);
+		if (*holder == 0)
+			i++;
+		else if (waits-- == 0 || !lockfile_outwait(*holder))
+			break;
 	}
 	errno = EWOULDBLOCK;
 	return false;

@@ -87,6 +87,8 @@ enum journal_result journal_read(struct journal_reader *reader, struct round *ro
 				 struct journal_fault *fault);
 /* Bytes looked at so far, and in all: how far reading has come. */
 void journal_progress(const struct journal_reader *reader, uint64_t *done, uint64_t *all);
+/* Of what has been read; 0: nothing yet. */
+uint64_t journal_history(const struct journal_reader *reader);
 void journal_reader_destroy(struct journal_reader **reader);
 
 /* What a damaged journal loses when it is cut before the fault: moves the segment's content from there on,

@@ -521,6 +521,11 @@ enum journal_result journal_read(struct journal_reader *reader, struct round *ro
 	return reader->result;
 }
 
+uint64_t journal_history(const struct journal_reader *reader)
+{
+	return reader->history;
+}
+
 void journal_progress(const struct journal_reader *reader, uint64_t *done, uint64_t *all)
 {
 	*all = reader->all;

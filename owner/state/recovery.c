@@ -146,6 +146,21 @@ static void note_start(struct recovery *recovery, const struct record *record)
 	recovery->version = record->version;
 }
 
+/* What the record is of, for the author of a behaviour. */
+static const char *subject(const struct run *run, const struct record *record)
+{
+	const struct sole_behaviour *behaviour = core_behaviour(run->core);
+	struct wire_reader reader = wire_reader(record->request, record->request_size);
+	uint16_t number;
+
+	if (record->kind != RECORD_RUN || !wire_read_u16(&reader, &number))
+		return "";
+	for (size_t i = 0; i < behaviour->operation_count; i++)
+		if (behaviour->operations[i].number == number)
+			return behaviour->operations[i].name;
+	return "an operation that is not there any more";
+}
+
 static enum recovery_result replay_record(struct run *run, const struct round *round, const struct record *record)
 {
 	const struct recovery_options *options = run->options;
@@ -160,8 +175,8 @@ static enum recovery_result replay_record(struct run *run, const struct round *r
 		if (recovery->diverged == 0)
 			recovery->diverged = record->revision;
 		return say(run, RECOVERY_DIVERGED,
-			   "revision %" PRIu64 " (round %" PRIu64 ", %s%s): %s", record->revision, round->number,
-			   record_name(record->kind), record->kind == RECORD_RUN ? " of a request" : "", why);
+			   "revision %" PRIu64 " (round %" PRIu64 ", %s%s%s): %s", record->revision, round->number,
+			   record_name(record->kind), record->kind == RECORD_RUN ? " of " : "", subject(run, record), why);
 	}
 	if (options->no_digests && recovery->diverged == 0 && store_digest(core_store(run->core)) != record->digest)
 		recovery->diverged = record->revision;
@@ -235,9 +250,9 @@ static enum recovery_result read_journal(struct run *run, uint64_t from)
 		result = read == JOURNAL_ROUND ? take_round(run, &round) : say_fault(run, &fault);
 		round_progress(run, reader);
 	}
+	if (result == RECOVERED && journal_history(reader) != 0)
+		recovery->history = journal_history(reader);
 	journal_reader_destroy(&reader);
-	if (result == RECOVERED && !run->stopped && recovery->end.name[0] != '\0')
-		recovery->history = recovery->end.history;
 	return result;
 }
 

@@ -91,7 +91,8 @@ static const char *advice(enum recovery_result result)
 	case RECOVERY_DAMAGED:
 		return "; nothing was changed: sole-owner --verify tells all that is wrong, --repair what can be saved";
 	case RECOVERY_DIVERGED:
-		return "; the behaviour is not the one that wrote it, or does not depend on its inputs alone: sole-check tries it";
+		return "; the behaviour is not the one that wrote it, or does not depend on its inputs alone: --log shows what was asked for, "
+		       "sole-check tries it";
 	case RECOVERY_EMPTY:
 	case RECOVERY_VERSION:
 	case RECOVERY_FAILED:
@@ -99,6 +100,18 @@ static const char *advice(enum recovery_result result)
 		break;
 	}
 	return "";
+}
+
+/* Nothing expires, and no job is due, while the state's clock waits for the machine's. */
+static void look_at_clock(const struct state *state)
+{
+	enum { TOLD_FROM_S = 60 };
+	int64_t ahead_s = (core_scalars(state->core).now_us - clock_wall_us()) / 1000000;
+
+	if (ahead_s >= TOLD_FROM_S)
+		log_warn("%s: the clock of this machine is %" PRId64 " s behind the time that the state has seen: until it has caught up "
+			 "the state's time stands still, and nothing in it expires; set the clock right",
+			 state->config->state, ahead_s);
 }
 
 static void recover(struct state *state, bool (*stop)(void *), void *context, struct recovery *recovery)
@@ -119,10 +132,15 @@ static void recover(struct state *state, bool (*stop)(void *), void *context, st
 			 " was being written when the owner or the machine died, and was not answered",
 			 state->config->state, recovery->end.torn, recovery->end.offset, recovery->end.name,
 			 recovery->end.round);
-	log_info("%s: history %016" PRIx64 ", incarnation %" PRIu64 ", revision %" PRIu64 " (snapshot of revision %" PRIu64
-		 " and %" PRIu64 " rounds) in %.3f s",
-		 state->config->state, recovery->history, recovery->incarnation, core_revision(state->core),
-		 recovery->snapshot_revision, recovery->rounds, (double)(clock_monotonic_ns() - began_ns) / (double)NS_PER_S);
+	if (recovery->snapshot_round == 0 && recovery->rounds == 0)
+		log_info("%s: nothing was there: a new state, history %016" PRIx64, state->config->state, recovery->history);
+	else
+		log_info("%s: history %016" PRIx64 ", incarnation %" PRIu64 ", revision %" PRIu64 " (snapshot of revision %" PRIu64
+			 " and %" PRIu64 " rounds) in %.3f s",
+			 state->config->state, recovery->history, recovery->incarnation, core_revision(state->core),
+			 recovery->snapshot_revision, recovery->rounds,
+			 (double)(clock_monotonic_ns() - began_ns) / (double)NS_PER_S);
+	look_at_clock(state);
 }
 
 /* ---- segments to come ---- */
@@ -168,7 +186,8 @@ static void want_segment(struct state *state, int64_t now_ns)
 		return;
 	int error = atomic_exchange(&state->maker_error, 0);
 	if (error != 0) {
-		log_warn("%s: no segment could be made ahead of need: %s", state->config->state, strerror(-error));
+		log_warn("%s: no segment of the journal could be made ahead of need: %s: the owner has to end when the one in use is full",
+			 state->config->state, strerror(-error));
 		state->maker_again_ns = now_ns + SPARE_AGAIN_S * NS_PER_S;
 	}
 	if (now_ns < state->maker_again_ns || !journal_spare_wanted(durability_journal(state->durable)))
