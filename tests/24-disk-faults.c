@@ -556,7 +556,316 @@ static void a_start_without_memory_says_so(void **state)
 	}
 }
 
+/* ---- a machine that dies, and a disk that fails when the owner starts again ---- */
+
+static void whenever_it_died_a_start_that_fails_can_be_done_again(void **state)
+{
+	unsigned deaths = 0, struck = 0;
+
+	(void)state;
+	memory_disk_free(reference());
+	for (uint64_t nth = 1;; nth++) {
+		struct memory_disk *disk = memory_disk_new(nth);
+		struct life life;
+		memory_disk_fail(disk, &(struct memory_fault){ .call = MEMORY_CHANGE,
+							       .nth = nth,
+							       .error = EIO,
+							       .dead = true,
+							       .effect = effects[nth % 3] });
+		if (begin(&life, disk))
+			live(&life);
+		end(&life);
+		bool died = memory_disk_failed(disk);
+		memory_disk_fail(disk, NULL);
+		if (nth % 2 == 0)
+			memory_disk_lose_power(disk, nth);
+		else
+			memory_disk_crash(disk);
+		for (enum memory_call call = MEMORY_LIST; call < MEMORY_CALLS; call++)
+			struck += sweep(disk, call, 0, one_start);
+		memory_disk_free(disk);
+		if (!died)
+			break;
+		deaths++;
+	}
+	printf("# %u deaths, %u starts that failed\n", deaths, struck);
+	assert_true(deaths > 50 && struck > 1000);
+}
+
+/* ---- folders that are not what an owner left ---- */
+
+static enum recovery_result recover_as(struct memory_disk *disk, const struct sole_behaviour *behaviour,
+				       const struct recovery_options *options, struct recovery *recovery)
+{
+	struct rig *rig = rig_new();
+
+	assert_true(rig_start(rig, behaviour, 1));
+	enum recovery_result result = recovery_run(memory_disk_seam(disk), service_core(rig->service), options, recovery);
+	assert_true(result == RECOVERED || result == RECOVERY_EMPTY || recovery->why[0] != '\0');
+	rig_free(rig);
+	return result;
+}
+
+static void remove_journal(struct memory_disk *disk)
+{
+	struct segment_list list;
+	char name[JOURNAL_NAME_BYTES];
+
+	assert_int_equal(segment_list(memory_disk_seam(disk), &list), 0);
+	for (size_t i = 0; i < list.count; i++) {
+		segment_name(name, list.firsts[i]);
+		memory_disk_remove(disk, name);
+	}
+	segment_list_clear(&list);
+}
+
+static void a_folder_of_which_a_part_is_missing_or_of_elsewhere_is_refused(void **state)
+{
+	struct memory_disk *whole = reference(), *disk;
+	char name[SNAPSHOT_NAME_BYTES], other[SNAPSHOT_NAME_BYTES];
+	uint64_t rounds[4];
+	struct recovery recovery;
+
+	(void)state;
+	assert_int_equal(snapshots_list(memory_disk_seam(whole), rounds, 4), 2);
+	assert_int_equal(snapshots_list(memory_disk_seam(whole), rounds, 1), 2);
+	snapshot_name(name, rounds[0]);
+	/* under the name of another round */
+	disk = memory_disk_clone(whole, 1);
+	snapshot_name(other, rounds[0] + 1);
+	memory_disk_put(disk, other, memory_disk_bytes(disk, name), (size_t)memory_disk_size(disk, name));
+	assert_int_equal(recover(disk, &recovery), RECOVERY_DAMAGED);
+	memory_disk_free(disk);
+	/* no journal */
+	disk = memory_disk_clone(whole, 1);
+	remove_journal(disk);
+	assert_int_equal(recover(disk, &recovery), RECOVERY_DAMAGED);
+	/* nothing at all */
+	memory_disk_remove(disk, name);
+	snapshots_list(memory_disk_seam(disk), rounds, 4);
+	snapshot_name(name, rounds[0]);
+	memory_disk_remove(disk, name);
+	assert_int_equal(recover(disk, &recovery), RECOVERY_EMPTY);
+	memory_disk_free(disk);
+	/* the older snapshot is damaged: nobody needs it to start, who looks at all says so */
+	disk = memory_disk_clone(whole, 1);
+	snapshots_list(memory_disk_seam(disk), rounds, 4);
+	snapshot_name(name, rounds[1]);
+	memory_disk_poke(disk, name, 30, 0x5a);
+	assert_int_equal(recover(disk, &recovery), RECOVERED);
+	const struct recovery_options sound = { .sound_only = true };
+	assert_int_equal(recovery_run(memory_disk_seam(disk), NULL, &sound, &recovery), RECOVERY_DAMAGED);
+	const struct recovery_options oldest = { .from_oldest = true }, early = { .at_revision = 1 };
+	assert_int_equal(recover_as(disk, &table_behaviour, &early, &recovery), RECOVERY_DAMAGED);
+	memory_disk_free(disk);
+	/* whole, and from the oldest snapshot on */
+	assert_int_equal(recover_as(whole, &table_behaviour, &oldest, &recovery), RECOVERED);
+	assert_int_equal(recovery_run(memory_disk_seam(whole), NULL, &sound, &recovery), RECOVERED);
+	memory_disk_free(whole);
+}
+
+/* What a folder holds of a life of three rounds that stands in the middle. */
+static struct memory_disk *short_life(void)
+{
+	struct memory_disk *disk = memory_disk_new(5);
+	struct life life;
+
+	assert_true(begin(&life, disk));
+	for (int n = 1; n <= 3; n++)
+		assert_true(put(&life, n, 0));
+	end(&life);
+	memory_disk_crash(disk);
+	return disk;
+}
+
+static void a_journal_that_ends_before_the_snapshot_is_refused(void **state)
+{
+	struct memory_disk *early = short_life(), *late = interrupted();
+	struct segment_list list;
+	char name[JOURNAL_NAME_BYTES];
+	struct recovery recovery;
+
+	(void)state;
+	remove_journal(late);
+	assert_int_equal(segment_list(memory_disk_seam(early), &list), 0);
+	segment_name(name, list.firsts[0]);
+	memory_disk_put(late, name, memory_disk_bytes(early, name), (size_t)memory_disk_size(early, name));
+	assert_int_equal(recover(late, &recovery), RECOVERY_DAMAGED);
+	segment_list_clear(&list);
+	memory_disk_free(early);
+	memory_disk_free(late);
+}
+
+static int migrate_well(struct sole_call *call, unsigned from_version)
+{
+	(void)call;
+	return from_version == table_behaviour.version ? 0 : SOLE_INVALID;
+}
+
+static int migrate_badly(struct sole_call *call, unsigned from_version)
+{
+	(void)from_version;
+	return sole_refuse(call, SOLE_INVALID, "not today");
+}
+
+static const char *never_sound(void *context)
+{
+	(void)context;
+	return "nothing is right";
+}
+
+static void start_as(struct memory_disk *disk, const struct sole_behaviour *behaviour, enum recovery_result expected)
+{
+	static const struct recovery_options options = { .context = NULL };
+	const struct durability_settings settings = { .disk = memory_disk_seam(disk),
+						      .level = DURABILITY_INTERVAL,
+						      .segment_bytes = JOURNAL_SEGMENT_LEAST,
+						      .snapshots_kept = 2,
+						      .history = 0x5678 };
+	struct rig *rig = rig_new();
+	struct recovery recovery;
+	struct snapshot_head head;
+	int64_t next_ns;
+
+	assert_true(rig_start(rig, behaviour, 1));
+	struct durable *durable = durability_new(&settings);
+	assert_non_null(durable);
+	enum recovery_result result = durability_start(durable, service_core(rig->service), WALL_US, &options, &recovery);
+	if (result != expected)
+		fail_msg("%d: %s", (int)result, recovery.why);
+	if (result == RECOVERED) {
+		durability_snapshot_wanted(durable);
+		assert_int_equal(durability_tend(durable, 0, &next_ns), 0);
+		assert_int_equal(durability_snapshot_begin(durable, WALL_US, &head), 0);
+		int error = snapshot_save(memory_disk_seam(disk), service_core(rig->service), &head);
+		assert_int_equal(durability_snapshot_done(durable, &head, error), 0);
+		assert_int_equal(durability_finish(durable, WALL_US), 0);
+		assert_int_equal(durability_finish(durable, WALL_US), 0);
+	}
+	durability_destroy(&durable);
+	rig_free(rig);
+	memory_disk_free(disk);
+}
+
+static void a_state_of_another_behaviour_or_version_is_refused_or_taken_over(void **state)
+{
+	struct sole_behaviour other = table_behaviour, newer = table_behaviour, older = table_behaviour,
+			      broken = table_behaviour;
+
+	(void)state;
+	other.name = "chair";
+	newer.version++;
+	older.version--;
+	broken.invariant = never_sound;
+	start_as(interrupted(), &other, RECOVERY_VERSION);
+	start_as(short_life(), &other, RECOVERY_DIVERGED);
+	start_as(interrupted(), &older, RECOVERY_VERSION);
+	newer.migrate = NULL;
+	start_as(interrupted(), &newer, RECOVERY_VERSION);
+	newer.migrate = migrate_badly;
+	start_as(interrupted(), &newer, RECOVERY_VERSION);
+	newer.migrate = migrate_well;
+	start_as(interrupted(), &newer, RECOVERED);
+	start_as(reference(), &newer, RECOVERED);
+	start_as(interrupted(), &broken, RECOVERY_DAMAGED);
+	start_as(interrupted(), &table_behaviour, RECOVERED);
+	start_as(memory_disk_new(1), &table_behaviour, RECOVERED);
+}
+
+/* Rounds with sums that are right, of records that are not. */
+static void a_round_of_other_records_than_it_says_is_refused(void **state)
+{
+	const struct recovery_options plain = { .at_revision = 0 }, rehearsal = { .no_digests = true };
+	struct buffer records = { 0 };
+	struct record start = { .kind = RECORD_START,
+				.incarnation = 1,
+				.version = table_behaviour.version,
+				.behaviour = (const uint8_t *)"table",
+				.behaviour_size = 5,
+				.digest = 1 };
+	struct recovery recovery;
+
+	(void)state;
+	record_write(&records, &start);
+	for (int kind = 0; kind < 5; kind++) {
+		struct memory_disk *disk = memory_disk_new(1);
+		const struct journal_settings settings = { .disk = memory_disk_seam(disk),
+							   .history = 1,
+							   .segment_bytes = JOURNAL_SEGMENT_LEAST };
+		const struct journal_end nothing = { .round = 1 };
+		struct journal_fault fault;
+		struct journal *journal = journal_open(&settings, &nothing, &fault);
+		assert_non_null(journal);
+		const struct round round = { .number = 1,
+					     .count = kind == 1 ? 2 : 1,
+					     .records = kind == 2 ? (const uint8_t *)"no record" : records.data,
+					     .size = kind == 2 ? 9 : kind == 3 ? 0 : records.size };
+		assert_int_equal(journal_append(journal, &round, &fault), 0);
+		assert_int_equal(journal_sync(journal, &fault), 0);
+		journal_close(&journal);
+		enum recovery_result result = recover_as(disk, &table_behaviour, &plain, &recovery);
+		assert_int_not_equal(result, RECOVERED);
+		assert_true(result == (kind == 0 || kind == 4 || kind == 1 ? RECOVERY_DIVERGED : RECOVERY_DAMAGED));
+		result = recover_as(disk, &table_behaviour, &rehearsal, &recovery);
+		assert_true(result == (kind == 0 || kind == 4 ? RECOVERED : RECOVERY_DAMAGED));
+		memory_disk_free(disk);
+	}
+	buffer_clear(&records);
+}
+
+/* ---- salvage ---- */
+
+static bool take_two(void *context, const struct round *round)
+{
+	(void)round;
+	return ++*(unsigned *)context < 2;
+}
+
+static void what_is_sound_is_salvaged_whatever_is_around_it(void **state)
+{
+	struct memory_disk *whole = interrupted();
+	struct segment_list list;
+	struct journal_salvage salvage;
+	char name[JOURNAL_NAME_BYTES];
+	unsigned rounds = 0;
+
+	(void)state;
+	assert_int_equal(journal_salvage(memory_disk_seam(whole), 1, take_round, &rounds, &salvage), 0);
+	assert_true(rounds > 5 && salvage.rounds == rounds);
+	uint64_t all = salvage.rounds;
+	assert_int_equal(journal_salvage(memory_disk_seam(whole), 3, take_round, &rounds, &salvage), 0);
+	assert_true(salvage.rounds == all - 2);
+	assert_int_equal(journal_salvage(memory_disk_seam(whole), all + 5, take_round, &rounds, &salvage), 0);
+	assert_true(salvage.rounds == 0 && salvage.seen_round >= all);
+	rounds = 0;
+	assert_int_equal(journal_salvage(memory_disk_seam(whole), 1, take_two, &rounds, &salvage), 0);
+	assert_true(rounds == 2 && !salvage.ended);
+	assert_int_equal(journal_salvage(memory_disk_seam(whole), 1, NULL, NULL, &salvage), 0);
+	assert_true(salvage.seen_round >= all);
+	assert_int_equal(segment_list(memory_disk_seam(whole), &list), 0);
+	segment_name(name, list.firsts[0]);
+	/* each byte of the first sectors another, and each length */
+	for (uint64_t at = 0; at < 6 * JOURNAL_SECTOR_BYTES; at += 7) {
+		struct memory_disk *disk = memory_disk_clone(whole, 1);
+		memory_disk_poke(disk, name, at, (uint8_t)~memory_disk_bytes(disk, name)[at]);
+		rounds = 0;
+		assert_int_equal(journal_salvage(memory_disk_seam(disk), 1, take_round, &rounds, &salvage), 0);
+		assert_true(rounds <= all);
+		memory_disk_resize(disk, name, at);
+		assert_int_equal(journal_salvage(memory_disk_seam(disk), 1, take_round, &rounds, &salvage), 0);
+		memory_disk_free(disk);
+	}
+	segment_list_clear(&list);
+	memory_disk_free(whole);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(whenever_it_died_a_start_that_fails_can_be_done_again),
+	cmocka_unit_test(a_folder_of_which_a_part_is_missing_or_of_elsewhere_is_refused),
+	cmocka_unit_test(a_journal_that_ends_before_the_snapshot_is_refused),
+	cmocka_unit_test(a_state_of_another_behaviour_or_version_is_refused_or_taken_over),
+	cmocka_unit_test(a_round_of_other_records_than_it_says_is_refused),
+	cmocka_unit_test(what_is_sound_is_salvaged_whatever_is_around_it),
 	cmocka_unit_test(whatever_call_of_the_disk_fails_what_was_acknowledged_is_there),
 	cmocka_unit_test(a_start_that_fails_changes_nothing_that_counts),
 	cmocka_unit_test(a_life_without_memory_stops_and_loses_nothing),

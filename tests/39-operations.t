@@ -324,7 +324,7 @@ row 'try-lock: what another holds', [['try-lock' => 'held']], 'conflict i$T', so
 row 'holder: of what is free', [[holder => 'free']], 'ok [ n n i0 ]', python => ["client.holder('free')[:]", '(None, None, 0)'];
 row 'holder: of what another holds', [[holder => 'held']], 'ok [ i$S i$T i0 ]', python => ["client.holder('held')[:]", '($S, $T, 0)'];
 row 'check-lock: it is held so', [['check-lock' => 'held', \'T']], 'ok [ ]',
-    sole => [['lock', 'l', '--', '/bin/sh', '-c', program('sole') . ' -o $SOLE_OWNER call check-lock l $SOLE_TOKEN'], 0, ''],
+    sole => [['lock', 'l', '--', '/bin/sh', '-c', 'exec "' . program('sole') . '" -o $SOLE_OWNER call check-lock l $SOLE_TOKEN'], 0, ''],
     first => sub { $ENV{SOLE_OWNER} = $_[0]{owner} }, python => ["client.check_lock('held', \$T)", 'None'];
 row 'check-lock: it is not', [['check-lock' => 'held', \1]], qr/^conflict\b/, python => ["client.check_lock('held', 1)", qr/^conflict\b/];
 

@@ -84,7 +84,11 @@ $(MATRIX_DRIVER): $(BUILD)/tests/matrix/driver.o $(BIN)/libsole.a $(BUILD)/tests
 
 # What 65 to 67 ask an owner with while it is killed: it writes down what it was told.
 CRASH_CLIENT = $(BUILD)/tests/crash/client
-check: $(CRASH_CLIENT)
+SHORT_WRITES = $(BUILD)/tests/crash/short.so
+check: $(CRASH_CLIENT) $(SHORT_WRITES)
+$(SHORT_WRITES): tests/crash/short.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(filter-out -fsanitize%,$(CFLAGS)) -D_GNU_SOURCE -shared -o $@ $< -ldl
 $(CRASH_CLIENT): $(BUILD)/tests/crash/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lzmq)
 
@@ -92,6 +96,6 @@ $(CRASH_CLIENT): $(BUILD)/tests/crash/client.o $(BIN)/libsole.a $(BUILD)/tests/c
 KILLS      = 1000
 POWER      = 200
 .PHONY: crash
-crash: all $(CRASH_CLIENT)
+crash: all $(CRASH_CLIENT) $(SHORT_WRITES)
 	@SOLE_BIN=$(BIN) KILLS=$(KILLS) POWER=$(POWER) FAULTS=all $(PROVE) -v tests/65-crashes.t tests/66-faults.t tests/67-power.t \
 	  tests/68-snapshot-kill.t

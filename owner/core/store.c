@@ -560,6 +560,8 @@ uint64_t store_digest(const struct store *store)
 
 void store_keep_digest(struct store *store)
 {
+	if (store->digesting)
+		return;
 	store->digest = digest_of_all(store);
 	store->digesting = true;
 }
@@ -626,6 +628,15 @@ struct map *store_restore_map(struct store *store, const char *name)
 	struct map *map = find_map(store, name);
 
 	return map != NULL ? map : make_map(store, name);
+}
+
+void map_expect(struct map *map, uint64_t count)
+{
+	enum { MOST = 1 << 22, PLACES_AN_ENTRY = 2 };
+
+	/* No more than grows within the first seconds anyway: the number may be wrong. */
+	uint64_t places = (count < MOST ? count : MOST) * PLACES_AN_ENTRY;
+	ck_hs_grow(&map->set, (unsigned long)places);
 }
 
 /* An entry whose key is above all others: the tree need not be searched for its place. */

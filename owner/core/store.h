@@ -116,6 +116,9 @@ bool map_next(const struct map *map, struct map_entry *entry);
 /* As store_map, for a map of which nobody knows yet whether the behaviour asks for it. */
 struct map *store_restore_map(struct store *store, const char *name);
 
+/* So many entries will be put back: makes room at once, where there is memory for it. */
+void map_expect(struct map *map, uint64_t count);
+
 /* Puts back an entry, with its revision. No limit is asked, and it cannot be undone. CODE_OK, CODE_NO_MEMORY;
  * CODE_INVALID: its key is not above all that the map holds, or too long. */
 enum code map_restore(struct map *map, const struct map_entry *entry);

@@ -178,17 +178,17 @@ enum recovery_result durability_start(struct durable *d, struct core *core, int6
 {
 	const struct recovery_options plain = { .context = options->context, .progress = options->progress };
 	enum recovery_result result = recovery_run(d->settings.disk, core, &plain, recovery);
-	bool new = result == RECOVERY_EMPTY;
+	bool empty = result == RECOVERY_EMPTY;
 
-	if (result != RECOVERED && !new)
+	if (result != RECOVERED && !empty)
 		return result;
 	d->core = core;
-	if (new) {
+	if (empty) {
 		recovery->history = d->settings.history;
 		recovery->end = (struct journal_end){ .round = 1 };
 	}
 	d->history = recovery->history;
-	result = take_over(d, wall_us, new || recovery_never_began(recovery), recovery);
+	result = take_over(d, wall_us, empty || recovery_never_began(recovery), recovery);
 	if (result != RECOVERED)
 		return result;
 	int error = snapshots_clear(d->settings.disk);
@@ -258,7 +258,12 @@ int durability_finish(struct durable *d, int64_t wall_us)
 	if (error != 0)
 		snprintf(d->fault.text, sizeof d->fault.text, "no snapshot could be written, the journal has everything: %s",
 			 error == -EBADMSG ? "the state breaks the behaviour's invariant" : strerror(-error));
-	return error == 0 ? durability_snapshot_done(d, &head, 0) : error;
+	if (error != 0 || (error = durability_snapshot_done(d, &head, 0)) == 0)
+		return error;
+	if (error != 0)
+		snprintf(d->fault.text, sizeof d->fault.text, "what is not needed any more cannot be removed, all else is done: %s",
+			 strerror(-error));
+	return error;
 }
 
 struct durability_figures durability_figures(const struct durable *d)

@@ -267,13 +267,14 @@ static enum recovery_result restore(struct run *run)
 	int chosen;
 	enum recovery_result result = choose_snapshot(run, &chosen);
 
+	/* Counted up while it fills, the digest costs less than a walk through all of it. */
+	store_keep_digest(core_store(run->core));
 	if (result == RECOVERED && chosen >= 0) {
 		from = run->snapshots[chosen] + 1;
 		result = load_snapshot(run, run->snapshots[chosen]);
 	}
 	if (result != RECOVERED)
 		return result;
-	store_keep_digest(core_store(run->core));
 	return read_journal(run, from);
 }
 

@@ -469,13 +469,13 @@ static bool read_head(struct reader *r)
 	if (format != SNAPSHOT_FORMAT)
 		return refuse(r, r->block_at, "the snapshot is of format %llu, and this program reads format %d: use the "
 			      "version that wrote it, or a later one", (unsigned long long)format, SNAPSHOT_FORMAT);
-#define FIELD(type, name)                                      \
-	{                                                      \
-		uint64_t number;                               \
-		if (!take_number(r, 8, &number))               \
-			return false;                          \
-		head->name = (type)number;                     \
-		sound = sound && (uint64_t)head->name == number; \
+#define FIELD(type, name)                                                                  \
+	{                                                                                  \
+		uint64_t number;                                                           \
+		if (!take_number(r, 8, &number))                                           \
+			return false;                                                      \
+		head->name = (type)number;                                                 \
+		sound = sound && (sizeof(type) == sizeof number || (type)number == number); \
 	}
 	HEAD_FIELDS(FIELD)
 #undef FIELD
@@ -579,6 +579,7 @@ static bool read_map(struct reader *r, char name[STORE_NAME_MAX_BYTES + 1], bool
 		map = store_restore_map(core_store(r->core), name);
 		if (map == NULL)
 			return refuse(r, here, "there is no memory for the map '%s', or there are too many maps", name);
+		map_expect(map, count);
 	}
 	for (uint64_t i = 0; i < count; i++) {
 		if (!read_entry(r, name, map, (unsigned)(i & 1), &before_size))

@@ -3,7 +3,7 @@
  * client.c - asks the owner named by its first argument at random, and writes down what it asked, when,
  * and what it was told, for tests/lib/Sole/History.pm to judge.
  *
- *	client OWNER NUMBER SEED FILE writer|reader [PAUSE_US]
+ *	client OWNER NUMBER SEED FILE writer|reader PAUSE_US SILENCE_MS
  *
  * A writer has up to four requests under way; now and then it counts under a lock. A reader asks for single
  * values, and for all accounts at once. It goes on whatever it is told, opens anew when its session is gone, and
@@ -34,6 +34,7 @@ enum { DEPTH = 4, OPERATIONS = 8, ARGUMENTS = 3, NAME_BYTES = 16, KEYS = 8, ACCO
 static const int64_t limit_ns = 120 * NS_PER_S;
 
 static volatile sig_atomic_t stopping;
+static char long_value[12000];
 
 struct client {
 	struct sole *handle;
@@ -41,6 +42,7 @@ struct client {
 	FILE *history;
 	uint64_t random, asked;
 	unsigned number, pending;
+	uint32_t silence_ms;
 	bool lost;              /* the session: what is under way goes with it */
 	struct sole_value last; /* of the last answer, its first integer */
 };
@@ -206,6 +208,7 @@ static int call(struct client *client, const struct asking *asking)
 	struct sole_reply reply;
 
 	begin(client, asking);
+	fflush(client->history);
 	sole_call(client->handle, asking->operations, asking->count, asking->query ? SOLE_QUERY : 0, limit_ns, &reply);
 	note(&request, &reply);
 	return request.code;
@@ -229,6 +232,11 @@ static void ask_command(struct client *client, struct asking *asking)
 			      sole_integer((int64_t)client->number << 32 | (int64_t)client->asked), sole_none());
 		break;
 	case 4:
+		if (draw(client, 4) == 0) { /* so long that a disk writes it in parts */
+			add_operation(asking, SOLE_TABLE_PUT, 2, key(asking, 'b', number),
+				      sole_bytes(long_value, 1 + (uint32_t)draw(client, sizeof long_value)), sole_none());
+			break;
+		}
 		add_operation(asking, SOLE_TABLE_CAS, 3, key(asking, 'k', number), sole_integer((int64_t)draw(client, 2)),
 			      sole_integer((int64_t)draw(client, 2)));
 		break;
@@ -281,7 +289,7 @@ static void count_under_lock(struct client *client)
 
 static void open_handle(struct client *client)
 {
-	const struct sole_options options = { .owner = client->owner, .program = "crash", .silence_ms = 600000 };
+	const struct sole_options options = { .owner = client->owner, .program = "crash", .silence_ms = client->silence_ms };
 	const char *why;
 
 	if (sole_open_why(&client->handle, &options, &why) != SOLE_OK)
@@ -323,18 +331,20 @@ int main(int argc, char **argv)
 	struct client client = { 0 };
 
 	log_init("crash-client");
-	if (argc < 6)
-		fatal(EX_USAGE, "OWNER NUMBER SEED FILE writer|reader [PAUSE_US]");
+	if (argc != 8)
+		fatal(EX_USAGE, "OWNER NUMBER SEED FILE writer|reader PAUSE_US SILENCE_MS");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGTERM, stop);
+	memset(long_value, 'x', sizeof long_value);
 	client.owner = argv[1];
 	client.number = (unsigned)strtoul(argv[2], NULL, 10);
 	client.random = strtoull(argv[3], NULL, 10) * 1000 + client.number;
+	client.silence_ms = (uint32_t)strtoul(argv[7], NULL, 10);
 	client.history = fopen(argv[4], "w");
 	if (client.history == NULL)
 		fatal(EX_CANTCREAT, "cannot write %s", argv[4]);
 	open_handle(&client);
-	run(&client, strcmp(argv[5], "writer") == 0, argc > 6 ? strtol(argv[6], NULL, 10) * NS_PER_US : 0);
+	run(&client, strcmp(argv[5], "writer") == 0, strtol(argv[6], NULL, 10) * NS_PER_US);
 	sole_close(&client.handle);
 	return fclose(client.history) == 0 ? EX_OK : EX_IOERR;
 }

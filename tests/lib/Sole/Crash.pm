@@ -39,7 +39,7 @@ sub random_below {
     return int($draw / 2**31 * $limit);
 }
 
-# start_clients(OWNER, writers => 8, readers => 2 [, pause_us]): their processes.
+# start_clients(OWNER, writers => 8, readers => 2 [, pause_us, silence_ms]): their processes.
 sub start_clients {
     my ($owner, %wanted) = @_;
     my @clients;
@@ -47,7 +47,7 @@ sub start_clients {
         for (1 .. $wanted{"${kind}s"}) {
             my $number = 1 + @clients;
             my $client = start({ name => "$kind-$number", notify => 0 }, client_program(), $owner, $number, SEED, "$histories/$number",
-                $kind, $wanted{pause_us} // 2000);
+                $kind, $wanted{pause_us} // 2000, $wanted{silence_ms} // 600_000);
             $client->{history} = "$histories/$number";
             push @clients, $client;
         }

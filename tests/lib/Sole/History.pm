@@ -27,7 +27,7 @@ sub read_histories {
             chomp $line;
             if ($line =~ /^i (\d+) (\d+) (\w+) (\S+)$/) {
                 push @requests, $open{$1} = { client => $client, id => $1, invoked => $2, kind => $3, ops => $4 };
-            } elsif ($line =~ /^a (\d+) (\d+) (\w+) (\d+) (\d+) (\d+) (\d) (\S+)$/) {
+            } elsif ($line =~ /^a (\d+) (\d+) ([\w-]+) (\d+) (\d+) (\d+) (\d) (\S+)$/) {
                 my $request = delete $open{$1} or die "$file: answered twice: $line\n";
                 @$request{qw(answered code session sequence revision durable results)} = ($2, $3, $4, $5, $6, $7, $8);
             } else {
@@ -188,7 +188,8 @@ sub judge {
     $look->(shift @queries) while @queries;
 
     # Whoever begins after another has been answered comes after it.
-    my @ends = sort { $a->{answered} <=> $b->{answered} } grep { defined $_->{answered} && $_->{code} =~ /^(?:ok|conflict)$/ && !$_->{lost} } @$requests;
+    my @ends = sort { $a->{answered} <=> $b->{answered} }
+        grep { defined $_->{answered} && $_->{code} =~ /^(?:ok|conflict)$/ && !$may_be_lost->($_) } @$requests;
     my ($highest, $at) = (0, 0);
     for my $request (sort { $a->{invoked} <=> $b->{invoked} } @ends) {
         while ($ends[$at]{answered} < $request->{invoked}) {
