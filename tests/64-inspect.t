@@ -82,6 +82,7 @@ is("$nothing->{status} $nothing->{out}", "0 nothing is wrong, and nothing was ch
 is(entries(dump_of('inv', '--at', $revision_early)), entries($early), '--dump --at shows the state as it was');
 is(dump_of('inv', '--at', $revision), $whole, '--at the last revision: the state as it is');
 like(dump_of('inv', '--at', $revision_second - 1), qr/^revision @{[$revision_second - 1]}$/m, '--at one in between');
+like(dump_of('inv', '--at', $revision_early), qr/^Q@{[$whole =~ m{^(history .*)$}m]}E$/m, '... and of which history');
 my $future = inspect('--dump', path('inv'), '--at', $revision + 1);
 is($future->{status}, 65, '--at a revision that has not been: status 65');
 line_like($future->{err}, qr/has not come to revision @{[$revision + 1]}: it is at $revision/, '... and which it is at');
@@ -107,7 +108,7 @@ my $unknown = inspect('--log', path('inv'), '--behaviour', program('tests/counts
 like($unknown->{out}, qr/ operation-2 "k1" 1 -> ok$/m, 'another behaviour: operations by their numbers');
 
 my $owner = program('sole-owner');
-my $pipe = run('/bin/sh', '-c', "$owner --log '@{[path('inv')]}' | head -n 1; exit \$?");
+my $pipe = run('/bin/sh', '-c', "'$owner' --log '@{[path('inv')]}' | head -n 1; exit \$?");
 is($pipe->{err}, '', 'a pipe that is closed ends --log without a word');
 is(run({ stdout => '/dev/full' }, 'sole-owner', '--log', path('inv'))->{status}, 74, 'a full disk for its output: status 74');
 
@@ -150,7 +151,7 @@ for (@usage) {
     is($got->{status}, 64, "@$arguments: status 64");
     line_like($got->{err}, $says, '... and why');
 }
-line_like(inspect('-c', spew('bad.zpl', "verify = x\n"), 'a')->{err}, qr/verify: not a setting for a file/,
+line_like(inspect('-c', spew('bad.zpl', "verify = x\n"), 'a')->{err}, qr/.verify. is an option, and no setting for a file/,
     'what is to be done is no setting of a file');
 for my $option (qw(--dump --replay)) {
     my $other = inspect($option, path('inv'), '--behaviour', program('tests/counts-1.so'));
@@ -407,7 +408,7 @@ my $agrees = inspect('--replay', path('counts'), '--behaviour', $one);
 is("$agrees->{status} $agrees->{out}", "0 all 13 records agree, from revision 0 to 12\n", '--replay with the same build: all agree');
 my $differs = inspect('--replay', path('counts'), '--behaviour', $other);
 is($differs->{status}, 1, '--replay with one that differs: status 1');
-like($differs->{out}, qr/\Adiffers, behind 8 records that agree: revision 8 \(round 9, run of a request\): it is answered otherwise now\n$time 8 run .* add "a" 3 -> ok\n\z/,
+like($differs->{out}, qr/\Adiffers, behind 8 records that agree: revision 8 \(round 9, run of add\): it is answered otherwise now\n$time 8 run .* add "a" 3 -> ok\n\z/,
     '... and the first command that comes to something else');
 my $migrates = inspect('--replay', path('counts'), '--behaviour', $two);
 is($migrates->{status}, 0, 'a newer version: status 0 when it takes over') or diag($migrates->{out}, $migrates->{err});

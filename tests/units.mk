@@ -47,14 +47,16 @@ $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
 $(BUILD)/tests/19-journal.t $(BUILD)/tests/19-snapshot.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
-$(BUILD)/tests/19-folder.t: $(call objects,owner,folder)
-$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $(BUILD)/tests/common.a
+$(BUILD)/tests/19-folder.t: $(call objects,owner,state/folder) $(call objects,common,lockfile)
+$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,transport/connections) $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
-$(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,backups folder lookback outcomes snapshot_child) $(BUILD)/tests/owner.a
+$(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,state/backups state/folder state/lookback state/outcomes state/snapshot_child) $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal -lpthread)
-$(BUILD)/tests/23-%.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/23-allocation.t $(BUILD)/tests/24-disk-faults.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/24-disk-faults.t: $(BUILD)/tests/24-disk-faults.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a

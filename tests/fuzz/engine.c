@@ -162,7 +162,7 @@ static void ask(struct fuzz_input *input)
 	if (submitted == REQUESTS)
 		return;
 	submitted++;
-	require(engine_ask(&kit->engine, kinds[kind % 4], kit->now_ns, kit->now_ns + (1 + kind) * 100 * NS_PER_MS,
+	require(engine_ask(&kit->engine, kinds[kind % 4], NULL, 0, kit->now_ns, kit->now_ns + (1 + kind) * 100 * NS_PER_MS,
 			   kit_told, (void *)(uintptr_t)submitted, &ids[submitted - 1]) == SOLE_OK);
 }
 

@@ -2,7 +2,7 @@
  *
  * fuzz.h - what the fuzz targets share: the input as a list of steps, and what a target requires.
  *
- * A target includes this once, and says LLVMFuzzerTestOneInput. An input is read from the front; at its
+ * A target includes this, and says LLVMFuzzerTestOneInput. An input is read from the front; at its
  * end everything reads as zero, so that any bytes at all are an input. Whatever a target judges, it judges
  * with `require`, which ends the process where libFuzzer keeps the input. cmocka's assertions, in the
  * kits of tests/lib, do the same here.
@@ -18,7 +18,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 #define require(condition)                                                                             \
 	do {                                                                                           \
@@ -86,11 +85,10 @@ static inline uint8_t *fuzz_copy(const void *bytes, size_t size)
 	return copy;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+/* cmocka's assertions abort, as ours do. */
+static inline void fuzz_init(void)
 {
-	(void)argc, (void)argv;
 	setenv("CMOCKA_TEST_ABORT", "1", 1);
-	return 0;
 }
 
 #endif

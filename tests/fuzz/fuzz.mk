@@ -5,7 +5,7 @@
 # The Makefile includes this. Targets are built by clang, in a folder of their own, by a make of
 # their own; all code under test passes its branches and its comparisons to the fuzzer.
 
-FUZZ_TARGETS = $(filter-out $(if $(wildcard owner/text_read.c),,text),$(basename $(notdir $(sort $(wildcard tests/fuzz/*.c)))))
+FUZZ_TARGETS = $(basename $(notdir $(sort $(wildcard tests/fuzz/*.c))))
 FUZZ         = $(FUZZ_TARGETS)
 FUZZ_SECONDS = 60
 FUZZ_SEED    = 0
@@ -20,8 +20,8 @@ FUZZ_LIBS_snapshot = -Wl,--wrap=store_digest_entry $(BUILD)/tests/owner.a -lcmoc
 FUZZ_LIBS_text    = $(BUILD)/tests/owner.a
 FUZZ_LIBS_wire    = $(BUILD)/tests/common.a
 FUZZ_LIBS_engine  = $(BUILD)/tests/clients.a -lcmocka
-FUZZ_LIBS_plan    = -Wl,--wrap=malloc $(BUILD)/tests/supervisor.a $(BUILD)/supervisor/zpl.o -lczmq
-FUZZ_LIBS_settings = -Wl,--wrap=exit,--wrap=zconfig_load $(BUILD)/owner/config.o $(BUILD)/tests/owner.a -lczmq
+FUZZ_LIBS_plan    = -Wl,--wrap=malloc $(BUILD)/tests/supervisor.a $(BUILD)/common/zpl.o -lczmq
+FUZZ_LIBS_settings = -Wl,--wrap=exit,--wrap=zpl_load,--wrap=malloc $(BUILD)/owner/config.o $(BUILD)/common/zpl.o $(BUILD)/tests/owner.a -lczmq
 
 .PHONY: fuzz fuzz-build fuzz-corpus fuzz-names
 ## fuzz: looks for inputs that break the decoders; FUZZ_SECONDS=60 each, FUZZ="NAME ..." only those
@@ -44,7 +44,15 @@ FUZZ_LINK += $(if $(V),,&& printf '  %-7s %s\n' LD $@) && \
              $(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS)) -o $@ $< $(FUZZ_LIBS_$*)
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(patsubst %,$(BUILD)/tests/%.a,common owner clients supervisor) \
-                 $(BUILD)/supervisor/zpl.o $(BUILD)/owner/config.o
+                 $(BUILD)/common/zpl.o $(BUILD)/owner/config.o
 	$(FUZZ_LINK)
 .SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%.o)
 endif
+
+# The same targets with a main of their own in the fuzzer's place: for the corpora alone.
+CORPUS_RUNS = $(FUZZ_TARGETS:%=$(BUILD)/corpus/%)
+$(BUILD)/corpus/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/driver/driver.o $(patsubst %,$(BUILD)/tests/%.a,common owner clients supervisor) \
+                   $(BUILD)/common/zpl.o $(BUILD)/owner/config.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$(filter-out %/zpl.o %/config.o,$^)) $(FUZZ_LIBS_$*)
+.SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%.o) $(BUILD)/tests/fuzz/driver/driver.o

@@ -24,6 +24,7 @@ GetOptions('build=s' => \$build, 'seconds=i' => \$seconds, 'seed=i' => \$seed, '
 	or exit 64;
 die "run.pl: give --build and the targets\n" if $build eq '' || !@ARGV;
 my $corpora = dirname($0) . '/corpus';
+$ENV{CMOCKA_TEST_ABORT} = 1; # where an input breaks an assertion of a kit, as where it breaks our own
 $ENV{ASAN_OPTIONS} = join ':', grep { defined } $ENV{ASAN_OPTIONS}, 'quarantine_size_mb=8', 'allocator_may_return_null=1';
 
 sub slurp {

@@ -4,25 +4,27 @@
  * range, or refused with one of the documented statuses.
  *
  * config_read ends the program where a file is bad. Here exit() is the fuzzer's way back: linked
- * with --wrap=exit, as is zconfig_load, so that what was read can be freed.
+ * with --wrap=exit, as is zpl_load, so that what was read can be freed.
  */
 #include "tests/fuzz/fuzz.h"
 
 #include "common/log.h"
 #include "common/quantity.h"
+#include "common/zpl.h"
 #include "owner/config.h"
+#include "owner/inspect/inspect.h"
 
-#include <czmq.h>
 #include <getopt.h>
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static int file = -1;
 static jmp_buf back;
 static bool inside;
 static volatile int status;
-static zconfig_t *tree;
+static struct zpl settings_read;
 
 /* Where reading is left by exit(), what it held is lost, which in a program that ends is no matter. */
 const char *__asan_default_options(void);
@@ -34,8 +36,10 @@ const char *__asan_default_options(void)
 
 _Noreturn void __real_exit(int code);
 _Noreturn void __wrap_exit(int code);
-zconfig_t *__real_zconfig_load(const char *path);
-zconfig_t *__wrap_zconfig_load(const char *path);
+int __real_zpl_load(struct zpl *zpl, const char *path, struct mistakes *mistakes);
+int __wrap_zpl_load(struct zpl *zpl, const char *path, struct mistakes *mistakes);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
 
 _Noreturn void __wrap_exit(int code)
 {
@@ -45,10 +49,32 @@ _Noreturn void __wrap_exit(int code)
 	longjmp(back, 1);
 }
 
-zconfig_t *__wrap_zconfig_load(const char *path)
+/* The mistakes are those of the one file that a program reads; here of each. */
+int __wrap_zpl_load(struct zpl *zpl, const char *path, struct mistakes *mistakes)
 {
-	tree = __real_zconfig_load(path);
-	return tree;
+	mistakes->count = mistakes->untold = 0;
+	int rc = __real_zpl_load(zpl, path, mistakes);
+	settings_read = *zpl;
+	return rc;
+}
+
+/* As in plan.c. */
+void *__wrap_malloc(size_t size)
+{
+	return __real_malloc(size == 16 << 20 ? 1 : size);
+}
+
+/* Of what looks back at a state the file says nothing. */
+bool inspect_asked(const struct inspection *inspection)
+{
+	(void)inspection;
+	return false;
+}
+
+const char *inspect_operands(struct inspection *inspection, int count, char **operands)
+{
+	(void)inspection, (void)count, (void)operands;
+	return "not asked for";
 }
 
 static void no_line(const char *line, size_t size)
@@ -61,7 +87,7 @@ static void check(const struct config *config)
 	require(config->drain_ns >= 0 && config->socket_mode >= 0 && config->socket_mode <= 0777);
 #define LIMIT(field, option, kind, value, least, most, help) \
 	require(config->limits.field >= (int64_t)least && config->limits.field <= (int64_t)most);
-#include "owner/limits.def"
+#include "owner/core/limits.def"
 #undef LIMIT
 }
 
@@ -111,6 +137,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	}
 	inside = false;
 	require(status == 0 || status == EX_CONFIG);
-	zconfig_destroy(&tree);
+	zpl_clear(&settings_read);
 	return 0;
 }

@@ -8,6 +8,8 @@
  *	own NAME VALUE ...                    the function that sole.h has for the operation
  *	begin NAME VALUE ...                  submits it; `finish` waits for its answer, `cancel` withdraws
  *	watch PREFIX, hear, unwatch           `hear` waits for the next event
+ *	outcome SESSION SEQUENCE              the fate of a command, and the results of one that ran
+ *	backup FILE                           the whole state
  *	ping, status, stats, describe         what sole.h calls so
  *	close                                 the session ends; another handle begins
  *
@@ -156,6 +158,16 @@ static void write_value(struct sole_value value)
 	}
 }
 
+static void write_lists(size_t count, const struct sole_list *lists)
+{
+	for (size_t i = 0; i < count; i++) {
+		printf(" [");
+		for (size_t j = 0; j < lists[i].count; j++)
+			write_value(lists[i].values[j]);
+		printf(" ]");
+	}
+}
+
 static void write_reply(const struct sole_reply *reply)
 {
 	printf("%s", sole_name_of(reply->code));
@@ -163,12 +175,7 @@ static void write_reply(const struct sole_reply *reply)
 		write_value(reply->result_count > 0 && reply->results[0].count > 0 ?
 				    reply->results[0].values[0] :
 				    sole_none());
-	for (size_t i = 0; reply->code == SOLE_OK && i < reply->result_count; i++) {
-		printf(" [");
-		for (size_t j = 0; j < reply->results[i].count; j++)
-			write_value(reply->results[i].values[j]);
-		printf(" ]");
-	}
+	write_lists(reply->code == SOLE_OK ? reply->result_count : 0, reply->results);
 	printf("\n");
 }
 
@@ -310,6 +317,39 @@ static void unwatch(struct driver *driver)
 	printf("%s\n", sole_name_of(code));
 }
 
+static void outcome(struct driver *driver)
+{
+	static const char *const names[] = { "ran", "refused", "waiting", "not-come", "never-came", "unknown" };
+	const char *session = strtok(NULL, " "), *sequence = strtok(NULL, " ");
+	struct sole_fate fate;
+	int code = sole_outcome(driver->handle, strtoull(session, NULL, 10), strtoull(sequence, NULL, 10), 0, &fate);
+
+	if (code != SOLE_OK) {
+		printf("%s\n", sole_name_of(code));
+		return;
+	}
+	printf("%s", names[fate.fate]);
+	write_lists(fate.fate == SOLE_FATE_RAN ? fate.result_count : 0, fate.results);
+	printf("\n");
+}
+
+static int write_part(void *context, const void *bytes, size_t size)
+{
+	return fwrite(bytes, 1, size, context) == size ? 0 : -1;
+}
+
+static void backup(struct driver *driver)
+{
+	const char *path = strtok(NULL, " ");
+	FILE *file = fopen(path, "w");
+
+	if (file == NULL)
+		fatal(EX_CANTCREAT, "%s cannot be made", path);
+	int code = sole_backup(driver->handle, write_part, file, 0, NULL);
+	fclose(file);
+	printf("%s\n", sole_name_of(code));
+}
+
 static void begin_anew(struct driver *driver)
 {
 	sole_close(&driver->handle);
@@ -331,6 +371,8 @@ static const struct word {
 	{ "watch", watch, NULL },
 	{ "hear", wait_event, NULL },
 	{ "unwatch", unwatch, NULL },
+	{ "outcome", outcome, NULL },
+	{ "backup", backup, NULL },
 	{ "close", begin_anew, NULL },
 	{ "ping", NULL, sole_ping },
 	{ "status", NULL, sole_status },
