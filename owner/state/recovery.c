@@ -317,9 +317,6 @@ static enum recovery_result judge_version(struct run *run)
 
 	if (version == behaviour->version || run->options->any_version || recovery_never_began(run->recovery))
 		return RECOVERED;
-	/* A journal that was begun, and whose owner died before its first round, is of no version. */
-	if (run->recovery->snapshot_round == 0 && run->recovery->records == 0)
-		return RECOVERED;
 	if (version > behaviour->version)
 		return say(run, RECOVERY_VERSION, "the state is of version %u of %s, and this is version %u: run the newer one",
 			   version, behaviour->name, behaviour->version);
