@@ -76,8 +76,8 @@ static void on_session(struct sole *handle, uint64_t session, void *context)
 	h->lost = true;
 	if (h->pid == 0 || h->ended)
 		return;
-	log_error("the lock '%.200s' is lost: its owner died, or took this process for dead: the command gets "
-		  "SIGTERM", h->name);
+	log_error("the lock '%.200s' is lost: its owner died, or took this process for dead: "
+		  "the command gets SIGTERM", h->name);
 	kill(h->pid, SIGTERM);
 }
 
@@ -127,7 +127,8 @@ static int64_t time_left(const struct holder *h)
 static void ask_for_lock(struct holder *h)
 {
 	const struct sole_value name = sole_text(h->name);
-	const struct sole_operation operation = { settings.try ? SOLE_TABLE_TRY_LOCK : SOLE_TABLE_LOCK, 1, &name };
+	const struct sole_operation operation = { settings.try ? SOLE_TABLE_TRY_LOCK : SOLE_TABLE_LOCK, 1,
+						  &name };
 	struct signalfd_siginfo got;
 
 	h->answered = h->held = h->lost = false;
@@ -144,7 +145,9 @@ static void ask_for_lock(struct holder *h)
 
 static int not_held(const struct holder *h)
 {
-	const struct sole_reply reply = { .outcome = sole_outcome_of(h->code), .code = h->code, .text = h->text };
+	const struct sole_reply reply = { .outcome = sole_outcome_of(h->code),
+					  .code = h->code,
+					  .text = h->text };
 	char limit[32];
 
 	if (h->code == SOLE_CONFLICT) {

@@ -40,7 +40,7 @@ static const struct {
 	[SOLE_FATE_WAITING] = { "waiting", "it waits at the owner for its turn", STATUS_NOT_YET },
 	[SOLE_FATE_NOT_COME] = { "not-come", "it has not run so far: it has not come to the owner, and may still", STATUS_NOT_YET },
 	[SOLE_FATE_NEVER_CAME] = { "never-came", "it did not run and will not: its session ended without it", STATUS_NO },
-	[SOLE_FATE_UNKNOWN] = { "unknown", "that is not known", STATUS_UNKNOWN },
+	[SOLE_FATE_UNKNOWN] = { "unknown", NULL, STATUS_UNKNOWN },
 };
 
 /* Why it was refused, in the owner's words where they were kept: [operation, text, ...]. */
@@ -79,7 +79,9 @@ static void print_fate_json(const struct sole_fate *fate)
 
 static void print_fate(const struct sole_fate *fate)
 {
-	printf("%s: %s", fates[fate->fate].name, fates[fate->fate].words);
+	fputs(fates[fate->fate].name, stdout);
+	if (fates[fate->fate].words != NULL)
+		printf(": %s", fates[fate->fate].words);
 	if (fate->fate == SOLE_FATE_RAN)
 		printf(", at revision %llu", (unsigned long long)fate->revision);
 	if (has_reason(fate)) {

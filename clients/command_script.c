@@ -54,8 +54,9 @@ static void take_escape(struct reader *r)
 		*r->write++ = (char)(hex_digit(r->read[1]) << 4 | hex_digit(r->read[2]));
 		r->read += 3;
 	} else {
-		r->problem = problem_at(r->line, "a backslash stands before t, n, r, x and two hex digits, a quote, "
-						 "#, a blank or a backslash; write \\\\ for one");
+		r->problem = problem_at(r->line,
+					"a backslash stands before t, n, r, x and two hex digits, a quote, "
+					"#, a blank or a backslash; write \\\\ for one");
 	}
 }
 
@@ -69,7 +70,8 @@ static void take_quoted(struct reader *r, char quote)
 			*r->write++ = byte;
 	}
 	if (r->problem == NULL && r->read == r->end)
-		r->problem = problem_at(r->line, "a quote is not closed; write \\n in double quotes for a newline");
+		r->problem = problem_at(r->line,
+					"a quote is not closed; write \\n in double quotes for a newline");
 	r->read++;
 }
 

@@ -310,7 +310,8 @@ static int print_ttl(const struct question *question, const struct sole_reply *r
 int command_ttl(int count, char **operands)
 {
 	const struct sole_value key = sole_text(operands[0]);
-	const struct sole_operation operations[] = { { SOLE_TABLE_GET, 1, &key }, { SOLE_TABLE_TTL, 1, &key } };
+	const struct sole_operation operations[] = { { SOLE_TABLE_GET, 1, &key },
+						     { SOLE_TABLE_TTL, 1, &key } };
 
 	(void)count;
 	return ask(&(struct question){ .operations = operations, .count = 2, .flags = SOLE_QUERY,

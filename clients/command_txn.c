@@ -60,7 +60,8 @@ static void transaction_read(struct transaction *t, int count, char **operands)
 	if (problem != NULL)
 		fatal(t->input_status, "%s", problem);
 	if (t->script.line_count == 0)
-		fatal(t->input_status, "the script has no operation: give one a line, such as: put apples 12");
+		fatal(t->input_status,
+		      "the script has no operation: give one a line, such as: put apples 12");
 	for (size_t i = 0; i < t->script.line_count; i++)
 		words += t->script.lines[i].word_count;
 	t->operations = calloc(t->script.line_count, sizeof *t->operations);

@@ -5,8 +5,8 @@
  * In this order: hello; watches; what is asked about the owner; what is to be sent
  * again, or withdrawn, in the order of its submission; what is new, as far as the
  * window, the message and the number of messages under way allow; a PING,
- * as a sign of life or to find out what is lost; acknowledgements. Each item is begun only when there is memory for all of it, so a
- * message is never half-made.
+ * as a sign of life or to find out what is lost; acknowledgements. Each item is begun only when there is
+ * memory for all of it, so a message is never half-made.
  */
 #include "clients/engine_parts.h"
 
@@ -371,7 +371,8 @@ bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *o
 
 	if (engine->hello == HELLO_REFUSED)
 		refuse_all(engine);
-	if (!engine->connected || engine->hello == HELLO_REFUSED || record == NULL || !anything_to_say(engine))
+	if (!engine->connected || engine->hello == HELLO_REFUSED || record == NULL ||
+	    !anything_to_say(engine))
 		return false;
 	if (engine->hello == HELLO_NEEDED && engine->hold_until_ns > now_ns)
 		return false;

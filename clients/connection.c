@@ -177,8 +177,8 @@ int connection_open(struct connection *connection, const char *endpoint, const c
 	}
 	if (zmq_connect(connection->dealer, connection->endpoint) != 0) {
 		int error = errno;
-		snprintf(why, CONNECTION_WHY_MAX, "cannot use the endpoint '%.200s': %s", connection->endpoint,
-			 zmq_strerror(error));
+		snprintf(why, CONNECTION_WHY_MAX, "cannot use the endpoint '%.200s': %s",
+			 connection->endpoint, zmq_strerror(error));
 		connection_close(connection);
 		return error == EMFILE || error == ENFILE || error == EMTHREAD ? SOLE_SYSTEM : SOLE_USAGE;
 	}

@@ -317,8 +317,8 @@ int engine_submit(struct engine *engine, const struct sole_operation *operations
 	bool otherwise = (flags & SOLE_OTHERWISE) != 0;
 	size_t first_half;
 
-	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX || operations == NULL ||
-	    !find_otherwise(operations, count, otherwise, &first_half))
+	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX ||
+	    operations == NULL || !find_otherwise(operations, count, otherwise, &first_half))
 		return SOLE_USAGE;
 	buffer_reset(&engine->scratch);
 	int code = encode(&engine->scratch, operations, count);
@@ -615,7 +615,9 @@ static void time_is_up(struct engine *engine, struct request *request, int64_t n
 		return;
 	}
 	if (request->kind != ITEM_RUN || request->expired) {
-		engine_decide(engine, request, request->refusal == SOLE_BUSY && request->again ? SOLE_BUSY : SOLE_TIMED_OUT);
+		/* Only a search can tell by "busy" that nothing was done: of what else was sent a copy may have run. */
+		bool busy = request_is_search(request) && request->refusal == SOLE_BUSY && request->again;
+		engine_decide(engine, request, busy ? SOLE_BUSY : SOLE_TIMED_OUT);
 		tell_decided(engine, request);
 		return;
 	}

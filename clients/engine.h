@@ -103,7 +103,8 @@ struct engine_message {
 	uint64_t tag;   /* 0: free */
 	int64_t sent_ns;
 	uint32_t items; /* answers that are still to come */
-	uint64_t proof; /* not 0: it is overdue, and an answer to this tag or a later one shows that its own is lost */
+	uint64_t proof; /* not 0: it is overdue, and an answer to this tag or a later one shows that its own
+			   is lost */
 	bool runs, hello, open;
 };
 

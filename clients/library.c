@@ -484,7 +484,9 @@ static bool keep(struct kept_reply *kept, const struct sole_reply *reply)
 
 struct sole_reply library_reply(int code)
 {
-	return (struct sole_reply){ .outcome = sole_outcome_of(code), .code = code, .text = sole_text_of(code),
+	return (struct sole_reply){ .outcome = sole_outcome_of(code),
+				    .code = code,
+				    .text = sole_text_of(code),
 				    .failed_operation = -1 };
 }
 
@@ -508,8 +510,8 @@ struct question {
 	size_t list_count;
 };
 
-static int submit(struct sole *s, const struct question *question, int64_t timeout_ns, sole_callback *callback,
-		  void *context, uint64_t *request)
+static int submit(struct sole *s, const struct question *question, int64_t timeout_ns,
+		  sole_callback *callback, void *context, uint64_t *request)
 {
 	if (timeout_ns < 0)
 		return SOLE_USAGE;

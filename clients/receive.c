@@ -39,7 +39,8 @@ static struct request *find(struct engine *engine, const struct item *item)
 	struct request *request;
 
 	if (header->session != 0)
-		request = header->session == engine->session ? engine_command(engine, header->sequence) : NULL;
+		request = header->session == engine->session ? engine_command(engine, header->sequence) :
+							       NULL;
 	else
 		request = request_find(&engine->pool, header->sequence);
 	/* Only commands have a session, and an id names no command to the owner. */
@@ -103,7 +104,8 @@ static bool read_lists(struct engine *engine, struct wire_reader payload_at, siz
 	}
 	values = 0;
 	for (size_t i = 0; i < lists; i++) {
-		engine->lists[i].values = engine->values + values;
+		/* There may be no room for values yet, when all lists are empty. */
+		engine->lists[i].values = engine->values != NULL ? engine->values + values : NULL;
 		values += engine->lists[i].count;
 	}
 	*list_count = lists;
@@ -477,7 +479,8 @@ static bool outcome_is_sound(const struct reply_header *header)
 {
 	bool waits = header->outcome == OUTCOME_WAITING;
 
-	if (header->outcome > OUTCOME_WAITING || (header->outcome == OUTCOME_DONE) != (header->code == CODE_OK) ||
+	if (header->outcome > OUTCOME_WAITING ||
+	    (header->outcome == OUTCOME_DONE) != (header->code == CODE_OK) ||
 	    waits != (header->code == CODE_WAITING))
 		return false;
 	return !waits || (header->kind == ITEM_RUN && header->session != 0);
@@ -528,7 +531,8 @@ static void take_late(struct engine *engine, struct item *item)
 {
 	const struct reply_header *header = &item->header;
 
-	if (header->session == 0 || header->session != engine->session || header->outcome == OUTCOME_WAITING) {
+	if (header->session == 0 || header->session != engine->session ||
+	    header->outcome == OUTCOME_WAITING) {
 		engine->counters.strays++;
 		return;
 	}

@@ -297,10 +297,10 @@ typedef void sole_watch_callback(struct sole *handle, const struct sole_event *e
 
 /* Calls back for each event whose key begins with `prefix` (bytes, none for all; copied), once and in
  * order: from now on (`revision` 0), or from (revision, index) of `history` on. First it is told once
- * that the watch has begun. "Now" is when the owner says so: what is changed before that may or may not be heard.
- * Goes on over reconnects without a gap or a repeat; while the owner has no room for it, or is not there, it
- * waits. When the owner no longer keeps what came in between, or another history begins, it is called with
- * SOLE_TOO_OLD, and where to start again, and is over; so it is with the owner's refusal to begin.
+ * that the watch has begun. "Now" is when the owner says so: what is changed before that may or may not be
+ * heard. Goes on over reconnects without a gap or a repeat; while the owner has no room for it, or is not
+ * there, it waits. When the owner no longer keeps what came in between, or another history begins, it is
+ * called with SOLE_TOO_OLD, and where to start again, and is over; so it is with a refusal to begin.
  *
  * SOLE_OK and *watch (may be NULL), which sole_unwatch takes; else it will not be called: SOLE_USAGE,
  * SOLE_TOO_LARGE (a prefix of more than 2048 bytes), SOLE_BUSY (4096 watches of this handle),
@@ -407,8 +407,8 @@ SOLE_API int sole_add(struct sole *handle, struct sole_value key, int64_t delta,
 
 /* Waits, `timeout_ns` as for sole_call, until the lock is this session's; *token (may be NULL) is the
  * fencing token, larger than all before it. Held already: at once, with the same token. The lock is fair,
- * and ends with the session: sole_unlock, sole_close, the end of this process; see sole_on_session. It is held when this
- * returned SOLE_OK, and not when it was refused or the session was lost (SOLE_OWNER_DIED,
+ * and ends with the session: sole_unlock, sole_close, the end of this process; see sole_on_session. It is
+ * held when this returned SOLE_OK, and not when it was refused or the session was lost (SOLE_OWNER_DIED,
  * SOLE_SESSION_FORGOTTEN); with any other code of outcome unknown (SOLE_TIMED_OUT) it may be: sole_unlock
  * settles that. sole_unlock of what this session does not hold is SOLE_CONFLICT. */
 SOLE_API int sole_lock(struct sole *handle, struct sole_value name, int64_t timeout_ns, int64_t *token);

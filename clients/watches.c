@@ -252,7 +252,8 @@ bool watches_answered(struct engine *engine, const struct message_header *messag
 	watch->history = message->history;
 	if (watch->revision == 0)
 		watch->revision = (uint64_t)revision.integer + 1;
-	const struct sole_event begun = { .history = message->history, .revision = (uint64_t)revision.integer };
+	const struct sole_event begun = { .history = message->history,
+					  .revision = (uint64_t)revision.integer };
 	tell(engine, watch, &begun);
 	return true;
 }

@@ -92,7 +92,7 @@ enum item_kind {
 enum {
 	REQUEST_FLAG_QUERY = 1,    /* RUN: every operation is a query; it takes no sequence */
 	REQUEST_FLAG_RELATIVE = 2, /* deadline is nanoseconds from arrival, for other hosts */
-	REQUEST_FLAG_OTHERWISE = 8, /* RUN: has an OPERATION_OTHERWISE; the first list of the reply is the half that ran */
+	REQUEST_FLAG_OTHERWISE = 8, /* RUN: has an OPERATION_OTHERWISE; the half that ran comes first */
 	REQUEST_FLAG_NOTICES = 4,  /* HELLO: this peer takes messages it did not ask for */
 };
 

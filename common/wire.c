@@ -276,7 +276,8 @@ static const struct code_entry code_table[] = {
 
 static const struct code_entry *code_find(unsigned code)
 {
-	static const struct code_entry other = { 0, OUTCOME_UNKNOWN, "other", "a code this version does not know" };
+	static const struct code_entry other = { 0, OUTCOME_UNKNOWN, "other",
+						 "a code this version does not know" };
 
 	for (size_t i = 0; i < sizeof code_table / sizeof *code_table; i++)
 		if (code_table[i].code == code)

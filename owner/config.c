@@ -2,14 +2,16 @@
  *
  * config.c - options and configuration file of an owner.
  *
- * ZPL is read by CZMQ's zconfig, which starts nothing and opens no context.
+ * All mistakes of the file are told at once, each with its line.
  */
 #include "owner/config.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/rundir.h"
 
-#include <czmq.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 static struct config told; /* the options' targets; copied out when all is read */
@@ -24,10 +26,10 @@ static const struct option_spec options[] = {
 	{ "sync-interval", 0, OPTION_DURATION, &told.sync_interval_ns, 1000000, 60000000000, "TIME",
 	  "of durability interval: what a loss of power may take (100ms)" },
 	{ "snapshot-after", 0, OPTION_SIZE, &told.snapshot_after, 65536, 1099511627776, "SIZE",
-	  "of journal, after which the state is written as a whole (64m), or its own size if that is more" },
+	  "of journal, after which the state is written as a whole (64MiB), or its own size if that is more" },
 	{ "keep-snapshots", 0, OPTION_INTEGER, &told.snapshots_kept, 1, 1000, "N",
 	  "of them, and the journal since the oldest, to look back (2)" },
-	{ "journal-segment", 0, OPTION_SIZE, &told.segment_bytes, 65536, 1073741824, "SIZE", "of a file of the journal (32m)" },
+	{ "journal-segment", 0, OPTION_SIZE, &told.segment_bytes, 65536, 1073741824, "SIZE", "of a file of the journal (32MiB)" },
 	{ "check-config", 0, OPTION_FLAG, &told.check, 0, 0, NULL, "print the settings and the worst case of memory" },
 	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE", "permissions of the socket (0600)" },
 	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME", "how long stopping may wait for clients (1s)" },
@@ -48,7 +50,7 @@ static const struct option_spec options[] = {
 	{ "yes", 0, OPTION_FLAG, &told.inspection.yes, 0, 0, NULL, NULL },
 #define LIMIT(field, option, kind, value, least, most, help)                                       \
 	{ option, 0, OPTION_##kind, &told.limits.field, least, most, "N", help },
-#include "owner/limits.def"
+#include "owner/core/limits.def"
 #undef LIMIT
 };
 
@@ -61,45 +63,52 @@ static const struct program program = {
 	.option_count = sizeof options / sizeof *options,
 };
 
-/* Is this something to do now, and no setting? */
-static bool not_for_a_file(const char *name)
+/* The option of that name, or NULL. */
+static const struct option_spec *option_of(const char *name)
 {
-	const char *first = (const char *)&told.inspection, *target = (const char *)&told.check;
-
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 		if (strcmp(options[i].name, name) == 0)
-			target = options[i].target;
+			return &options[i];
+	return NULL;
+}
+
+/* Is this something to do now, and no setting? */
+static bool not_for_a_file(const struct option_spec *option)
+{
+	const char *first = (const char *)&told.inspection, *target = option->target;
 	bool inspects = target >= first && target < first + sizeof told.inspection;
-	return inspects || strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0;
+
+	return inspects || strcmp(option->name, "config") == 0 || strcmp(option->name, "check-config") == 0;
+}
+
+static void set(const struct zpl_item *item, struct mistakes *mistakes)
+{
+	const struct option_spec *option = option_of(item->name);
+	const char *problem;
+
+	if (strcmp(item->name, "$") == 0)
+		return; /* told already */
+	if (item->level > 0)
+		mistakes_add(mistakes, item->line, "'%.64s' is indented, and no setting belongs to another", item->name);
+	else if (option != NULL && not_for_a_file(option))
+		mistakes_add(mistakes, item->line, "'%.64s' is an option, and no setting for a file", item->name);
+	else if (option != NULL && option->kind == OPTION_TEXT && *item->value == '\0')
+		mistakes_add(mistakes, item->line, "'%s' has no value: %s = %s", item->name, item->name,
+			     option->argument);
+	else if ((problem = options_set(&program, item->name, item->value)) != NULL)
+		mistakes_add(mistakes, item->line, "%s", problem);
 }
 
 /* Settings of the file; those on the command line come after and win. */
 static void read_file(const char *path)
 {
-	int mistakes = 0;
+	static struct mistakes mistakes;
 
-	FILE *readable = fopen(path, "r");
-	/* A folder opens, and fails only here; zconfig_load would take it for an empty file. */
-	if (readable == NULL || (fgetc(readable) == EOF && ferror(readable)))
-		fatal(EX_CONFIG, "cannot read the configuration %s: %s", path, strerror(errno));
-	fclose(readable);
-	zconfig_t *root = zconfig_load(path);
-	if (root == NULL)
-		fatal(EX_CONFIG, "%s is not ZPL: one 'name = value' a line", path);
-	told.settings = root;
-	for (zconfig_t *item = zconfig_child(root); item != NULL; item = zconfig_next(item)) {
-		const char *name = zconfig_name(item), *value = zconfig_value(item);
-		const char *problem = not_for_a_file(name) ?
-					      "not a setting for a file" :
-					      options_set(&program, name, value != NULL ? value : "");
-		if (problem == NULL && zconfig_child(item) != NULL)
-			problem = "has settings below it, and takes none";
-		if (problem != NULL) {
-			log_error("%s: %s: %s", path, name, problem);
-			mistakes++;
-		}
-	}
-	if (mistakes > 0)
+	zpl_load(&told.settings, path, &mistakes);
+	for (size_t i = 0; i < told.settings.count; i++)
+		set(&told.settings.items[i], &mistakes);
+	mistakes_tell(&mistakes, path);
+	if (mistakes.count > 0)
 		exit(EX_CONFIG);
 }
 
@@ -185,8 +194,9 @@ void config_print(const struct config *config)
 		       (long long)config->snapshots_kept, (long long)config->segment_bytes);
 	}
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
-#define LIMIT(field, option, kind, value, least, most, help) printf("%s = %lld\n", option, (long long)l->field);
-#include "owner/limits.def"
+#define LIMIT(field, option, kind, value, least, most, help)                                                 \
+	printf("%s = %lld\n", option, (long long)l->field);
+#include "owner/core/limits.def"
 #undef LIMIT
 	double gib = 1024.0 * 1024 * 1024;
 	printf("# memory at the worst, GiB: state %.2f, stored replies %.2f, outboxes %.2f, beside it %.2f\n",

@@ -6,8 +6,9 @@
 #define SOLE_OWNER_CONFIG_H
 
 #include "common/protocol.h"
-#include "owner/inspect.h"
-#include "owner/limits.h"
+#include "common/zpl.h"
+#include "owner/inspect/inspect.h"
+#include "owner/core/limits.h"
 
 #include <stdbool.h>
 
@@ -20,7 +21,7 @@ struct config {
 	const char *durability_word;
 	enum durability durability;
 	int64_t sync_interval_ns, snapshot_after, segment_bytes, snapshots_kept;
-	void *settings;       /* what the file holds: text settings point into it */
+	struct zpl settings;  /* what the file holds: text settings point into it */
 	int64_t socket_mode;
 	int64_t drain_ns;     /* how long clients may take to leave */
 	bool check, quiet;

@@ -6,14 +6,15 @@
  * the modules it calls. One place waits (serve); nothing else blocks.
  */
 #include "owner/config.h"
-#include "owner/endpoint.h"
+#include "owner/crash.h"
+#include "owner/transport/endpoint.h"
 #include "owner/loader.h"
-#include "owner/lookback.h"
+#include "owner/state/lookback.h"
 #include "owner/memory.h"
 #include "owner/processes.h"
-#include "owner/service.h"
-#include "owner/state.h"
-#include "owner/transport.h"
+#include "owner/service/service.h"
+#include "owner/state/state.h"
+#include "owner/transport/transport.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/notify.h"
@@ -39,6 +40,8 @@ enum {
 	CUT_CLOSELY_MS = 200,   /* above twice the mark */
 	SILENT_MS = 1000,       /* above the mark: who delivered nothing whole for so long is cut */
 	FILLING_MS = 100,       /* above twice the mark: and who sends, but nothing whole, for so long */
+	HELD_UP_MS = 750,       /* tending comes twice a second while there are sessions: it was held up (stopped, or by the disk) ... */
+	HEAR_MS = 1000,         /* ... and first hears what came meanwhile, before it calls a client silent */
 	QUIET_MS = 50,          /* leaving: no message for so long means that clients have heard */
 	LINGER_MS = 1000,       /* for the last replies to leave */
 	ROUND_MS = 5,           /* of work in one round, as far as can be foreseen */
@@ -64,6 +67,8 @@ struct owner {
 	unsigned stop_signals;
 	int64_t started_ns, watchdog_ns;
 	int64_t tell_ns, watchdog_next_ns, memory_ns, cut_ns; /* when each is due */
+	int64_t tended_ns; /* when all that was looked at */
+	bool held_up;      /* and it was late */
 	int64_t last_message_ns;
 	uint64_t told_operations;
 };
@@ -230,8 +235,10 @@ static void core_open(struct owner *owner)
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
 		fatal(EX_OSERR, "cannot make the state: %s", why);
+	crash_watch(service_core(owner->service));
 	if (owner->config.state != NULL)
 		state_take_up(owner, &identity);
+	crash_serving(owner->state != NULL);
 	lookback_open(owner, &identity);
 }
 
@@ -420,14 +427,27 @@ static void guard_memory(struct owner *owner, int64_t now_ns)
 			 owner->gauges.resident_bytes >> 20, cut);
 }
 
+/* Who called while nobody listened was not silent. Of an owner that is held up again and again every other time counts:
+ * it has served a round in between. */
+static void note_held_up(struct owner *owner, int64_t now_ns)
+{
+	owner->held_up = !owner->held_up && now_ns - owner->tended_ns > HELD_UP_MS * NS_PER_MS;
+	owner->tended_ns = now_ns;
+	if (owner->held_up)
+		service_spare_silent(owner->service, now_ns + HEAR_MS * NS_PER_MS);
+}
+
 /* Everything that is due by the clock. Returns when to come back at the latest. */
 static int64_t tend(struct owner *owner)
 {
 	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
 
+	note_held_up(owner, now_ns);
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
+	/* Ends of sessions happen now, and not when the last message came. */
+	core_set_clock(service_core(owner->service), clock_wall_us());
 	follow_clients(owner);
 	lookback_tend(owner->lookback, now_ns, &lookback_ns);
 	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);
@@ -443,6 +463,8 @@ static int64_t tend(struct owner *owner)
 		if (state_ns < next_ns)
 			next_ns = state_ns;
 	}
+	if (owner->failed)
+		return now_ns;
 	if (now_ns >= owner->tell_ns)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
@@ -468,6 +490,7 @@ static void serve(struct owner *owner)
 {
 	int64_t look_ns = 0;
 
+	owner->tended_ns = clock_monotonic_ns();
 	while (owner->stop_signals == 0 && !owner->failed) {
 		bool busy = serve_round(owner);
 		/* Under load the clock's duties and signals are looked at every so often only. */
@@ -502,6 +525,9 @@ static void drain(struct owner *owner)
 	notify("STOPPING=1\nSTATUS=answering what has arrived");
 	while (serve_round(owner) && !owner->failed && owner->stop_signals < 2 && clock_monotonic_ns() < by_ns)
 		take_signals(owner);
+	/* A notice tells the revision, and this one's is not on disk. */
+	if (owner->failed)
+		return;
 	service_leave(owner->service, &notice);
 	transport_broadcast(owner->transport, &notice);
 	buffer_clear(&notice);

@@ -50,7 +50,10 @@ struct processes *processes_new(size_t most)
 
 static void forget(struct processes *processes, struct process *process)
 {
-	close(process->fd); /* leaves the epoll set by itself */
+	/* Closing alone would do only where no forked child has the descriptor, too, if only for a moment: the set
+	 * would go on telling of a process that is forgotten. */
+	epoll_ctl(processes->epoll, EPOLL_CTL_DEL, process->fd, NULL);
+	close(process->fd);
 	HASH_DEL(processes->by_pid, process);
 	processes->count--;
 	free(process);

@@ -8,6 +8,7 @@
  */
 #include "supervisor/control.h"
 #include "common/clock.h"
+#include "common/lockfile.h"
 #include "common/log.h"
 #include "common/quantity.h"
 #include "supervisor/listen.h"
@@ -403,54 +404,21 @@ int64_t control_update(struct supervisor *s)
 
 /* ---- begin and end ---- */
 
-/* Who holds the lock, as its file tells; 0 when it does not. One that has only just taken
- * it has yet to write its number: until then the file is empty, or names one that was killed. */
-static int holder(int lock_fd)
-{
-	int pid = 0;
-
-	for (int patience_ms = 100; patience_ms > 0; patience_ms--) {
-		char text[24] = "";
-		if (pread(lock_fd, text, sizeof text - 1, 0) > 0)
-			pid = (int)strtol(text, NULL, 10);
-		if (pid > 0 && (kill(pid, 0) == 0 || errno == EPERM))
-			break;
-		poll(NULL, 0, 1);
-	}
-	return pid;
-}
-
-/* Returns the locked descriptor. Another supervisor may remove the file as it ends,
- * so what was locked must still be what stands at the path. */
 static int take_lock(const char *path, const char *name)
 {
-	char pid[24] = "unknown";
-	struct stat locked, standing;
+	char error[LOCKFILE_ERROR_MAX], pid[24] = "unknown";
+	pid_t holder;
+	int fd, status = lockfile_take(path, &fd, &holder, error);
 
-	for (;;) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0)
-			fatal(EX_CANTCREAT, "cannot make %s: %s", path, strerror(errno));
-		/* cppcheck-suppress invalidFunctionArg ; fatal() does not come back */
-		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-			if (errno != EWOULDBLOCK)
-				fatal(EX_OSERR, "cannot lock %s: %s", path, strerror(errno));
-			int number = holder(fd);
-			if (number > 0)
-				snprintf(pid, sizeof pid, "%d", number);
-			fatal(EX_UNAVAILABLE,
-			      "a supervisor called %s is running already, pid %s: stop it, or give "
-			      "this one another name", name, pid);
-		}
-		if (fstat(fd, &locked) == 0 && stat(path, &standing) == 0 &&
-		    locked.st_ino == standing.st_ino &&
-		    locked.st_dev == standing.st_dev) {
-			if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-				fatal(EX_IOERR, "cannot write %s: %s", path, strerror(errno));
-			return fd;
-		}
-		close(fd);
-	}
+	if (status == 0)
+		return fd;
+	if (status != EX_UNAVAILABLE)
+		fatal(status, "%s", error);
+	if (holder > 0)
+		snprintf(pid, sizeof pid, "%d", (int)holder);
+	fatal(status,
+	      "a supervisor called %s is running already, pid %s: stop it, or give this one another name",
+	      name, pid);
 }
 
 void control_open(struct supervisor *s)

@@ -9,8 +9,8 @@
 #include "common/clock.h"
 #include "common/quantity.h"
 #include "common/rundir.h"
+#include "common/zpl.h"
 #include "supervisor/words.h"
-#include "supervisor/zpl.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -349,12 +349,13 @@ static void take_item(struct reader *reader, const struct zpl_item *item)
 		if (strcmp(item->name, "child") == 0)
 			start_child(reader, item);
 		else
-			take_setting(reader, plan_settings, COUNT(plan_settings), reader->plan_lines, reader->plan,
-				     "the supervisor (a child begins with 'child = NAME')", item);
+			take_setting(reader, plan_settings, COUNT(plan_settings), reader->plan_lines,
+				     reader->plan, "the supervisor (a child begins with 'child = NAME')",
+				     item);
 	} else if (item->level == 1 && reader->child != NULL) {
 		reader->grandparent = item->name;
-		take_setting(reader, child_settings, COUNT(child_settings), reader->child_lines, reader->child,
-			     "a child", item);
+		take_setting(reader, child_settings, COUNT(child_settings), reader->child_lines,
+			     reader->child, "a child", item);
 	} else if (item->level == 2 && reader->child != NULL &&
 		   strcmp(reader->grandparent, "environment") == 0) {
 		take_environment(reader, item);

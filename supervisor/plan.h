@@ -8,8 +8,8 @@
 #ifndef SOLE_SUPERVISOR_PLAN_H
 #define SOLE_SUPERVISOR_PLAN_H
 
+#include "common/mistakes.h"
 #include "supervisor/decide.h"
-#include "supervisor/mistakes.h"
 
 #include <limits.h>
 #include <stdint.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A process and what is around it: folders, options, the supervisor to be told.
+ * A process and what is around it: folders, locks, options, the supervisor to be told.
  */
 #include "tests/lib/unit.h"
 
+#include "common/lockfile.h"
 #include "common/notify.h"
 #include "common/options.h"
 #include "common/rundir.h"
@@ -235,7 +236,9 @@ static void a_folder_in_tmp_must_be_ours_and_closed(void **state)
 	assert_int_equal(lstat(mine, &st), -1);
 	pid_t pid = fork();
 	if (pid == 0)
-		_exit(setgid((gid_t)uid) != 0 || setuid(uid) != 0 ? 1 : distrust_what_stands_in_tmp(mine, elsewhere));
+		_exit(setgid((gid_t)uid) != 0 || setuid(uid) != 0 ?
+			      1 :
+			      distrust_what_stands_in_tmp(mine, elsewhere));
 	int status = -1;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	/* What belongs to somebody else, here root, is no better. */
@@ -509,6 +512,30 @@ static void listening_descriptors_are_taken_once(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* ---- lockfile ---- */
+
+static void a_lock_is_held_by_one_and_tells_by_whom(void **state)
+{
+	const struct folder *folder = *state;
+	char path[96], error[LOCKFILE_ERROR_MAX];
+	pid_t holder;
+	int first, second;
+
+	snprintf(path, sizeof path, "%s/a.lock", folder->path);
+	assert_int_equal(lockfile_take(path, &first, &holder, error), 0);
+	assert_int_equal(lockfile_take(path, &second, &holder, error), EX_UNAVAILABLE);
+	assert_int_equal(holder, getpid());
+	unlink(path); /* its holder leaves: the file goes before the lock does */
+	assert_int_equal(lockfile_take(path, &second, &holder, error), 0);
+	close(first);
+	close(second);
+	assert_int_equal(lockfile_take(path, &first, &holder, error), 0);
+	close(first);
+	assert_int_equal(lockfile_take("/nonexistent/a.lock", &first, &holder, error), EX_CANTCREAT);
+	assert_non_null(strstr(error, "/nonexistent/a.lock"));
+	assert_int_equal(holder, 0);
+}
+
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, enter_folder, leave_folder)
 
 static const struct CMUnitTest tests[] = {
@@ -519,6 +546,7 @@ static const struct CMUnitTest tests[] = {
 	IN_FOLDER(a_folder_that_cannot_be_made_is_told_with_the_cause),
 	IN_FOLDER(the_only_owner_needs_no_name),
 	IN_FOLDER(a_folder_in_tmp_must_be_ours_and_closed),
+	IN_FOLDER(a_lock_is_held_by_one_and_tells_by_whom),
 	cmocka_unit_test(options_are_set_by_name_and_checked),
 	cmocka_unit_test(options_are_parsed_around_operands),
 	IN_FOLDER(a_notice_reaches_the_socket_it_is_for),

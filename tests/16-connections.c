@@ -4,7 +4,7 @@
  */
 #include "tests/lib/unit.h"
 
-#include "owner/connections.h"
+#include "owner/transport/connections.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -226,7 +226,8 @@ static void any_coming_and_going_ends_each_handle_once(void **state)
 			assert_true((connections_subscribed(connections, open[i]) != NULL) == (open[i] != 0));
 			break;
 		case 7:
-			for (size_t n = unit_below(&random, 5); n > 0 && connections_ended(connections, &at); n--) {
+			for (size_t n = unit_below(&random, 5); n > 0 && connections_ended(connections, &at);
+			     n--) {
 				told++;
 				told_sum += at;
 				assert_null(connections_subscribed(connections, at));

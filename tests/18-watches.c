@@ -92,9 +92,8 @@ static size_t hear(struct bench *bench, uint64_t connection, uint64_t id, struct
 				continue; /* a place without an event */
 			assert_int_equal(length, 5);
 			assert_true(count < room);
-			heard[count++] = (struct heard){ connection,	  id,	   (uint64_t)list[0].integer,
-							 list[1].integer, list[2], list[3],
-							 list[4] };
+			heard[count++] = (struct heard){ connection, id, (uint64_t)list[0].integer,
+							 list[1].integer, list[2], list[3], list[4] };
 		}
 	}
 	return count;

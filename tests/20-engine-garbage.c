@@ -36,7 +36,8 @@ static void spoil(struct buffer *body)
 		return;
 	default:
 		for (unsigned i = 0; i < changes; i++)
-			body->data[chance((unsigned)body->size)] = (uint8_t)(chance(2) ? rand() : (rand() & 3) * 85);
+			body->data[chance((unsigned)body->size)] =
+				(uint8_t)(chance(2) ? rand() : (rand() & 3) * 85);
 	}
 }
 
@@ -82,13 +83,15 @@ static void tell_unasked(struct kit *kit)
 		hear_exactly(kit);
 	}
 	if (kit->engine.watch_count < 8 && chance(4) == 0)
-		engine_watch(&kit->engine, (struct sole_value){ .type = SOLE_BYTES }, 0, 0, 0, hear_event, NULL, NULL);
+		engine_watch(&kit->engine, (struct sole_value){ .type = SOLE_BYTES }, 0, 0, 0, hear_event,
+			     NULL, NULL);
 }
 
 static void garbage_is_outlived(void **state)
 {
 	const char *seed_text = getenv("SEED");
-	unsigned seed = seed_text != NULL ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)clock_wall_us();
+	unsigned seed =
+		seed_text != NULL ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)clock_wall_us();
 	struct kit *kit = kit_new();
 	unsigned submitted = 0;
 

@@ -167,20 +167,22 @@ static void a_message_is_no_larger_than_the_owner_takes(void **state)
 {
 	struct kit *kit = *state;
 	static char big[3000];
-	const struct sole_value arguments[] = { { .type = SOLE_INTEGER }, { .type = SOLE_BYTES, .size = sizeof big,
-									    .bytes = big } };
+	const struct sole_value arguments[] = { { .type = SOLE_INTEGER },
+						{ .type = SOLE_BYTES, .size = sizeof big, .bytes = big } };
 	const struct sole_operation operation = { KIT_GET, 2, arguments };
 
 	kit->owner.message_max = 7000;
 	kit_connect(kit);
 	kit_pump(kit);
 	for (int i = 0; i < 5; i++)
-		assert_int_equal(engine_submit(&kit->engine, &operation, 1, SOLE_QUERY, kit->now_ns, INT64_MAX, kit_told,
-					       NULL, NULL), SOLE_OK);
+		assert_int_equal(engine_submit(&kit->engine, &operation, 1, SOLE_QUERY, kit->now_ns,
+					       INT64_MAX, kit_told, NULL, NULL),
+				 SOLE_OK);
 	assert_next(kit, "RR");
 	assert_true(kit->out.size <= 7000);
 	const struct sole_operation three[] = { operation, operation, operation };
-	assert_int_equal(engine_submit(&kit->engine, three, 3, SOLE_QUERY, kit->now_ns, INT64_MAX, kit_told, NULL, NULL),
+	assert_int_equal(engine_submit(&kit->engine, three, 3, SOLE_QUERY, kit->now_ns, INT64_MAX, kit_told,
+				       NULL, NULL),
 			 SOLE_TOO_LARGE);
 }
 
@@ -755,8 +757,13 @@ static void an_owner_of_another_version_is_told_to_everybody(void **state)
 	kit_submit(kit, 1, true, 0);
 	kit_submit(kit, 2, false, 0);
 	assert_next(kit, "HRO");
-	struct message_header message = { .magic = PROTOCOL_MAGIC, .version = 1, .kind = MESSAGE_REPLY, .count = 1,
-					  .tag = kit->engine.tag, .incarnation = 5, .history = 6 };
+	struct message_header message = { .magic = PROTOCOL_MAGIC,
+					  .version = 1,
+					  .kind = MESSAGE_REPLY,
+					  .count = 1,
+					  .tag = kit->engine.tag,
+					  .incarnation = 5,
+					  .history = 6 };
 	struct request_header none = { 0 };
 	buffer_reset(&kit->in);
 	wire_write_message_header(&kit->in, &message);
@@ -774,8 +781,10 @@ static void an_owner_of_another_version_is_told_to_everybody(void **state)
 static void wrong_use_is_refused(void **state)
 {
 	struct kit *kit = *state;
-	const struct sole_value bad_type = { .type = (enum sole_type)9 }, no_bytes = { .type = SOLE_BYTES, .size = 3 };
-	const struct sole_operation bad = { 1, 1, &bad_type }, none = { 1, 1, NULL }, empty = { 1, 1, &no_bytes };
+	const struct sole_value bad_type = { .type = (enum sole_type)9 },
+				no_bytes = { .type = SOLE_BYTES, .size = 3 };
+	const struct sole_operation bad = { 1, 1, &bad_type }, none = { 1, 1, NULL },
+				    empty = { 1, 1, &no_bytes };
 	const struct sole_operation many = { 1, 256, &bad_type }, good = { 1, 0, NULL };
 	static char huge[PROTOCOL_MESSAGE_MAX_BYTES];
 	const struct sole_value large = { .type = SOLE_BYTES, .size = sizeof huge, .bytes = huge };

@@ -114,8 +114,9 @@ static void watch(struct world *w)
 {
 	w->watcher.begun = false;
 	w->watcher.again++;
-	assert_int_equal(engine_watch(&w->kit->engine, (struct sole_value){ .type = SOLE_BYTES }, 0, 0, 0, hear_event,
-				      w, &w->watcher.watch), SOLE_OK);
+	assert_int_equal(engine_watch(&w->kit->engine, (struct sole_value){ .type = SOLE_BYTES }, 0, 0, 0,
+				      hear_event, w, &w->watcher.watch),
+			 SOLE_OK);
 }
 
 static void hear_event(struct sole *handle, const struct sole_event *event, void *context)
@@ -309,11 +310,13 @@ static void check_truth(const struct world *w, unsigned counts[3])
 		unsigned runs = w->kit->owner.runs[n];
 		if (told->times != 1)
 			fail_msg("request %u was told %u times", n, told->times);
-		if (told->outcome == SOLE_DONE && told->value != (w->query[n] ? 2 * (int64_t)n : (int64_t)n + 1))
+		if (told->outcome == SOLE_DONE &&
+		    told->value != (w->query[n] ? 2 * (int64_t)n : (int64_t)n + 1))
 			fail_msg("request %u got the answer to another", n);
 		if (!w->query[n] && ((told->outcome == SOLE_DONE && runs != 1) ||
 				     (told->outcome == SOLE_REFUSED && runs != 0) || runs > 1))
-			fail_msg("request %u: told %s and ran %u times", n, code_name((unsigned)told->code), runs);
+			fail_msg("request %u: told %s and ran %u times", n, code_name((unsigned)told->code),
+				 runs);
 		counts[told->outcome]++;
 	}
 }
@@ -335,8 +338,11 @@ static void run(unsigned seed, unsigned counts[3])
 static void everybody_is_told_the_truth_once(void **state)
 {
 	const char *seed_text = getenv("SEED"), *runs_text = getenv("RUNS");
-	unsigned seed = seed_text != NULL ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)clock_wall_us();
-	unsigned runs = seed_text != NULL ? 1 : runs_text != NULL ? (unsigned)strtoul(runs_text, NULL, 10) : DEFAULT_RUNS;
+	unsigned seed =
+		seed_text != NULL ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)clock_wall_us();
+	unsigned runs = seed_text != NULL ? 1 :
+			runs_text != NULL ? (unsigned)strtoul(runs_text, NULL, 10) :
+					    DEFAULT_RUNS;
 	unsigned counts[3] = { 0 };
 
 	(void)state;

@@ -242,14 +242,27 @@ static void waiting_is_never_the_last_word(void **state)
 	assert_true(kit_next(kit));
 	const struct reply_header lies[] = {
 		{ .kind = ITEM_RUN, .outcome = OUTCOME_WAITING, .code = CODE_WAITING, .sequence = query },
-		{ .kind = ITEM_RUN, .outcome = OUTCOME_REFUSED, .code = CODE_WAITING, .session = kit->engine.session,
+		{ .kind = ITEM_RUN,
+		  .outcome = OUTCOME_REFUSED,
+		  .code = CODE_WAITING,
+		  .session = kit->engine.session,
 		  .sequence = 1 },
-		{ .kind = ITEM_RUN, .outcome = OUTCOME_WAITING, .code = CODE_CONFLICT, .session = kit->engine.session,
+		{ .kind = ITEM_RUN,
+		  .outcome = OUTCOME_WAITING,
+		  .code = CODE_CONFLICT,
+		  .session = kit->engine.session,
 		  .sequence = 1 },
-		{ .kind = ITEM_RUN, .outcome = OUTCOME_WAITING, .code = CODE_WAITING, .session = kit->engine.session,
+		{ .kind = ITEM_RUN,
+		  .outcome = OUTCOME_WAITING,
+		  .code = CODE_WAITING,
+		  .session = kit->engine.session,
 		  .sequence = 1 },
 		{ .kind = ITEM_PING, .outcome = OUTCOME_WAITING, .code = CODE_WAITING },
-		{ .kind = ITEM_RUN, .outcome = 4, .code = CODE_WAITING, .session = kit->engine.session, .sequence = 1 },
+		{ .kind = ITEM_RUN,
+		  .outcome = 4,
+		  .code = CODE_WAITING,
+		  .session = kit->engine.session,
+		  .sequence = 1 },
 	};
 	for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
 		say_run(kit, MESSAGE_NOTICE, 0, &lies[i]);
@@ -288,8 +301,10 @@ static void the_halves_of_a_request_are_told_apart(void **state)
 		struct wire_reader reader, payload;
 		struct message_header message;
 		struct request_header header;
-		assert_int_equal(engine_submit(&kit->engine, operations, 4, SOLE_QUERY | SOLE_OTHERWISE, kit->now_ns,
-					       INT64_MAX, kit_told, (void *)(uintptr_t)(i + 1), NULL), SOLE_OK);
+		assert_int_equal(engine_submit(&kit->engine, operations, 4, SOLE_QUERY | SOLE_OTHERWISE,
+					       kit->now_ns, INT64_MAX, kit_told, (void *)(uintptr_t)(i + 1),
+					       NULL),
+				 SOLE_OK);
 		assert_true(kit_next(kit));
 		reader = wire_reader(kit->out.data, kit->out.size);
 		assert_true(wire_read_message_header(&reader, &message));
@@ -386,8 +401,9 @@ static void hear_watch(struct sole *handle, const struct sole_event *event, void
 static void watch(struct kit *kit, struct ear *ear, uint64_t history, uint64_t revision)
 {
 	*ear = (struct ear){ 0 };
-	assert_int_equal(engine_watch(&kit->engine, (struct sole_value){ .type = SOLE_BYTES }, history, revision, 0,
-				      hear_watch, ear, &ear->id), SOLE_OK);
+	assert_int_equal(engine_watch(&kit->engine, (struct sole_value){ .type = SOLE_BYTES }, history,
+				      revision, 0, hear_watch, ear, &ear->id),
+			 SOLE_OK);
 }
 
 /* All that the owner has for the watches of the connection. */
@@ -601,7 +617,8 @@ static void a_handle_has_so_many_watches_and_no_more(void **state)
 	uint64_t ids[2];
 
 	for (unsigned i = 0; i < ENGINE_WATCHES_MAX; i++)
-		assert_int_equal(engine_watch(&kit->engine, all, 0, 0, 0, hear_watch, &ear, &ids[i % 2]), SOLE_OK);
+		assert_int_equal(engine_watch(&kit->engine, all, 0, 0, 0, hear_watch, &ear, &ids[i % 2]),
+				 SOLE_OK);
 	assert_int_equal(engine_watch(&kit->engine, all, 0, 0, 0, hear_watch, &ear, NULL), SOLE_BUSY);
 	assert_int_equal(engine_unwatch(&kit->engine, ids[0]), SOLE_OK);
 	assert_int_equal(engine_watch(&kit->engine, all, 0, 0, 0, hear_watch, &ear, &ids[0]), SOLE_OK);

@@ -84,7 +84,8 @@ static void on_value(struct sole *handle, const struct sole_reply *reply, void *
 static void ask(struct client *client)
 {
 	const struct sole_value arguments[] = { sole_text(client->key), sole_integer(1) };
-	const struct sole_operation add = { SOLE_TABLE_ADD, 2, arguments }, get = { SOLE_TABLE_GET, 1, arguments };
+	const struct sole_operation add = { SOLE_TABLE_ADD, 2, arguments },
+				    get = { SOLE_TABLE_GET, 1, arguments };
 
 	while (!crowd.stopping && client->under_way < UNDER_WAY) {
 		bool query = client->submitted++ % 8 == 7;
@@ -102,7 +103,8 @@ static void serve_until(uint64_t done)
 	int64_t limit_ns = clock_monotonic_ns() + kit_ns(30000);
 
 	for (size_t i = 0; i < CLIENTS; i++)
-		polled[i] = (struct pollfd){ .fd = sole_descriptor(crowd.clients[i].handle), .events = POLLIN };
+		polled[i] =
+			(struct pollfd){ .fd = sole_descriptor(crowd.clients[i].handle), .events = POLLIN };
 	while (crowd.done < done) {
 		assert_true(clock_monotonic_ns() < limit_ns);
 		assert_true(poll(polled, CLIENTS, 1000) >= 0);

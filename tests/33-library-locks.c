@@ -281,8 +281,8 @@ static void whoever_asks_late_for_news_of_the_session_hears_of_the_one_that_is_o
 static void the_second_half_runs_when_the_first_does_not_hold(void **state)
 {
 	struct sole *s = kit_open("locks");
-	const struct sole_value absent[] = { text("seat"), sole_none() }, put[] = { text("seat"), text("me") },
-				key = text("seat");
+	const struct sole_value absent[] = { text("seat"), sole_none() },
+				put[] = { text("seat"), text("me") }, key = text("seat");
 	const struct sole_operation take[] = {
 		{ SOLE_TABLE_PUT, 2, (const struct sole_value[]){ text("trace"), sole_integer(1) } },
 		{ SOLE_TABLE_CHECK, 2, absent },
@@ -336,9 +336,11 @@ static void a_list_in_the_results_is_walked_item_by_item(void **state)
 	while (sole_next(&list, &item)) {
 		size_t used = strlen(seen);
 		if (item.type == SOLE_BYTES)
-			snprintf(seen + used, sizeof seen - used, "%.*s ", (int)item.size, (const char *)item.bytes);
+			snprintf(seen + used, sizeof seen - used, "%.*s ", (int)item.size,
+				 (const char *)item.bytes);
 		else
-			snprintf(seen + used, sizeof seen - used, "%s ", item.integer == 1 ? "one" : "revision");
+			snprintf(seen + used, sizeof seen - used, "%s ",
+				 item.integer == 1 ? "one" : "revision");
 	}
 	assert_string_equal(seen, "fruit/apple one revision fruit/pear two revision ");
 	assert_int_equal(sole_next(&list, &item), 0);
@@ -364,8 +366,8 @@ static void an_owner_describes_its_operations(void **state)
 	for (size_t i = 0; i < reply.result_count; i++) {
 		const struct sole_value *v = reply.results[i].values;
 		assert_int_equal(reply.results[i].count, 6);
-		found += v[0].integer == SOLE_TABLE_LOCK && v[1].size == 4 && memcmp(v[1].bytes, "lock", 4) == 0 &&
-			 memcmp(v[2].bytes, "command", 7) == 0;
+		found += v[0].integer == SOLE_TABLE_LOCK && v[1].size == 4 &&
+			 memcmp(v[1].bytes, "lock", 4) == 0 && memcmp(v[2].bytes, "command", 7) == 0;
 	}
 	assert_int_equal(found, 1);
 	sole_close(&s);
@@ -375,13 +377,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_lock_waits_until_its_holder_lets_go_and_tokens_grow, kit_clean),
-		cmocka_unit_test_teardown(a_lock_that_is_not_free_in_time_is_refused_and_never_held, kit_clean),
+		cmocka_unit_test_teardown(a_lock_that_is_not_free_in_time_is_refused_and_never_held,
+					  kit_clean),
 		cmocka_unit_test_teardown(what_waits_can_be_withdrawn, kit_clean),
-		cmocka_unit_test_teardown(an_answer_that_comes_while_the_connection_is_cut_is_found_again, kit_clean),
+		cmocka_unit_test_teardown(an_answer_that_comes_while_the_connection_is_cut_is_found_again,
+					  kit_clean),
 		cmocka_unit_test_teardown(a_lock_goes_on_when_its_holder_closes, kit_clean),
-		cmocka_unit_test_teardown(what_is_more_than_an_owner_parks_waits_here_and_goes_on_when_there_is_room, kit_clean),
-		cmocka_unit_test_teardown(a_waiting_lock_is_unknown_when_its_owner_dies_and_the_session_is_lost, kit_clean),
-		cmocka_unit_test_teardown(whoever_asks_late_for_news_of_the_session_hears_of_the_one_that_is_open, kit_clean),
+		cmocka_unit_test_teardown(
+			what_is_more_than_an_owner_parks_waits_here_and_goes_on_when_there_is_room,
+			kit_clean),
+		cmocka_unit_test_teardown(a_waiting_lock_is_unknown_when_its_owner_dies_and_the_session_is_lost,
+					  kit_clean),
+		cmocka_unit_test_teardown(whoever_asks_late_for_news_of_the_session_hears_of_the_one_that_is_open,
+					  kit_clean),
 		cmocka_unit_test_teardown(the_second_half_runs_when_the_first_does_not_hold, kit_clean),
 		cmocka_unit_test_teardown(a_list_in_the_results_is_walked_item_by_item, kit_clean),
 		cmocka_unit_test_teardown(an_owner_describes_its_operations, kit_clean),

@@ -73,14 +73,19 @@ sub pkg_config {
     return split ' ', $said->{out};
 }
 
-sub plays {
-    my ($name, @link) = @_;
-    my $worker = path("worker-$name");
+sub builds {
+    my ($title, $source, $program, @link) = @_;
     my @strictly = ('-std=c11', '-Wall', '-Wextra', '-Werror');
     # A library that was built with sanitizers wants its programs built so too.
     my @sanitize = ($ENV{SOLE_BIN} // '') =~ /sanitize-([\w-]+?)(?:-clang)?\// ? '-fsanitize=' . $1 =~ s/-/,/gr : ();
-    my $built = run(installed('gcc'), @strictly, @sanitize, '-o', $worker, path('worker.c'), @link);
-    is $built->{err}, '', "it builds, $name";
+    my $built = run(installed('gcc'), @strictly, @sanitize, '-o', $program, $source, @link);
+    return is $built->{err}, '', $title;
+}
+
+sub plays {
+    my ($name, @link) = @_;
+    my $worker = path("worker-$name");
+    builds("it builds, $name", path('worker.c'), $worker, @link);
     start_owner($name);
     my $env = { LD_LIBRARY_PATH => "$prefix/lib" };
     my $out = "the seat was free\nput sum\nput stop\nstop = 12\nsum = 12\n";
@@ -93,11 +98,39 @@ sub plays {
     return;
 }
 
+# Lines of the README and of the header: the inside of a function.
+sub plays_lines {
+    my ($where, $lines, $out, @link) = @_;
+    ok $lines, "there are lines in $where" or return;
+    my $lines_c = spew('lines.c', <<"END");
+#include <sole.h>
+#include <stdio.h>
+int main(void)
+{
+    $lines
+    return 0;
+}
+END
+    builds("they build: $where", $lines_c, path('lines'), @link) or return;
+    my $ran = run({ env => { LD_LIBRARY_PATH => "$prefix/lib" } }, path('lines'));
+    is $ran->{out} . $ran->{err}, $out, "and do what they say: $where";
+    return;
+}
+
 SKIP: {
     skip 'pkg-config is not installed', 10 if !installed('pkg-config');
     plays('shared', pkg_config('--cflags', '--libs'));
     my @static = pkg_config('--static', '--cflags', '--libs');
     plays('static', map { $_ eq '-lsole' ? "$prefix/lib/libsole.a" : $_ } @static);
+
+    my @link = pkg_config('--cflags', '--libs');
+    start_owner('inventory');
+    my ($in_readme) = slurp("$clients/../README.md") =~ /^```c\n(.*?)^```/ms;
+    plays_lines('the README', $in_readme, "12\n", @link);
+    my ($on_top) = $header =~ m{^ \* sole\.h - [^\n]*\n \*\n((?: \*\t[^\n]*\n)+)}m;
+    plays_lines('the header', $on_top && $on_top =~ s/^ \*//mgr, "12\n", @link);
+    my ($walk) = $header =~ m{^ \*\t(while \(sole_next.*?\.\.\.)}m;
+    plays_lines('the header, of lists', $walk && 'struct sole_value list = sole_none(), item; ' . $walk =~ s/\.\.\./printf("item\\n");/r, '', @link);
 }
 
 done_testing;

@@ -48,10 +48,12 @@ static void hear(struct sole *handle, const struct sole_event *event, void *cont
 		assert_code(sole_unwatch(handle, heard->watch), SOLE_OK);
 }
 
-static void begin(struct heard *heard, struct sole *s, const char *prefix, uint64_t history, uint64_t revision)
+static void begin(struct heard *heard, struct sole *s, const char *prefix, uint64_t history,
+		  uint64_t revision)
 {
 	*heard = (struct heard){ .handle = s };
-	assert_code(sole_watch(s, sole_text(prefix), history, revision, 0, hear, heard, &heard->watch), SOLE_OK);
+	assert_code(sole_watch(s, sole_text(prefix), history, revision, 0, hear, heard, &heard->watch),
+		    SOLE_OK);
 }
 
 /* Dispatches until *count is that much, by the descriptor. */
@@ -269,11 +271,14 @@ static void run_for_ever_goes_on_while_there_is_a_watch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(a_watch_hears_what_begins_with_its_prefix_and_nothing_else, kit_clean),
+		cmocka_unit_test_teardown(a_watch_hears_what_begins_with_its_prefix_and_nothing_else,
+					  kit_clean),
 		cmocka_unit_test_teardown(a_watch_can_begin_in_the_past, kit_clean),
 		cmocka_unit_test_teardown(a_watch_of_another_history_is_too_old_and_over, kit_clean),
-		cmocka_unit_test_teardown(when_the_state_dies_its_watches_are_over_and_say_where_to_begin, kit_clean),
-		cmocka_unit_test_teardown(nothing_is_heard_behind_an_unwatch_not_even_of_the_same_message, kit_clean),
+		cmocka_unit_test_teardown(when_the_state_dies_its_watches_are_over_and_say_where_to_begin,
+					  kit_clean),
+		cmocka_unit_test_teardown(nothing_is_heard_behind_an_unwatch_not_even_of_the_same_message,
+					  kit_clean),
 		cmocka_unit_test_teardown(each_event_comes_once_and_in_order_over_cuts, kit_clean),
 		cmocka_unit_test_teardown(what_no_owner_takes_is_refused_here_or_there, kit_clean),
 		cmocka_unit_test_teardown(run_for_ever_goes_on_while_there_is_a_watch, kit_clean),

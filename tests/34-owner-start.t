@@ -26,8 +26,8 @@ my @wrong = (
     [['-e', 'tcp://*:5555', 'a'], 64, qr/give ipc:\/\/ and an absolute path/, 'an endpoint of another kind'],
     [['-e', 'ipc:///' . 'd' x 110, 'a'], 78, qr/the limit is 107: give a shorter one/, 'a path that is too long'],
     [['-e', 'ipc:///nowhere/at/all.sock', 'a'], 73, qr/does the folder exist/, 'a folder that is not there'],
-    [['-c', path('none.zpl'), 'a'], 78, qr/cannot read the configuration/, 'a configuration that is not there'],
-    [['-c', folder(), 'a'], 78, qr/cannot read the configuration .*: Is a directory/, 'a folder for a configuration'],
+    [['-c', path('none.zpl'), 'a'], 78, qr/: cannot be read: No such file/, 'a configuration that is not there'],
+    [['-c', folder(), 'a'], 78, qr/: cannot be read: Is a directory/, 'a folder for a configuration'],
 );
 for (@wrong) {
     my ($arguments, $status, $says, $title) = @$_;
@@ -36,10 +36,20 @@ for (@wrong) {
     line_like($got->{err}, $says, "$title: one line that says what to do");
 }
 
-my $config = spew('bad.zpl', "max-key = 64\nmax-frob = 3\nmax-value = tiny\n");
+my $config = spew('bad.zpl', "max-key = 64\nmax-frob = 3\n# a comment\n\nmax-value = tiny\n    max-key = 65\n  x = 1\ncheck-config = 1\nstate =\n");
 my $bad = run('sole-owner', '-c', $config, 'a');
 is($bad->{status}, 78, 'a configuration with mistakes: status 78');
-like($bad->{err}, qr/'max-frob' is not a setting.*\n.*max-value: 'tiny' is not a size/, 'every mistake of it is told');
+my @mistakes = (
+    [2, qr/'max-frob' is not a setting of sole-owner/],
+    [5, qr/max-value: 'tiny' is not a size/],
+    [6, qr/'max-key' is indented, and no setting belongs to another/],
+    [7, qr/the line is not indented by 4 spaces a level/],
+    [8, qr/'check-config' is an option, and no setting for a file/],
+    [9, qr/'state' has no value: state = DIR/],
+);
+my @told = split /\n/, $bad->{err};
+is(scalar @told, scalar @mistakes, '... each told in a line');
+like(shift @told // '', qr/^sole-owner: \Q$config\E:$_->[0]: $_->[1]/, "... with that of the file, $_->[0]") for @mistakes;
 
 my $good = spew('good.zpl', "max-key = 64\nsocket-mode = 0660\n");
 my $checked = run('sole-owner', '-c', $good, '--max-value', '1K', '--check-config', 'a');

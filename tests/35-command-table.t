@@ -5,24 +5,11 @@
 use strict;
 use warnings;
 use lib 'tests/lib';
+use Sole::Command;
 use Sole::Test;
 use Test::More;
 
 my $owner = start_owner('inventory');
-
-sub sole { return run('sole', '-o', 'inventory', @_) }
-
-# answers(TITLE, STATUS, OUT, ERR or undef for silence, ARGUMENTS ...)
-sub answers {
-    my ($title, $status, $out, $err, @arguments) = @_;
-    my $options = ref $arguments[0] eq 'HASH' ? shift @arguments : {};
-    my $got = run($options, 'sole', '-o', 'inventory', @arguments);
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is($got->{status}, $status, "$title: status $status") or diag($got->{err});
-    is($got->{out}, $out, "$title: standard output");
-    defined $err ? line_like($got->{err}, $err, "$title: one line on standard error")
-                 : is($got->{err}, '', "$title: silence on standard error");
-}
 
 # get, put, del
 answers('get of an absent key', 1, '', qr/^sole: not found: there is no key 'apples'$/, 'get', 'apples');

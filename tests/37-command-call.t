@@ -9,25 +9,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use JSON::PP;
+use Sole::Command;
 use Sole::Test;
 use Test::More;
 
 my $owner = start_owner('inventory', '--max-operations', '100');
 my $json  = JSON::PP->new;
-
-sub sole { return run(ref $_[0] eq 'HASH' ? shift : (), 'sole', '-o', 'inventory', @_) }
-
-# answers(TITLE, STATUS, OUT, ERR or undef for silence, [OPTIONS,] ARGUMENTS ...)
-sub answers {
-    my ($title, $status, $out, $err, @arguments) = @_;
-    my $got = sole(@arguments);
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is($got->{status}, $status, "$title: status $status") or diag($got->{err});
-    is($got->{out}, $out, "$title: standard output");
-    defined $err ? line_like($got->{err}, $err, "$title: one line on standard error")
-                 : is($got->{err}, '', "$title: silence on standard error");
-    return $got;
-}
 
 # ---- ops ----
 

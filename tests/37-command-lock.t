@@ -8,23 +8,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use POSIX qw(WNOHANG);
+use Sole::Command;
 use Sole::Test;
 use Test::More;
 
 my $owner = start_owner('inventory');
 
-sub sole { return run(ref $_[0] eq 'HASH' ? shift : (), 'sole', '-o', 'inventory', @_) }
 sub start_sole { return start(ref $_[0] eq 'HASH' ? shift : (), 'sole', '-o', 'inventory', @_) }
 sub holder { return { map { /^(\S+)\t(.*)$/ } split /\n/, sole('call', 'holder', $_[0])->{out} } }
-sub answers {
-    my ($title, $status, $out, $err, @arguments) = @_;
-    my $got = sole(@arguments);
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is($got->{status}, $status, "$title: status $status") or diag($got->{err});
-    is($got->{out}, $out, "$title: standard output");
-    defined $err ? line_like($got->{err}, $err, "$title: one line on standard error")
-                 : is($got->{err}, '', "$title: silence on standard error");
-}
 
 # A command that tells its pid and waits until it is killed, or until this file is there.
 sub holding {

@@ -19,7 +19,7 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP;
 use MIME::Base64 qw(decode_base64);
 use Sole::Test;
-use Sole::Wire qw(HELLO RUN QUERY NOTICES LOCK UNLOCK HOLDER PUT
+use Sole::Wire qw(ADD HELLO GOODBYE RUN QUERY NOTICES LOCK UNLOCK HOLDER PUT
     dealer endpoint ask item op list open_session status counters);
 use Test::More;
 
@@ -27,7 +27,7 @@ my $top    = "$FindBin::Bin/..";
 my $python = -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
 my $has_python = run({ name => 'python' }, '/usr/bin/env', $python, '-c', 'import zmq')->{status} == 0;
 my $bin    = program('.');
-my $driver = $bin =~ m{/build/[^/]+/bin/\.$} ? "$bin/../../tests/matrix/driver" : "$top/build/plain/tests/matrix/driver";
+my $driver = $bin =~ m{/build/[^/]+/bin/\.$} ? "$bin/../tests/matrix/driver" : "$top/build/plain/tests/matrix/driver";
 die "$driver is not built: make check builds it\n" if !-x $driver;
 my $json = JSON::PP->new->utf8->allow_nonref;
 
@@ -75,7 +75,7 @@ sub say_driver {
     my $before = () = $way->{process}->out =~ /\n/g;
     $way->{process}->say("$line\n");
     my @lines;
-    wait_until { (@lines = split /\n/, $way->{process}->out) > $before || !$way->{process}->running };
+    wait_until { (@lines = $way->{process}->out =~ /(.*)\n/g) > $before || !$way->{process}->running };
     return $lines[$before] // 'nothing: ' . $way->{process}->err;
 }
 
@@ -94,12 +94,13 @@ sub ask_call {
     if (@operations == 1) {
         my ($name, @values) = @{ $operations[0] };
         my $ran = sole($way, 'call', '--json', $name, map { operand($way, $_) } @values);
-        my $told = $ran->{out} eq '' ? '' : told_json($json->decode($ran->{out}));
-        return $ran->{status} == 0 ? "ok $told" =~ tr/()/[]/r =~ s/(?<=\[ )\[(.*)\](?= )/($1)/r : join ' ', reason($ran), $ran->{status} == 1 ? $told || 'n' : ();
+        my $told = $ran->{out} eq '' ? undef : $json->decode($ran->{out});
+        return 'ok [ ' . join('', map { told_json($_) . ' ' } @$told) . ']' if $ran->{status} == 0;
+        return reason($ran) ne 'conflict' ? reason($ran) : 'conflict ' . told_json($told->{found});
     }
     my $ran = sole($way, 'txn', '--json', map { my ($name, @values) = @$_; join ' ', $name, map { script_word($way, $_) } @values } @operations);
     my $told = $ran->{out} eq '' ? undef : $json->decode($ran->{out});
-    return reason($ran) if !$told || !$told->{results};
+    return reason($ran) if !$told || $told->{error};
     my @lists = map { told_json($_) =~ s/^\(/[/r =~ s/\)$/]/r } @{ $told->{results} };
     unshift @lists, "[ i$told->{half} ]" if grep { $_->[0] eq 'otherwise' } @operations;
     return join ' ', 'ok', @lists;
@@ -112,7 +113,7 @@ sub way {
     $way->{process_of_owner} = start_owner($way->{owner}, '--drain', '100ms');
     my $other = $way->{other} = dealer(endpoint($way->{owner}));
     ask($other, item(HELLO, list(\1, \1, 'other'), flags => NOTICES));
-    $way->{kept}{S} = open_session($other);
+    $way->{kept}{S} = open_session($other, 600_000);    # silent for long, while the other ways are tried
     $way->{sequence} = 0;
     $way->{kept}{T} = other_asks($way, LOCK, 'held')->{lists}[0][0];
     $way->{process} = start({ stdin => 'pipe', notify => 0, name => 'driver' }, $driver, $way->{owner}) if $kind eq 'library';
@@ -323,7 +324,7 @@ row 'try-lock: what another holds', [['try-lock' => 'held']], 'conflict i$T', so
 row 'holder: of what is free', [[holder => 'free']], 'ok [ n n i0 ]', python => ["client.holder('free')[:]", '(None, None, 0)'];
 row 'holder: of what another holds', [[holder => 'held']], 'ok [ i$S i$T i0 ]', python => ["client.holder('held')[:]", '($S, $T, 0)'];
 row 'check-lock: it is held so', [['check-lock' => 'held', \'T']], 'ok [ ]',
-    sole => [['lock', 'l', '--', '/bin/sh', '-c', program('sole') . ' -o $SOLE_OWNER call check-lock l $SOLE_TOKEN'], 0, ''],
+    sole => [['lock', 'l', '--', '/bin/sh', '-c', 'exec "' . program('sole') . '" -o $SOLE_OWNER call check-lock l $SOLE_TOKEN'], 0, ''],
     first => sub { $ENV{SOLE_OWNER} = $_[0]{owner} }, python => ["client.check_lock('held', \$T)", 'None'];
 row 'check-lock: it is not', [['check-lock' => 'held', \1]], qr/^conflict\b/, python => ["client.check_lock('held', 1)", qr/^conflict\b/];
 
@@ -376,7 +377,7 @@ each_way 'DESCRIBE STATUS STATS PING', 'what an owner tells of itself' => sub {
     is $told{$_}{ $way->{kind} }, $told{$_}{library}, "$_: the same as through the library" for qw(describe status stats);
 };
 my %described = map { my ($name) = /^i\d+ b(\w+)/; pack('H*', $name) => 1 } $told{describe}{library} =~ /\[ ([^\]]*) \]/g;
-my @counters = slurp("$top/owner/counters.def") =~ /^COUNTER\((\w+)/mg;
+my @counters = slurp("$top/owner/core/counters.def") =~ /^COUNTER\((\w+)/mg;
 is_deeply [ map { (split)[0] } split /\n/, $told{stats}{library} ], [ sort @counters ], 'stats are those of counters.def';
 
 each_way 'HELLO RECEIVED' => 'a late answer comes to who has said hello, who says that it was received' => sub {
@@ -456,6 +457,37 @@ each_way 'WATCH UNWATCH' => 'a watch hears what happens' => sub {
     is say_driver($way, 'unwatch'), 'ok', 'and no more' if $way->{process};
     ok wait_until { status($way->{other})->{watches} == 0 }, 'the owner has forgotten it';
     $methods{watch} = 1 if $way->{kind} eq 'python';
+};
+
+each_way 'OUTCOME' => 'what became of a command' => sub {
+    my ($way) = @_;
+    my $fate = sub {
+        return say_driver($way, "outcome @_") if $way->{process};
+        my $told = $json->decode(sole($way, 'outcome', '-j', @_)->{out});
+        my $lists = $told->{fate} eq 'ran' ? $told->{results} : [];
+        return join ' ', $told->{fate}, map { told_json($_) =~ s/^\(/[/r =~ s/\)$/]/r } @$lists;
+    };
+    my $session = $way->{kept}{S};
+    my $sum = other_asks($way, ADD, 'sum', \7)->{lists}[0][0];
+    is $fate->($session, $way->{sequence}), "ran [ i$sum ]", 'it ran, with these results';
+    is $fate->($session, $way->{sequence} + 1), 'not-come', 'it has not come';
+    is other_asks($way, ADD, $_, \1)->{code}, 14, 'bytes' for "\xfe\xff";
+    is $fate->($session, $way->{sequence}), 'refused', 'it was refused';
+    is $fate->(12345, 1), 'unknown', 'no such session';
+    my $ended = open_session($way->{other});
+    ask($way->{other}, item(GOODBYE, '', session => $ended));
+    is $fate->($ended, 1), 'unknown', 'an owner in memory knows no session that has ended';
+    $commands{outcome} = $methods{outcome} = 1;
+};
+
+each_way 'BACKUP' => 'a backup' => sub {
+    my ($way) = @_;
+    $commands{backup} = $methods{backup} = 1;
+    plan skip_all => 'valgrind has no pidfd_open' if ($ENV{SOLE_WRAPPER} // '') =~ /valgrind/;
+    my $file = path("$way->{owner}.snapshot");
+    $way->{process} ? is say_driver($way, "backup $file"), 'ok', 'is made' : is sole($way, 'backup', $file)->{status}, 0, 'is made';
+    my $made = run('sole-owner', '--restore', $file, path("$way->{owner}.state"));
+    is $made->{status}, 0, 'and can be made a state of' or diag $made->{err};
 };
 
 # ---- whether that was all ----

@@ -2,8 +2,8 @@
  *
  * 64 processes transfer money between a few accounts of owner/examples/ledger.c for ten seconds, while
  * they are killed at random and replaced. Each reads all accounts in between: nobody is ever overdrawn,
- * and all together is always what it was. In the end the owner has run every command that a client was told is done, and
- * no more than those that the killed may have had under way.
+ * and all together is always what it was. In the end the owner has run every command that a client was told
+ * is done, and no more than those that the killed may have had under way.
  *
  * The clients are this program again ("client" and a slot), started by exec: ZeroMQ does not survive a fork.
  */
@@ -57,7 +57,8 @@ static int set_up(struct sole *handle)
 {
 	for (size_t i = 0; i < ACCOUNTS; i++) {
 		const struct sole_value arguments[] = { account(i), sole_integer(EACH) };
-		const struct sole_operation operations[] = { { OPEN, 1, arguments }, { DEPOSIT, 2, arguments } };
+		const struct sole_operation operations[] = { { OPEN, 1, arguments },
+							     { DEPOSIT, 2, arguments } };
 		struct sole_reply reply;
 		if (sole_call(handle, operations, 2, 0, kit_ns(10000), &reply) != SOLE_OK)
 			return unexpected("cannot open an account", &reply);
@@ -67,7 +68,8 @@ static int set_up(struct sole *handle)
 
 static int transfer(struct sole *handle, struct slot *slot, struct unit_random *random)
 {
-	const struct sole_value arguments[] = { account(unit_below(random, ACCOUNTS)), account(unit_below(random, ACCOUNTS)),
+	const struct sole_value arguments[] = { account(unit_below(random, ACCOUNTS)),
+						account(unit_below(random, ACCOUNTS)),
 						sole_integer(1 + (int64_t)unit_below(random, EACH)) };
 	const struct sole_operation operation = { TRANSFER, 3, arguments };
 	struct sole_reply reply;
@@ -105,7 +107,9 @@ static int read_all(struct sole *handle, struct slot *slot)
 		sum += balance;
 	}
 	slot->reads++;
-	return sum == ACCOUNTS * EACH && reply.results[ACCOUNTS].values[0].integer == sum ? 0 : STATUS_NOT_CONSERVED;
+	return sum == ACCOUNTS * EACH && reply.results[ACCOUNTS].values[0].integer == sum ?
+		       0 :
+		       STATUS_NOT_CONSERVED;
 }
 
 static int client(int number, uint64_t seed)
@@ -164,7 +168,8 @@ static void start_bank(void)
 		snprintf(log, sizeof log, "%s/bank.log", kit_folder);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() == parent && freopen(log, "w", stderr) != NULL)
-			execl(program, program, "--behaviour", behaviour, "--quiet", "--drain", "100ms", "bank", (char *)NULL);
+			execl(program, program, "--behaviour", behaviour, "--quiet", "--drain", "100ms",
+			      "bank", (char *)NULL);
 		_exit(127);
 	}
 }
@@ -217,7 +222,8 @@ static uint64_t rage(pid_t pids[CLIENTS], struct unit_random *random)
 		}
 		number = reap(pids, &status);
 		if (number >= 0)
-			fail_msg("client %d ended by itself: status %d", number, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+			fail_msg("client %d ended by itself: status %d", number,
+				 WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 		pause_ms(2);
 	}
 	return kills;
@@ -239,11 +245,11 @@ static void check_end(const struct shared *shared, uint64_t kills)
 	assert_int_equal(read_all(handle, &last), 0);
 	assert_int_equal(sole_stats(handle, kit_ns(10000), &stats), SOLE_OK);
 	uint64_t ran = counter(&stats, "writes") - 2 * ACCOUNTS;
-	printf("# %d clients, %d s: %llu transfers and %llu refused, %llu reads of everything, %llu clients killed\n", CLIENTS,
-	       SECONDS, (unsigned long long)transfers, (unsigned long long)refused, (unsigned long long)reads,
-	       (unsigned long long)kills);
-	printf("# the owner ran %llu transfers, %llu more than clients were told of\n", (unsigned long long)ran,
-	       (unsigned long long)(ran - transfers));
+	printf("# %d clients, %d s: %llu transfers and %llu refused, %llu reads of everything, %llu clients killed\n",
+	       CLIENTS, SECONDS, (unsigned long long)transfers, (unsigned long long)refused,
+	       (unsigned long long)reads, (unsigned long long)kills);
+	printf("# the owner ran %llu transfers, %llu more than clients were told of\n",
+	       (unsigned long long)ran, (unsigned long long)(ran - transfers));
 	assert_in_range(ran - transfers, 0, kills); /* a client has one request under way */
 	assert_true(transfers > 0 && refused > 0);
 	sole_close(&handle);
@@ -283,7 +289,8 @@ static void nobody_is_overdrawn_and_nothing_is_lost_while_clients_die(void **sta
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(nobody_is_overdrawn_and_nothing_is_lost_while_clients_die, kit_clean),
+		cmocka_unit_test_teardown(nobody_is_overdrawn_and_nothing_is_lost_while_clients_die,
+					  kit_clean),
 	};
 
 	if (argc == 4 && strcmp(argv[1], "client") == 0)

@@ -76,10 +76,21 @@ sub compile {
 }
 spew('counters.c', from_page(qr/^\.Bd -literal\n(#include <sole\/behaviour\.h>.*?)^\.Ed$/ms));
 spew('main.c', from_page(qr/^\.Bd -literal -offset indent\n(#include <sole\/behaviour\.h>.*?)^\.Ed$/ms));
+my ($as_object) = $page =~ /^cc (-shared .*)$/m;
 my ($link) = $page =~ /^\.Dl cc (-o things .*)$/m;
-compile('the example of the page is built as the page says', "-Wall -Wextra -shared -fPIC -I'$tree/usr/include' -o counters.so counters.c");
+compile('the example of the page is built as the page says', "-Wall -Wextra -I'$tree/usr/include' $as_object");
 compile('its three lines are an owner, built as the page says', @sanitize, '-Wall -Wextra', $link);
 
+# A walk through a map, as the page and the header have it, is the inside of a function.
+my ($walk) = $page =~ /^\.Bd -literal -offset indent\n(struct sole_value key.*?)^\.Ed$/ms;
+my ($brief) = $header =~ m{^ \*\t(struct sole_value key = .*?)\*/}ms;
+for (['the page', $walk], ['the header', ($brief // '') =~ s/^ \*\t//mgr]) {
+    my ($where, $lines) = @$_;
+    like($lines, qr/while .*\.\.\./s, "a walk in $where");
+    spew('walk.c', "#include <sole/behaviour.h>\nuint64_t walk(struct sole_map *map);\nuint64_t walk(struct sole_map *map)\n"
+            . '{ uint64_t n = 0; ' . $lines =~ s/\.\.\./n += value.size;/r . "\nreturn n; }\n");
+    compile("... can be built: $where", "-Wall -Wextra -c -I'$tree/usr/include' -o walk.o walk.c");
+}
 spew('migrate.c', "#include <sole/behaviour.h>\n#include <string.h>\nstruct state { struct sole_map *totals; };\n"
     . from_page(qr/^\.Bd -literal -offset indent\n(static int migrate\(.*?)^\.Ed$/ms)
     . "int (*use)(struct sole_call *, unsigned) = migrate;\n");

@@ -24,7 +24,8 @@ static inline int cut_connections(const char *endpoint)
 		struct sockaddr_un peer = { 0 };
 		socklen_t size = sizeof peer;
 		int descriptor = atoi(entry->d_name);
-		if (entry->d_name[0] == '.' || getpeername(descriptor, (struct sockaddr *)&peer, &size) != 0 ||
+		if (entry->d_name[0] == '.' ||
+		    getpeername(descriptor, (struct sockaddr *)&peer, &size) != 0 ||
 		    peer.sun_family != AF_UNIX || strncmp(peer.sun_path, path, sizeof peer.sun_path) != 0)
 			continue;
 		cut += shutdown(descriptor, SHUT_RDWR) == 0;

@@ -24,8 +24,8 @@ struct bench_outlet {
 	struct notice notices[NOTICES_MAX];
 	size_t count;
 	uint64_t unready; /* the connection that does not read; UINT64_MAX: none does */
-	unsigned drops;	  /* notices that are still to be dropped, as by a connection that does not read */
-	size_t room;	  /* notices that every connection takes before it is not ready; 0: any number */
+	unsigned drops; /* notices still to be dropped, as by a connection that does not read */
+	size_t room;    /* notices that every connection takes before it is not ready; 0: any number */
 };
 
 static inline bool bench_ready(const void *context, uint64_t connection)

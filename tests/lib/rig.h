@@ -11,7 +11,7 @@
 #include "tests/lib/unit.h"
 
 #include "common/clock.h"
-#include "owner/service.h"
+#include "owner/service/service.h"
 
 #include <string.h>
 
@@ -261,7 +261,8 @@ static inline void rig_lay_out(struct rig *rig)
 		/* In memory of just its size, so that the sanitizer sees a step beyond. */
 		uint8_t *body = malloc(rig->bodies[i].size > 0 ? rig->bodies[i].size : 1);
 		assert_non_null(body);
-		memcpy(body, rig->bodies[i].data, rig->bodies[i].size);
+		if (rig->bodies[i].size > 0)
+			memcpy(body, rig->bodies[i].data, rig->bodies[i].size);
 		rig->messages[i].body = body;
 		rig->messages[i].size = rig->bodies[i].size;
 	}

@@ -2,7 +2,7 @@
  *
  * scarce.h - memory that runs out when a test says so.
  *
- * For tests linked with --wrap=malloc,calloc,realloc and free: the code under test and
+ * For tests linked with --wrap=malloc,calloc,realloc,strdup and free: the code under test and
  * the test itself allocate through here, cmocka and other libraries do not.
  */
 #ifndef SOLE_TESTS_SCARCE_H
@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* How many allocations succeed before one fails; negative: none fails. */
 static long scarce_left = -1;
@@ -54,6 +55,7 @@ void __real_free(void *old);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
 void __wrap_free(void *old);
 
 static void *scarce_given(void *block)
@@ -77,6 +79,14 @@ void *__wrap_realloc(void *old, size_t size)
 	if (scarce_deny())
 		return NULL;
 	return old == NULL ? scarce_given(__real_realloc(old, size)) : __real_realloc(old, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *copy = __wrap_malloc(size);
+
+	return copy != NULL ? memcpy(copy, text, size) : NULL;
 }
 
 void __wrap_free(void *old)

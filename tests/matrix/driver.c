@@ -6,8 +6,10 @@
  *
  *	run NAME VALUE ... ; NAME VALUE ...   a request of these operations, or of `otherwise`
  *	own NAME VALUE ...                    the function that sole.h has for the operation
- *	begin NAME VALUE ...                  submits it: `finish` waits for its answer, `cancel` withdraws it
+ *	begin NAME VALUE ...                  submits it; `finish` waits for its answer, `cancel` withdraws
  *	watch PREFIX, hear, unwatch           `hear` waits for the next event
+ *	outcome SESSION SEQUENCE              the fate of a command, and the results of one that ran
+ *	backup FILE                           the whole state
  *	ping, status, stats, describe         what sole.h calls so
  *	close                                 the session ends; another handle begins
  *
@@ -44,7 +46,11 @@ struct driver {
 
 static void open_handle(struct driver *driver)
 {
-	const struct sole_options options = { .owner = driver->owner, .program = "matrix" };
+	const struct sole_options options = {
+		.owner = driver->owner,
+		.program = "matrix",
+		.silence_ms = 600000
+	}; /* it pings only while it is asked something */
 	const char *why;
 
 	if (sole_open_why(&driver->handle, &options, &why) != SOLE_OK)
@@ -110,7 +116,8 @@ static size_t read_operations(struct driver *driver, struct sole_operation *oper
 			if (count == OPERATIONS_MOST)
 				fatal(EX_DATAERR, "too many operations");
 			uint16_t number = find(driver, word, &query);
-			operations[count++] = (struct sole_operation){ number, 0, driver->values + driver->value_count };
+			operations[count++] =
+				(struct sole_operation){ number, 0, driver->values + driver->value_count };
 			otherwise = otherwise || number == SOLE_OPERATION_OTHERWISE;
 			named = true;
 		} else {
@@ -151,17 +158,24 @@ static void write_value(struct sole_value value)
 	}
 }
 
+static void write_lists(size_t count, const struct sole_list *lists)
+{
+	for (size_t i = 0; i < count; i++) {
+		printf(" [");
+		for (size_t j = 0; j < lists[i].count; j++)
+			write_value(lists[i].values[j]);
+		printf(" ]");
+	}
+}
+
 static void write_reply(const struct sole_reply *reply)
 {
 	printf("%s", sole_name_of(reply->code));
 	if (reply->code == SOLE_CONFLICT)
-		write_value(reply->result_count > 0 && reply->results[0].count > 0 ? reply->results[0].values[0] : sole_none());
-	for (size_t i = 0; reply->code == SOLE_OK && i < reply->result_count; i++) {
-		printf(" [");
-		for (size_t j = 0; j < reply->results[i].count; j++)
-			write_value(reply->results[i].values[j]);
-		printf(" ]");
-	}
+		write_value(reply->result_count > 0 && reply->results[0].count > 0 ?
+				    reply->results[0].values[0] :
+				    sole_none());
+	write_lists(reply->code == SOLE_OK ? reply->result_count : 0, reply->results);
 	printf("\n");
 }
 
@@ -185,8 +199,9 @@ static void hear(struct sole *handle, const struct sole_event *event, void *cont
 	else if (event->kind.type == SOLE_NONE)
 		snprintf(text, EVENT_BYTES, "ok");
 	else
-		snprintf(text, EVENT_BYTES, "%.*s %.*s", (int)event->kind.size, (const char *)event->kind.bytes,
-			 (int)event->key.size, (const char *)event->key.bytes);
+		snprintf(text, EVENT_BYTES, "%.*s %.*s", (int)event->kind.size,
+			 (const char *)event->kind.bytes, (int)event->key.size,
+			 (const char *)event->key.bytes);
 	sole_interrupt(driver->handle);
 }
 
@@ -302,46 +317,85 @@ static void unwatch(struct driver *driver)
 	printf("%s\n", sole_name_of(code));
 }
 
-typedef int about_function(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+static void outcome(struct driver *driver)
+{
+	static const char *const names[] = { "ran", "refused", "waiting", "not-come", "never-came", "unknown" };
+	const char *session = strtok(NULL, " "), *sequence = strtok(NULL, " ");
+	struct sole_fate fate;
+	int code = sole_outcome(driver->handle, strtoull(session, NULL, 10), strtoull(sequence, NULL, 10), 0, &fate);
 
-static void about(struct driver *driver, about_function *function)
+	if (code != SOLE_OK) {
+		printf("%s\n", sole_name_of(code));
+		return;
+	}
+	printf("%s", names[fate.fate]);
+	write_lists(fate.fate == SOLE_FATE_RAN ? fate.result_count : 0, fate.results);
+	printf("\n");
+}
+
+static int write_part(void *context, const void *bytes, size_t size)
+{
+	return fwrite(bytes, 1, size, context) == size ? 0 : -1;
+}
+
+static void backup(struct driver *driver)
+{
+	const char *path = strtok(NULL, " ");
+	FILE *file = fopen(path, "w");
+
+	if (file == NULL)
+		fatal(EX_CANTCREAT, "%s cannot be made", path);
+	int code = sole_backup(driver->handle, write_part, file, 0, NULL);
+	fclose(file);
+	printf("%s\n", sole_name_of(code));
+}
+
+static void begin_anew(struct driver *driver)
+{
+	sole_close(&driver->handle);
+	open_handle(driver);
+	printf("ok\n");
+}
+
+static const struct word {
+	const char *name;
+	void (*obey)(struct driver *driver);
+	/* or what is asked of the owner itself */
+	int (*about)(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+} words[] = {
+	{ "run", run, NULL },
+	{ "own", own, NULL },
+	{ "begin", begin, NULL },
+	{ "finish", finish, NULL },
+	{ "cancel", cancel, NULL },
+	{ "watch", watch, NULL },
+	{ "hear", wait_event, NULL },
+	{ "unwatch", unwatch, NULL },
+	{ "outcome", outcome, NULL },
+	{ "backup", backup, NULL },
+	{ "close", begin_anew, NULL },
+	{ "ping", NULL, sole_ping },
+	{ "status", NULL, sole_status },
+	{ "stats", NULL, sole_stats },
+	{ "describe", NULL, sole_describe },
+};
+
+static void obey(struct driver *driver, const char *name)
 {
 	struct sole_reply reply;
 
-	function(driver->handle, 0, &reply);
-	write_reply(&reply);
-}
-
-static void obey(struct driver *driver, const char *word)
-{
-	if (strcmp(word, "run") == 0)
-		run(driver);
-	else if (strcmp(word, "own") == 0)
-		own(driver);
-	else if (strcmp(word, "begin") == 0)
-		begin(driver);
-	else if (strcmp(word, "finish") == 0)
-		finish(driver);
-	else if (strcmp(word, "cancel") == 0)
-		cancel(driver);
-	else if (strcmp(word, "watch") == 0)
-		watch(driver);
-	else if (strcmp(word, "hear") == 0)
-		wait_event(driver);
-	else if (strcmp(word, "unwatch") == 0)
-		unwatch(driver);
-	else if (strcmp(word, "ping") == 0)
-		about(driver, sole_ping);
-	else if (strcmp(word, "status") == 0)
-		about(driver, sole_status);
-	else if (strcmp(word, "stats") == 0)
-		about(driver, sole_stats);
-	else if (strcmp(word, "describe") == 0)
-		about(driver, sole_describe);
-	else if (strcmp(word, "close") == 0)
-		sole_close(&driver->handle), open_handle(driver), printf("ok\n");
-	else
-		fatal(EX_DATAERR, "no such word: %s", word);
+	for (const struct word *word = words; word < words + sizeof words / sizeof *words; word++) {
+		if (strcmp(word->name, name) != 0)
+			continue;
+		if (word->obey != NULL) {
+			word->obey(driver);
+		} else {
+			word->about(driver->handle, 0, &reply);
+			write_reply(&reply);
+		}
+		return;
+	}
+	fatal(EX_DATAERR, "no such word: %s", name);
 }
 
 int main(int argc, char **argv)

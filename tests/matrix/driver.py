@@ -94,6 +94,13 @@ class Driver:
                               told(one.arguments), told(one.results), one.help.encode()]
                              for one in self.client.operations().values()])
 
+    def say_outcome(self, text):
+        fate = self.client.outcome(*map(int, text.split()))
+        return fate.name + (lists(fate.results or []) if fate.ran else "")
+
+    def say_backup(self, path):
+        return "ok" if self.client.backup(path) > 0 else "nothing"
+
     def say_close(self, _):
         self.client.close()
         self.client = sole.Client(self.owner, program="matrix")

@@ -13,6 +13,7 @@
 #   SOLE_BIN          folder of the programs under test; default "bin"
 #   SOLE_TIME_FACTOR  multiplies every limit, for valgrind and slow machines
 #   SOLE_WRAPPER      put before each program, e.g. "valgrind -q --error-exitcode=99"
+#   SOLE_WRAPPED      before these only, e.g. "sole-owner sole-supervisor"
 package Sole::Test;
 
 use strict;
@@ -152,7 +153,9 @@ sub start_owner {
 sub _command {
     my ($program, @arguments) = @_;
     return ($program, @arguments) if $program =~ m{/};
-    return (split(' ', $ENV{SOLE_WRAPPER} // ''), program($program), @arguments);
+    my %wrapped = map { $_ => 1 } split ' ', $ENV{SOLE_WRAPPED} // $program;
+    my @wrapper = $wrapped{$program} ? split ' ', $ENV{SOLE_WRAPPER} // '' : ();
+    return (@wrapper, program($program), @arguments);
 }
 
 sub _spawn {
