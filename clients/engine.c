@@ -615,7 +615,9 @@ static void time_is_up(struct engine *engine, struct request *request, int64_t n
 		return;
 	}
 	if (request->kind != ITEM_RUN || request->expired) {
-		engine_decide(engine, request, request->refusal == SOLE_BUSY && request->again ? SOLE_BUSY : SOLE_TIMED_OUT);
+		/* Only a search can tell by "busy" that nothing was done: of what else was sent a copy may have run. */
+		bool busy = request_is_search(request) && request->refusal == SOLE_BUSY && request->again;
+		engine_decide(engine, request, busy ? SOLE_BUSY : SOLE_TIMED_OUT);
 		tell_decided(engine, request);
 		return;
 	}

@@ -104,7 +104,8 @@ static bool read_lists(struct engine *engine, struct wire_reader payload_at, siz
 	}
 	values = 0;
 	for (size_t i = 0; i < lists; i++) {
-		engine->lists[i].values = engine->values + values;
+		/* There may be no room for values yet, when all lists are empty. */
+		engine->lists[i].values = engine->values != NULL ? engine->values + values : NULL;
 		values += engine->lists[i].count;
 	}
 	*list_count = lists;

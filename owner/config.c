@@ -50,7 +50,7 @@ static const struct option_spec options[] = {
 	{ "yes", 0, OPTION_FLAG, &told.inspection.yes, 0, 0, NULL, NULL },
 #define LIMIT(field, option, kind, value, least, most, help)                                       \
 	{ option, 0, OPTION_##kind, &told.limits.field, least, most, "N", help },
-#include "owner/limits.def"
+#include "owner/core/limits.def"
 #undef LIMIT
 };
 
@@ -63,28 +63,38 @@ static const struct program program = {
 	.option_count = sizeof options / sizeof *options,
 };
 
-/* Is this something to do now, and no setting? */
-static bool not_for_a_file(const char *name)
+/* The option of that name, or NULL. */
+static const struct option_spec *option_of(const char *name)
 {
-	uintptr_t first = (uintptr_t)&told.inspection, target = 0;
-
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 		if (strcmp(options[i].name, name) == 0)
-			target = (uintptr_t)options[i].target;
+			return &options[i];
+	return NULL;
+}
+
+/* Is this something to do now, and no setting? */
+static bool not_for_a_file(const struct option_spec *option)
+{
+	const char *first = (const char *)&told.inspection, *target = option->target;
 	bool inspects = target >= first && target < first + sizeof told.inspection;
-	return inspects || strcmp(name, "config") == 0 || strcmp(name, "check-config") == 0;
+
+	return inspects || strcmp(option->name, "config") == 0 || strcmp(option->name, "check-config") == 0;
 }
 
 static void set(const struct zpl_item *item, struct mistakes *mistakes)
 {
+	const struct option_spec *option = option_of(item->name);
 	const char *problem;
 
 	if (strcmp(item->name, "$") == 0)
 		return; /* told already */
 	if (item->level > 0)
 		mistakes_add(mistakes, item->line, "'%.64s' is indented, and no setting belongs to another", item->name);
-	else if (not_for_a_file(item->name))
+	else if (option != NULL && not_for_a_file(option))
 		mistakes_add(mistakes, item->line, "'%.64s' is an option, and no setting for a file", item->name);
+	else if (option != NULL && option->kind == OPTION_TEXT && *item->value == '\0')
+		mistakes_add(mistakes, item->line, "'%s' has no value: %s = %s", item->name, item->name,
+			     option->argument);
 	else if ((problem = options_set(&program, item->name, item->value)) != NULL)
 		mistakes_add(mistakes, item->line, "%s", problem);
 }
@@ -186,7 +196,7 @@ void config_print(const struct config *config)
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
 #define LIMIT(field, option, kind, value, least, most, help)                                                 \
 	printf("%s = %lld\n", option, (long long)l->field);
-#include "owner/limits.def"
+#include "owner/core/limits.def"
 #undef LIMIT
 	double gib = 1024.0 * 1024 * 1024;
 	printf("# memory at the worst, GiB: state %.2f, stored replies %.2f, outboxes %.2f, beside it %.2f\n",

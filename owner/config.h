@@ -7,8 +7,8 @@
 
 #include "common/protocol.h"
 #include "common/zpl.h"
-#include "owner/inspect.h"
-#include "owner/limits.h"
+#include "owner/inspect/inspect.h"
+#include "owner/core/limits.h"
 
 #include <stdbool.h>
 

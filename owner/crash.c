@@ -5,7 +5,7 @@
  * Under a sanitizer the signals are its own: it tells more.
  */
 #include "owner/crash.h"
-#include "owner/execution.h"
+#include "owner/core/execution.h"
 
 #include <signal.h>
 #include <string.h>

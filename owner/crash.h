@@ -6,7 +6,7 @@
 #ifndef SOLE_OWNER_CRASH_H
 #define SOLE_OWNER_CRASH_H
 
-#include "owner/core.h"
+#include "owner/core/core.h"
 
 /* From now on. The signal does what it did before: a core file, if there are to be any. */
 void crash_watch(const struct core *core);

@@ -7,7 +7,7 @@
  * no behaviour, dlopen and the table of operations tell.
  */
 #include "owner/loader.h"
-#include "owner/operations.h"
+#include "owner/core/operations.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "tests/lib/unit.h"
 #include "tests/lib/scarce.h"
 
-#include "owner/store.h"
+#include "owner/core/store.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  */
 #include "tests/lib/unit.h"
 
-#include "owner/session.h"
+#include "owner/core/session.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  */
 #include "tests/lib/unit.h"
 
-#include "owner/connections.h"
+#include "owner/transport/connections.h"
 
 #include <errno.h>
 #include <sys/socket.h>

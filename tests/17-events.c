@@ -6,7 +6,7 @@
 #include "tests/lib/unit.h"
 #include "tests/lib/scarce.h"
 
-#include "owner/events.h"
+#include "owner/core/events.h"
 
 #include <string.h>
 

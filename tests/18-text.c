@@ -5,7 +5,7 @@
  */
 #include "tests/lib/unit.h"
 
-#include "owner/text.h"
+#include "owner/state/text.h"
 
 #include <string.h>
 

@@ -3,8 +3,8 @@
  * The folder of a state: the real disk and the one in memory do the same, who may have the
  * folder, and a journal in it whose spares come from another thread.
  */
-#include "owner/folder.h"
-#include "owner/journal.h"
+#include "owner/state/folder.h"
+#include "owner/state/journal.h"
 #include "tests/lib/memory_disk.h"
 #include "tests/lib/unit.h"
 

@@ -7,7 +7,7 @@
 #include "tests/lib/outlet.h"
 #include "tests/lib/scarce.h"
 
-#include "owner/snapshot.h"
+#include "owner/state/snapshot.h"
 
 #include <errno.h>
 #include <isa-l/crc.h>

@@ -5,12 +5,12 @@
  */
 #include "tests/lib/outlet.h"
 
-#include "owner/backups.h"
-#include "owner/folder.h"
-#include "owner/journal.h"
-#include "owner/lookback.h"
-#include "owner/outcomes.h"
-#include "owner/snapshot_child.h"
+#include "owner/state/backups.h"
+#include "owner/state/folder.h"
+#include "owner/state/journal.h"
+#include "owner/state/lookback.h"
+#include "owner/state/outcomes.h"
+#include "owner/state/snapshot_child.h"
 
 #include <dirent.h>
 #include <errno.h>

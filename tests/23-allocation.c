@@ -7,7 +7,7 @@
 #include "tests/lib/outlet.h"
 #include "tests/lib/scarce.h"
 
-#include "owner/snapshot.h"
+#include "owner/state/snapshot.h"
 
 enum { ROUNDS = 3, PUT_FOR = 12, BIND = 15 };
 
@@ -284,6 +284,10 @@ static void run_out(bool for_good)
 		/* With memory again everything is asked again, and is done once. */
 		for (int i = 0; i < ROUNDS; i++) {
 			compose(life);
+			if (i == ROUNDS - 1) { /* the one that waits gives up */
+				rig_message(life->rig, &bob, true);
+				rig_cancel(life->rig, life->two, 3, false);
+			}
 			rig_round(life->rig);
 			answers_agree(life);
 			service_tend(life->rig->service, life->rig->now_ns, life->rig->wall_us, &next_ns);

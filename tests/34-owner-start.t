@@ -36,7 +36,7 @@ for (@wrong) {
     line_like($got->{err}, $says, "$title: one line that says what to do");
 }
 
-my $config = spew('bad.zpl', "max-key = 64\nmax-frob = 3\n# a comment\n\nmax-value = tiny\n    max-key = 65\n  x = 1\ncheck-config = 1\n");
+my $config = spew('bad.zpl', "max-key = 64\nmax-frob = 3\n# a comment\n\nmax-value = tiny\n    max-key = 65\n  x = 1\ncheck-config = 1\nstate =\n");
 my $bad = run('sole-owner', '-c', $config, 'a');
 is($bad->{status}, 78, 'a configuration with mistakes: status 78');
 my @mistakes = (
@@ -45,6 +45,7 @@ my @mistakes = (
     [6, qr/'max-key' is indented, and no setting belongs to another/],
     [7, qr/the line is not indented by 4 spaces a level/],
     [8, qr/'check-config' is an option, and no setting for a file/],
+    [9, qr/'state' has no value: state = DIR/],
 );
 my @told = split /\n/, $bad->{err};
 is(scalar @told, scalar @mistakes, '... each told in a line');

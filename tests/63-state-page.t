@@ -256,7 +256,7 @@ same_lines($text, run('sole-owner', '--dump', path('state'))->{out}, 'so can the
 like($text, qr/^session .* waiting 1$/m, '... with a session that waits');
 
 # The examples of the page's text are read and printed as they stand.
-my ($example) = slurp('owner/sole-state.5') =~ /^\.Bd -literal -offset indent\n(sole-text 1\n.*?)\.Ed$/ms;
+my ($example) = slurp('owner/state/sole-state.5') =~ /^\.Bd -literal -offset indent\n(sole-text 1\n.*?)\.Ed$/ms;
 $example =~ s/\\e/\\/g;
 my $imported = run('sole-owner', '--import', spew('example', $example), path('example-state'), '--journal-segment', '64K');
 is($imported->{status}, 0, "the page's example of a text is one") or diag($imported->{err});

@@ -108,7 +108,7 @@ my $unknown = inspect('--log', path('inv'), '--behaviour', program('tests/counts
 like($unknown->{out}, qr/ operation-2 "k1" 1 -> ok$/m, 'another behaviour: operations by their numbers');
 
 my $owner = program('sole-owner');
-my $pipe = run('/bin/sh', '-c', "$owner --log '@{[path('inv')]}' | head -n 1; exit \$?");
+my $pipe = run('/bin/sh', '-c', "'$owner' --log '@{[path('inv')]}' | head -n 1; exit \$?");
 is($pipe->{err}, '', 'a pipe that is closed ends --log without a word');
 is(run({ stdout => '/dev/full' }, 'sole-owner', '--log', path('inv'))->{status}, 74, 'a full disk for its output: status 74');
 

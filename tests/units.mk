@@ -47,14 +47,16 @@ $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
 $(BUILD)/tests/19-journal.t $(BUILD)/tests/19-snapshot.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
-$(BUILD)/tests/19-folder.t: $(call objects,owner,folder) $(call objects,common,lockfile)
-$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,connections) $(BUILD)/tests/common.a
+$(BUILD)/tests/19-folder.t: $(call objects,owner,state/folder) $(call objects,common,lockfile)
+$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,transport/connections) $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
-$(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,backups folder lookback outcomes snapshot_child) $(BUILD)/tests/owner.a
+$(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,state/backups state/folder state/lookback state/outcomes state/snapshot_child) $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal -lpthread)
-$(BUILD)/tests/23-%.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/23-allocation.t $(BUILD)/tests/24-disk-faults.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/24-disk-faults.t: $(BUILD)/tests/24-disk-faults.o $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
@@ -79,3 +81,21 @@ MATRIX_DRIVER = $(BUILD)/tests/matrix/driver
 check: $(MATRIX_DRIVER)
 $(MATRIX_DRIVER): $(BUILD)/tests/matrix/driver.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lzmq)
+
+# What 65 to 67 ask an owner with while it is killed: it writes down what it was told.
+CRASH_CLIENT = $(BUILD)/tests/crash/client
+SHORT_WRITES = $(BUILD)/tests/crash/short.so
+check: $(CRASH_CLIENT) $(SHORT_WRITES)
+$(SHORT_WRITES): tests/crash/short.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(filter-out -fsanitize%,$(CFLAGS)) -D_GNU_SOURCE -shared -o $@ $< -ldl
+$(CRASH_CLIENT): $(BUILD)/tests/crash/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lzmq)
+
+## crash: the owner killed a thousand times, all the faults of 66, losses of power for longer; KILLS=n, POWER=n
+KILLS      = 1000
+POWER      = 200
+.PHONY: crash
+crash: all $(CRASH_CLIENT) $(SHORT_WRITES)
+	@SOLE_BIN=$(BIN) KILLS=$(KILLS) POWER=$(POWER) FAULTS=all $(PROVE) -v tests/65-crashes.t tests/66-faults.t tests/67-power.t \
+	  tests/68-snapshot-kill.t

@@ -12,7 +12,7 @@
 #include "owner/kit/symbols.h"
 #include "owner/kit/world.h"
 #include "owner/loader.h"
-#include "owner/operations.h"
+#include "owner/core/operations.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
 #ifndef SOLE_OWNER_KIT_INPUT_H
 #define SOLE_OWNER_KIT_INPUT_H
 
-#include "owner/operations.h"
+#include "owner/core/operations.h"
 
 enum { INPUT_LEARNED = 48, INPUT_BYTES_MOST = 64 };
 

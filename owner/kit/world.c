@@ -3,7 +3,7 @@
  * world.c - the steps of a made-up history, and what is compared after each.
  */
 #include "owner/kit/world.h"
-#include "owner/core.h"
+#include "owner/core/core.h"
 #include "owner/kit/input.h"
 
 #include <inttypes.h>

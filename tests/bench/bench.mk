@@ -12,7 +12,8 @@ bench-build:
 
 BENCH        = build/bench
 BENCH_CFLAGS = -std=gnu17 -O2 -g $(WARNINGS) $(if $(DEVELOPER),-Werror)
-BENCH_PEERS  = $(BENCH)/floor $(BENCH)/redis_clients $(BENCH)/seed-go
+BENCH_PEERS  = $(BENCH)/floor $(BENCH)/sole_clients $(BENCH)/sole_fill $(BENCH)/redis_clients $(BENCH)/redis_actors \
+               $(BENCH)/seed-go
 BENCH_CREW  := $(patsubst %,$(BENCH)/%.o,tests/bench/crew common/log common/options common/quantity)
 
 bench-build: $(BENCH_PEERS)
@@ -27,8 +28,11 @@ $(BENCH)/%.o: %.c | $(FIRST)
 $(BENCH)/floor: $(BENCH)/tests/bench/floor.o $(BENCH_CREW)
 	$(call bench_say,LD,$@)$(CC) -o $@ $^
 
+$(BENCH)/sole_clients $(BENCH)/sole_fill: $(BENCH)/%: $(BENCH)/tests/bench/%.o $(BENCH_CREW) bin/libsole.a
+	$(call bench_say,LD,$@)$(CC) -o $@ $^ -lzmq
+
 # One command from source to program, so that a missing hiredis is met once.
-$(BENCH)/redis_clients: tests/bench/redis_clients.c tests/bench/crew.h $(BENCH_CREW) | $(FIRST)
+$(BENCH)/redis_clients $(BENCH)/redis_actors: $(BENCH)/%: tests/bench/%.c tests/bench/crew.h $(BENCH_CREW) | $(FIRST)
 	@mkdir -p $(@D)
 	@if echo '#include <hiredis/hiredis.h>' | $(CC) -E -x c - >/dev/null 2>&1; then \
 	   $(if $(V),set -x,printf '  %-7s %s\n' CC "$@"); \

@@ -20,6 +20,7 @@ use File::Temp     qw(tempdir);
 use FindBin        ();
 use Getopt::Long   qw(GetOptionsFromArray :config no_ignore_case no_auto_abbrev);
 use IO::Socket::UNIX ();
+use Socket         qw(SOCK_DGRAM);
 use List::Util     qw(first max min shuffle uniq);
 use POSIX          qw(:signal_h :sys_wait_h strftime);
 use Time::HiRes    qw(clock_gettime sleep CLOCK_MONOTONIC);
@@ -32,6 +33,10 @@ use constant {
 	SWEEP_GRACE_S  => 2,    # for what a form started to be gone after it
 	POLL_S         => 0.005,
 	SOCKET_MOST    => 107,  # bytes in the path of a Unix socket
+	FILL_GRACE_S   => 120,  # for a million keys to be there
+	TIMES          => 3,    # starts that one run measures, the median of which counts
+	KEYS           => 1_000_000, # of a state that is taken up again
+	MOST           => 10_000_000, # operations a second, beyond which a count is not believed
 	LATE_MS        => 100,  # how late a stop may come on a busy machine, and count
 };
 
@@ -43,6 +48,18 @@ my %WORKLOADS = (
 	seed => {
 		title => '100 readers, 10 writers, key i mod 5, 1 ms pause',
 		readers => 100, writers => 10, keys => 5, pause_ms => 1,
+	},
+	'durable-64' => {
+		title => '64 processes, each one durable write at a time, 1000 keys, no pause',
+		readers => 0, writers => 64, keys => 1000, pause_ms => 0, most => MOST,
+	},
+	'durable-actors' => {
+		title => '64 actors of one process, each one durable write at a time, 1000 keys, no pause',
+		readers => 0, writers => 64, keys => 1000, pause_ms => 0, most => MOST,
+	},
+	restart => {
+		title => "starts a second of a server with @{[ KEYS ]} keys, until it says that it is ready; files cached",
+		keys => KEYS,
 	},
 );
 
@@ -84,7 +101,7 @@ my @FORMS = (
 			("$BUILT/redis_clients", '--socket', socket_path($run), seed_options($run, '--'));
 		},
 		rate => \&rate_of_totals,
-		version => sub { 'Redis ' . version_of('redis-server', qr/v=([\d.]+)/, '--version') },
+		version => \&version_of_redis,
 	},
 	{
 		name => 'floor', workload => 'seed',
@@ -95,6 +112,25 @@ my @FORMS = (
 		},
 		rate => \&rate_of_totals, version => sub { () },
 	},
+	durable_form('sole-sync-64', 'durable-64', 'sole --state, 64 processes with the library',
+		sub ($run) { ("$BUILT/sole_clients", '--socket', socket_path($run), seed_options($run, '--')) },
+		"$BUILT/sole_clients"),
+	durable_form('redis-sync-64', 'durable-64', 'Redis, appendfsync always, 64 processes with hiredis',
+		sub ($run) { ("$BUILT/redis_clients", '--socket', socket_path($run), seed_options($run, '--')) },
+		"$BUILT/redis_clients"),
+	durable_form('sole-sync-actors', 'durable-actors', 'sole --state, 64 actors on a socket',
+		sub ($run) {
+			('bin/sole-writer', '--endpoint', 'ipc://' . socket_path($run), '--actors', 64, '--pause', 0,
+				'--keys', 1000, '--duration', "$run->{duration_ms}ms");
+		}, 'bin/sole-writer'),
+	durable_form('redis-sync-actors', 'durable-actors', 'Redis, appendfsync always, 64 sockets, epoll',
+		sub ($run) { redis_actors($run, 64) }, "$BUILT/redis_actors"),
+	durable_form('redis-sync-pipe', 'durable-actors', 'Redis, appendfsync always, 64 actors on a socket, pipelined',
+		sub ($run) { redis_actors($run, 1) }, "$BUILT/redis_actors"),
+	restart_form('sole-journal', 'sole, a journal and no snapshot', 1),
+	restart_form('sole-snapshot', 'sole, a snapshot', 1),
+	restart_form('redis-aof', 'Redis, an append-only file of commands', 0),
+	restart_form('redis-rdb', 'Redis, an append-only file with a preamble in RDB', 0),
 );
 
 my $USAGE = <<"END";
@@ -109,6 +145,7 @@ Runs the seed's program in several forms, alternating, and prints ratios with sp
   --duration TIME   of each run: 500ms, 1s [1s]
   --only FORM,...   these forms alone
   --seed N          of the shuffling, to repeat an order
+  --disk DIR        where what is durable is kept: a folder on a disk [build/bench]
   --markdown FILE   also add the tables to FILE, under the date
   --list            print the forms and what each still needs
   --help            print this
@@ -117,6 +154,8 @@ Exit status: 0 done, 64 usage, 69 nothing to run, 70 a form failed, 73 FILE cann
 END
 
 my %group;      # leaders of process groups that run now: pid => name of the form
+my $disk;       # a folder on a disk, for what is to be durable
+my %filled;     # forms of starts that have what they start from
 my $folder;     # where sockets and errors of the runs are; the mark of our processes
 
 main(@ARGV);
@@ -137,6 +176,7 @@ sub main (@arguments) {
 			sub { $signal = $name; die "interrupted\n" }
 		} qw(INT TERM HUP);
 		$folder = tempdir('sole-bench-XXXXXX', TMPDIR => 1);
+		$disk = tempdir('sole-bench-XXXXXX', DIR => $option->{disk});
 		measure($option, @forms);
 	};
 	my $error = $@;
@@ -151,14 +191,38 @@ sub main (@arguments) {
 	exit EX_OK;
 }
 
+# A form of durable writes: the server's folder is on the disk where --disk says.
+sub durable_form ($name, $workload, $title, $command, @needs) {
+	my $ours = $name =~ /^sole/;
+
+	return {
+		name => $name, workload => $workload, ours => $ours, title => $title,
+		needs => [ @needs, $ours ? 'bin/sole-owner' : 'redis-server' ],
+		server => {
+			command => $ours ? \&durable_owner : \&durable_redis, socket => \&socket_path,
+		},
+		command => $command, rate => \&rate_of_writes,
+		version => $ours ? \&version_of_sole : \&version_of_redis,
+	};
+}
+
+# A form of starts: no command is run beside the server.
+sub restart_form ($name, $title, $ours) {
+	return {
+		name => $name, workload => 'restart', ours => $ours, title => $title,
+		needs => $ours ? [ 'bin/sole-owner', "$BUILT/sole_fill" ] : [ "$BUILT/redis_actors", 'redis-server' ],
+		measure => \&measure_starts, version => $ours ? \&version_of_sole : \&version_of_redis,
+	};
+}
+
 # The command line.
 
 sub options (@arguments) {
-	my %option = (rounds => 5, 'warm-up' => 1, duration => '1s', seed => int rand 1_000_000);
+	my %option = (rounds => 5, 'warm-up' => 1, duration => '1s', disk => $BUILT, seed => int rand 1_000_000);
 	local $SIG{__WARN__} = sub ($text) { fail(EX_USAGE, lcfirst($text =~ s/\n\z//r) . '; see --help') };
 
 	GetOptionsFromArray(\@arguments, \%option, 'rounds=i', 'warm-up=i', 'duration=s', 'only=s', 'seed=i',
-		'markdown=s', 'list', 'help');
+		'disk=s', 'markdown=s', 'list', 'help');
 	if ($option{help}) {
 		print $USAGE;
 		exit EX_OK;
@@ -193,7 +257,7 @@ sub options (@arguments) {
 sub list () {
 	for my $form (@FORMS) {
 		my @missing = missing($form);
-		printf "%-9s %s%s\n", $form->{name}, $form->{title},
+		printf "%-17s %s%s\n", $form->{name}, $form->{title},
 			@missing ? ' (needs ' . join(', ', @missing) . ')' : '';
 	}
 	return;
@@ -253,7 +317,9 @@ sub measure ($option, @forms) {
 # and the microseconds of processor that one of them took, everything included.
 sub run ($run) {
 	my $form = $run->{form};
+	return $form->{measure}->($run) if $form->{measure};
 	my $errors = "$folder/errors";
+	$run->{state} = "$disk/state";
 	my $cpu_before = cpu_of_children();
 	my ($server, $output);
 
@@ -274,6 +340,7 @@ sub run ($run) {
 	my $error = $@;
 	die $error if $error eq "interrupted\n";
 	stop($server) if defined $server;
+	remove_tree($run->{state});
 	my @left = defined $rate ? sweep() : ();
 	$error = 'it left processes behind: ' . join(', ', @left) . "\n" if @left;
 	die "$form->{name} failed: $error" . tail($errors) if $error;
@@ -286,6 +353,16 @@ sub run ($run) {
 sub cpu_of_children () {
 	my (undef, undef, $user, $system) = times;
 	return $user + $system;
+}
+
+# Of a program that only writes and does not pause.
+sub rate_of_writes ($run, $output) {
+	my ($writes) = $output =~ /^(?:reads: 0, )?writes: (\d+)$/m;
+
+	die "it printed no line `writes: N`\n" if !defined $writes;
+	my $rate = $writes / ($run->{duration_ms} / 1000);
+	die "it counted $writes writes, which is not believed\n" if !$writes || $rate > $run->{workload}{most};
+	return $rate;
 }
 
 sub rate_of_totals ($run, $output) {
@@ -353,11 +430,133 @@ sub redis_server ($run) {
 		'--loglevel', 'warning', '--logfile', "$folder/errors");
 }
 
+# Both sync what they answer, and neither has to write a snapshot in the middle.
+sub durable_owner ($run) {
+	return ('bin/sole-owner', '--quiet', '--endpoint', 'ipc://' . socket_path($run), '--state', $run->{state},
+		'--snapshot-after', '1GiB', 'bench');
+}
+
+sub durable_redis ($run, $sync = 'always', $preamble = 'no') {
+	my @tied = on_path('setpriv') ? qw(setpriv --pdeathsig TERM) : ();
+
+	mkdir $run->{state};
+	return (@tied, 'redis-server', '--port', 0, '--unixsocket', socket_path($run), '--unixsocketperm', 700,
+		'--save', '', '--appendonly', 'yes', '--appendfsync', $sync, '--aof-use-rdb-preamble', $preamble,
+		'--auto-aof-rewrite-percentage', 0, '--daemonize', 'no', '--supervised', 'systemd',
+		'--dir', $run->{state}, '--loglevel', 'notice', '--logfile', "$folder/errors");
+}
+
+sub redis_actors ($run, $connections) {
+	return ("$BUILT/redis_actors", '--socket', socket_path($run), '--actors', 64, '--connections', $connections,
+		'--keys', 1000, '--duration', "$run->{duration_ms}ms");
+}
+
+# Starts.
+
+# How many starts a second, by the median of some; and what the processor had to do for one.
+# A start ends when the server says that it is ready, as it would say to systemd. What it
+# takes up is made once; the server is then killed, so that it finds the same next time.
+sub measure_starts ($run) {
+	my $name = $run->{form}{name};
+	my (@seconds, @cpu_us);
+
+	my $result = eval {
+		$run->{state} = "$disk/$name";
+		$filled{$name} //= fill($run);
+		for (1 .. TIMES) {
+			my $cpu = cpu_of_children();
+			my $begun = now();
+			my $server = start_ready($run, server_of_starts($run));
+			push @seconds, now() - $begun;
+			end_hard($server);
+			push @cpu_us, (cpu_of_children() - $cpu) * 1e6;
+		}
+		1;
+	};
+	die "$name failed: $@" . tail("$folder/errors") if !$result;
+	return (1 / median(@seconds), median(@cpu_us));
+}
+
+sub server_of_starts ($run) {
+	return $run->{form}{ours} ? durable_owner($run) : durable_redis($run, 'everysec', $run->{preamble} // 'yes');
+}
+
+# Puts all keys in, each by a command of its own, and leaves behind what the form starts from.
+sub fill ($run) {
+	my ($name, $socket) = ($run->{form}{name}, socket_path($run));
+
+	$run->{preamble} = 'no' if $name eq 'redis-aof';
+	my $server = start_ready($run, server_of_starts($run));
+	my $filler = start($run, undef, $run->{form}{ours}
+		? ("$BUILT/sole_fill", '--endpoint', "ipc://$socket", '--count', KEYS)
+		: ("$BUILT/redis_actors", '--socket', $socket, '--actors', 1000, '--connections', 1, '--keys', KEYS,
+			'--count', KEYS));
+	my $status = wait_for($filler, FILL_GRACE_S) // die "its keys were not there in time\n";
+	die 'what fills it ended with ' . ending($status) . "\n" if $status != 0;
+	rewrite($run, $socket) if $name eq 'redis-rdb';
+	# One that ends in order writes a snapshot.
+	$name eq 'sole-journal' ? end_hard($server) : stop($server);
+	return 1;
+}
+
+# Asks for the file to be written anew, and waits until it has been.
+sub rewrite ($run, $socket) {
+	my $until = now() + FILL_GRACE_S;
+	my $peer = IO::Socket::UNIX->new(Peer => $socket) or die "cannot reach Redis: $!\n";
+
+	syswrite $peer, "BGREWRITEAOF\r\n";
+	while (!glob "$run->{state}/appendonlydir/*.2.base.rdb") {
+		die "Redis has not written its file anew\n" if now() > $until;
+		sleep POLL_S;
+	}
+	# The file has its name; the server goes on to name it in its manifest.
+	sleep POLL_S until contents("$run->{state}/appendonlydir/appendonly.aof.manifest") =~ /\.2\.base\.rdb/
+		or now() > $until;
+	return;
+}
+
+sub contents ($path) {
+	open my $file, '<', $path or return '';
+	local $/;
+	return <$file> // '';
+}
+
+# Starts a server that tells when it is ready.
+sub start_ready ($run, @command) {
+	my ($path, $text) = ("$folder/ready.sock", '');
+
+	unlink $path, socket_path($run);
+	my $told = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $path) or die "cannot make $path: $!\n";
+	local $ENV{NOTIFY_SOCKET} = $path;
+	my $server = start($run, undef, @command);
+	my $until = now() + FILL_GRACE_S;
+	until ($text =~ /^READY=1$/m) {
+		my $status = wait_for($server, 0);
+		die 'its server ended with ' . ending($status) . "\n" if defined $status;
+		die "its server was not ready in time\n" if now() > $until;
+		vec(my $ready = '', fileno $told, 1) = 1;
+		next if select($ready, undef, undef, 0.1) <= 0;
+		$told->recv($text, 4096);
+	}
+	return $server;
+}
+
+sub end_hard ($pid) {
+	kill 'KILL', -$pid;
+	wait_for($pid, STOP_GRACE_S);
+	unlink "$folder/peer.sock"; # which it had no time to do
+	return;
+}
+
 sub version_of ($program, $pattern, @arguments) {
 	open my $from, '-|', $program, @arguments or return 'unknown';
 	my ($version) = join('', <$from>) =~ $pattern;
 	close $from;
 	return $version // 'unknown';
+}
+
+sub version_of_redis () {
+	return 'Redis ' . version_of('redis-server', qr/v=([\d.]+)/, '--version');
 }
 
 sub version_of_sole () {
@@ -466,6 +665,7 @@ sub clean_up () {
 	return if !defined $folder;
 	sweep();
 	remove_tree($folder);
+	remove_tree($disk) if defined $disk;
 	return;
 }
 
@@ -538,6 +738,12 @@ sub machine () {
 	return "$cores cores, $model, $system $release";
 }
 
+# What a folder is on: a durable write to memory would be no news.
+sub file_system ($path) {
+	my @line = split ' ', (qx(df --output=source,fstype "$path" 2>/dev/null) =~ s/\A.*\n//r);
+	return @line == 2 ? "$line[0], $line[1]" : 'unknown';
+}
+
 sub median (@numbers) {
 	my @sorted = sort { $a <=> $b } @numbers;
 	return ($sorted[ $#sorted / 2 ] + $sorted[ @sorted / 2 ]) / 2;
@@ -564,7 +770,7 @@ sub rate_rows ($report) {
 		my @rates = $report->{rates}{ $_->{name} }->@*;
 		my @cpu_us = $report->{cpu_us}{ $_->{name} }->@*;
 		[
-			$_->{name}, (map { sprintf '%.0f', $_ } median(@rates), min(@rates), max(@rates)),
+			$_->{name}, (map { sprintf $_ < 100 ? '%.2f' : '%.0f', $_ } median(@rates), min(@rates), max(@rates)),
 			sprintf('%.1f', median(@cpu_us)), $_->{title},
 		];
 	} $report->{forms}->@*;
@@ -583,6 +789,8 @@ sub head ($report) {
 
 	return (
 		[ machine => machine() ],
+		((grep { $_->{workload} ne 'seed' } $report->{forms}->@*)
+			? [ disk => file_system($option->{disk}) ] : ()),
 		[ load => "$report->{load} before the first run" ],
 		[ versions => join(', ', $report->{versions}->@*) || 'those of this tree' ],
 		(map { [ workload => "$_: $WORKLOADS{$_}{title}, $option->{duration_ms} ms" ] } @workloads),
@@ -596,10 +804,10 @@ sub text ($report) {
 	my @ratios = ratio_rows($report);
 
 	$text .= sprintf "%-9s %s\n", @$_ for head($report);
-	$text .= sprintf "\n%-9s %10s %10s %10s %10s\n", 'ops/s', qw(median least most cpu-us/op);
-	$text .= sprintf "%-9s %10s %10s %10s %10s  %s\n", @$_ for rate_rows($report);
-	$text .= sprintf "\n%-20s %10s %10s %10s\n", 'ratio', qw(median least most) if @ratios;
-	$text .= sprintf "%-20s %10s %10s %10s\n", @$_ for @ratios;
+	$text .= sprintf "\n%-17s %10s %10s %10s %10s\n", 'ops/s', qw(median least most cpu-us/op);
+	$text .= sprintf "%-17s %10s %10s %10s %10s  %s\n", @$_ for rate_rows($report);
+	$text .= sprintf "\n%-36s %10s %10s %10s\n", 'ratio', qw(median least most) if @ratios;
+	$text .= sprintf "%-36s %10s %10s %10s\n", @$_ for @ratios;
 	return $text;
 }
 

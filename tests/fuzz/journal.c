@@ -11,10 +11,10 @@
 #include "tests/fuzz/life.h"
 #include "tests/lib/memory_disk.h"
 
-#include "owner/crc32c.h"
-#include "owner/frame.h"
-#include "owner/journal.h"
-#include "owner/segment.h"
+#include "owner/state/crc32c.h"
+#include "owner/state/frame.h"
+#include "owner/state/journal.h"
+#include "owner/state/segment.h"
 
 enum { CHANGES_MAX = 30, ROUNDS_MAX = 64, HISTORY = 0x5678, CUTS_MAX = 20, FILLER_BYTES = 20000 };
 

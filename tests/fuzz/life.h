@@ -9,7 +9,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/rig.h"
 
-#include "owner/snapshot.h"
+#include "owner/state/snapshot.h"
 
 enum { LIFE_ROUNDS = 16, LIFE_SEED = 0x5eed5eed };
 
@@ -130,6 +130,13 @@ static inline struct life *life_new(void)
 	service_tend(rig->service, rig->now_ns, rig->wall_us, &next_ns);
 	life_end_round(life);
 	return life;
+}
+
+static inline void life_free(struct life *life)
+{
+	rig_free(life->rig);
+	buffer_clear(&life->records);
+	free(life);
 }
 
 /* A core to bring a state into: as the one of the life, but for its hash seed. */

@@ -11,7 +11,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/outlet.h"
 
-#include "owner/snapshot.h"
+#include "owner/state/snapshot.h"
 
 enum { STEPS_MAX = 2000, SESSIONS = 8, BYTES_MAX = 1 << 16, CONNECTIONS = 3 };
 

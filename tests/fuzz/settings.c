@@ -12,7 +12,7 @@
 #include "common/quantity.h"
 #include "common/zpl.h"
 #include "owner/config.h"
-#include "owner/inspect.h"
+#include "owner/inspect/inspect.h"
 
 #include <getopt.h>
 #include <setjmp.h>
@@ -87,7 +87,7 @@ static void check(const struct config *config)
 	require(config->drain_ns >= 0 && config->socket_mode >= 0 && config->socket_mode <= 0777);
 #define LIMIT(field, option, kind, value, least, most, help) \
 	require(config->limits.field >= (int64_t)least && config->limits.field <= (int64_t)most);
-#include "owner/limits.def"
+#include "owner/core/limits.def"
 #undef LIMIT
 }
 

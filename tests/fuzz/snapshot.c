@@ -8,10 +8,9 @@
  * digest is 0 (linked with --wrap=store_digest_entry), so that the fuzzer gets behind all three.
  */
 #include "tests/fuzz/life.h"
+#include "tests/lib/snapshot_blocks.h"
 
-#include <isa-l/crc.h>
-
-enum { CHANGES_MAX = 20, HEAD_BYTES = 4 + 13 * 8 + 1 + 5, DIGEST_AT = 4 + 10 * 8, HEADER_BYTES = 16 };
+enum { CHANGES_MAX = 20 };
 
 static struct life *life;
 static struct buffer whole; /* the life's: head and body, without blocks */
@@ -53,62 +52,10 @@ static void write_core(struct core *core, struct buffer *out)
 
 static void begin(void)
 {
-	struct buffer stream = { 0 };
-
 	life = life_new();
-	write_core(service_core(life->rig->service), &stream);
-	for (size_t at = 0; at < stream.size;) {
-		size_t size = stream.data[at + 6] | (size_t)stream.data[at + 7] << 8;
-		const uint8_t *bytes = stream.data + at + HEADER_BYTES;
-		at += HEADER_BYTES + size;
-		if (at < stream.size) {
-			buffer_append(&whole, bytes, size);
-			continue;
-		}
-		memcpy(&events, bytes + 16, sizeof events);
-	}
-	require(!whole.failed && whole.size > HEAD_BYTES && memcmp(whole.data + HEAD_BYTES - 5, "table", 5) == 0);
+	events = take_blocks(service_core(life->rig->service), &whole);
 	require(events > 0);
 	memset(whole.data + DIGEST_AT, 0, 8);
-	buffer_clear(&stream);
-}
-
-static void put_block(struct buffer *out, uint16_t kind, const void *bytes, size_t size, uint32_t *number, uint32_t *crc)
-{
-	size_t start = out->size;
-
-	buffer_u32(out, 0x50414e53);
-	buffer_u16(out, kind);
-	buffer_u16(out, (uint16_t)size);
-	buffer_u32(out, (*number)++);
-	buffer_u32(out, 0);
-	buffer_append(out, bytes, size);
-	require(!out->failed);
-	*crc = ~crc32_iscsi(out->data + start, 12, ~*crc);
-	*crc = ~crc32_iscsi(out->data + start + HEADER_BYTES, (int)size, ~*crc);
-	buffer_patch_u32(out, start + 12, *crc);
-}
-
-/* Splits what was composed into blocks: `cut` body bytes each. */
-static void put_blocks(struct buffer *out, const struct buffer *from, size_t cut, uint64_t event_count)
-{
-	uint32_t number = 0, crc = 0;
-	size_t head = from->size < HEAD_BYTES ? from->size : HEAD_BYTES;
-	uint64_t totals[4] = { 0 };
-
-	put_block(out, 1, from->data, head, &number, &crc);
-	for (size_t at = head; at < from->size;) {
-		size_t size = from->size - at < cut ? from->size - at : cut;
-		put_block(out, 2, from->data + at, size, &number, &crc);
-		at += size;
-	}
-	if (head == HEAD_BYTES) {
-		memcpy(&totals[0], from->data + 4 + 8 * 8, 8);
-		memcpy(&totals[1], from->data + 4 + 9 * 8, 8);
-	}
-	totals[2] = event_count;
-	totals[3] = from->size - head;
-	put_block(out, 3, totals, sizeof totals, &number, &crc);
 }
 
 static void compose(struct fuzz_input *input, struct buffer *out)

@@ -5,7 +5,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "owner/text.h"
+#include "owner/state/text.h"
 
 static bool same_entry(const struct text_entry *a, const struct text_entry *b)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * memory_disk.h - a disk in memory (owner/disk.h) that can be crashed, cut off and made to fail.
+ * memory_disk.h - a disk in memory (owner/state/disk.h) that can be crashed, cut off and made to fail.
  *
  * Each file has what programs see (the system's cache) and what is on the disk. A sync brings
  * the first to the second; a loss of power leaves each sector of 512 bytes that was written
@@ -15,7 +15,7 @@
 #ifndef SOLE_TESTS_MEMORY_DISK_H
 #define SOLE_TESTS_MEMORY_DISK_H
 
-#include "owner/disk.h"
+#include "owner/state/disk.h"
 
 #include <stdbool.h>
 

@@ -11,7 +11,7 @@
 #include "tests/lib/unit.h"
 
 #include "common/clock.h"
-#include "owner/service.h"
+#include "owner/service/service.h"
 
 #include <string.h>
 

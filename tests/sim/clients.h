@@ -9,7 +9,7 @@
 #define SOLE_TESTS_SIM_CLIENTS_H
 
 #include "clients/engine.h"
-#include "owner/operations.h"
+#include "owner/core/operations.h"
 #include "tests/sim/history.h"
 
 enum { CLIENTS_MAX = 6, NEWS_MAX = 8, WATCHES_OF_CLIENT = 2, LOCKS = 3 };

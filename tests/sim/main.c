@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,11 +120,13 @@ struct report {
 	uint64_t seeds, violated_seed; /* 0: none */
 };
 
-static void job(int to, uint64_t from, uint64_t count, uint64_t stride)
+/* `now`: the seed that runs, for whoever finds this process dead. */
+static void job(int to, uint64_t *now, uint64_t from, uint64_t count, uint64_t stride)
 {
 	struct report report = { .seeds = 0 };
 
 	for (uint64_t seed = from; seed < from + count && report.violated_seed == 0; seed += stride) {
+		*now = seed;
 		report.seeds++;
 		if (!run_seed(seed, &report.tally))
 			report.violated_seed = seed;
@@ -151,13 +154,32 @@ static void print_tally(const struct report *sum, double seconds, uint64_t jobs)
 	       t->segments, t->damages);
 }
 
+/* False: one of them crashed, or could not tell. */
+static bool wait_for_jobs(const pid_t *pids, const uint64_t *now, uint64_t jobs)
+{
+	bool well = true;
+
+	for (uint64_t i = 0; i < jobs; i++) {
+		int status;
+		if (waitpid(pids[i], &status, 0) == pids[i] && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			continue;
+		well = false;
+		tell_violation(now[i], WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "the run ended the program");
+	}
+	return well;
+}
+
 static int run_seeds(uint64_t from, uint64_t count, uint64_t jobs)
 {
 	struct report sum = { .seeds = 0 }, report;
 	struct timespec begin, end;
-	int ends[2], status;
+	static pid_t pids[JOBS_MOST];
+	int ends[2];
 	bool well = true;
+	uint64_t *now = mmap(NULL, JOBS_MOST * sizeof *now, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
+	if (now == MAP_FAILED)
+		return 71;
 	if (jobs < 1 || jobs > JOBS_MOST)
 		jobs = 1;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -165,11 +187,11 @@ static int run_seeds(uint64_t from, uint64_t count, uint64_t jobs)
 		return 71;
 	fflush(stdout);
 	for (uint64_t i = 0; i < jobs; i++) {
-		pid_t pid = fork();
-		if (pid < 0)
+		pids[i] = fork();
+		if (pids[i] < 0)
 			return 71;
-		if (pid == 0)
-			job(ends[1], from + i, count - i, jobs);
+		if (pids[i] == 0)
+			job(ends[1], &now[i], from + i, i < count ? count - i : 0, jobs);
 	}
 	close(ends[1]);
 	while (read(ends[0], &report, sizeof report) == (ssize_t)sizeof report) {
@@ -177,8 +199,7 @@ static int run_seeds(uint64_t from, uint64_t count, uint64_t jobs)
 		sum.seeds += report.seeds;
 		well &= report.violated_seed == 0;
 	}
-	while (wait(&status) > 0)
-		well &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	well &= wait_for_jobs(pids, now, jobs);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	print_tally(&sum, (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9, jobs);
 	return well ? 0 : 1;

@@ -10,7 +10,7 @@
 #define SOLE_TESTS_SIM_NETWORK_H
 
 #include "common/buffer.h"
-#include "owner/operations.h"
+#include "owner/core/operations.h"
 #include "tests/sim/random.h"
 
 enum { CONNECTIONS_MAX = 32, QUEUE_MAX = 64 };

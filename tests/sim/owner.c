@@ -388,12 +388,36 @@ static bool send_replies(struct world *world, const struct taken *taken)
 	return true;
 }
 
+#ifdef PLANT_READ_BEFORE_SYNC
+/* Replies to messages of nothing but queries leave at once. */
+static void send_reads(struct world *world, const struct taken *taken)
+{
+	size_t count;
+	const struct service_reply *replies = service_replies(world->owner.service, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct wire_reader reader = wire_reader(replies[i].body.data, replies[i].body.size), payload;
+		struct connection *connection = network_find(&world->network, taken->connections[replies[i].message]);
+		struct message_header header;
+		struct reply_header item;
+		bool reads = connection != NULL && connection->up && wire_read_message_header(&reader, &header);
+		while (reads && wire_read_reply_header(&reader, &item) && wire_read_payload(&reader, item.size, &payload))
+			reads = item.session == 0;
+		if (reads)
+			network_to_client(&world->network, connection, &replies[i].body);
+	}
+}
+#endif
+
 static void serve(struct world *world, struct taken *taken)
 {
 	struct sim_owner *owner = &world->owner;
 
 	service_round(owner->service, taken->messages, taken->count, world->now_ns, world_wall_us(world));
 	look_at_messages(world, taken);
+#ifdef PLANT_READ_BEFORE_SYNC
+	send_reads(world, taken);
+#endif
 	if (dies(world, "before a commit") || !commit(world) || dies(world, "after a commit") || !send_replies(world, taken))
 		return;
 	owner_follow(world);

@@ -8,8 +8,8 @@
 #ifndef SOLE_TESTS_SIM_OWNER_H
 #define SOLE_TESTS_SIM_OWNER_H
 
-#include "owner/counters.h"
-#include "owner/service.h"
+#include "owner/core/counters.h"
+#include "owner/service/service.h"
 
 enum { PID_FIRST = 1000, EVENTS_AMPLE = 1 << 18 };
 

@@ -20,3 +20,7 @@ sim: $(SIM)
 	@SEEDS=$(SEEDS) FROM=$(FROM) JOBS=$(JOBS) SEED=$(SEED) $(SIM)
 
 check: $(SIM)
+
+## check-teeth: plants faults in the code, one at a time, and shows that the simulation sees each
+check-teeth:
+	@CC=$(CC) tests/sim/teeth.pl

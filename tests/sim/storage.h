@@ -9,7 +9,7 @@
 #ifndef SOLE_TESTS_SIM_STORAGE_H
 #define SOLE_TESTS_SIM_STORAGE_H
 
-#include "owner/durability.h"
+#include "owner/state/durability.h"
 #include "tests/lib/memory_disk.h"
 
 struct medium {

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * operations.h - a behaviour's table as the owner uses it: found by number, arguments
+ * checked against it. The contract itself is sole/behaviour.h.
+ */
+#ifndef SOLE_OWNER_OPERATIONS_H
+#define SOLE_OWNER_OPERATIONS_H
+
+#include "common/wire.h"
+#include "owner/core/limits.h"
+
+#include <sole/behaviour.h>
+#include <sys/types.h>
+
+/* Who asks, by the kernel's word where there is one. */
+struct caller {
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	bool known; /* false: relayed, or a transport that does not tell */
+	uint64_t born; /* which of the processes that had this pid: of the boot and the start time; 0: not told */
+};
+
+struct operation_index;
+
+/* What keeps a behaviour from being run: another contract, no functions, a table that is not sound.
+ * NULL when all is well, else a sentence, valid until the next call. */
+const char *behaviour_problem(const struct sole_behaviour *behaviour);
+
+/* For a behaviour without a problem. NULL when there is no memory. */
+struct operation_index *operation_index_new(const struct sole_behaviour *behaviour);
+void operation_index_destroy(struct operation_index **index);
+
+/* The operation of that number, or NULL. Constant time. */
+const struct sole_operation_entry *operation_find(const struct operation_index *index, uint16_t number);
+
+/* CODE_OK when `arguments` are what the operation takes; else CODE_INVALID or
+ * CODE_TOO_LARGE and a sentence in `text`. */
+enum code operation_check(const struct sole_operation_entry *operation, const struct value *arguments, size_t count,
+			  const struct limits *limits, char *text, size_t text_size);
+
+/* Is the argument at `index` (a count that operation_check takes) a key? */
+bool operation_takes_key(const struct sole_operation_entry *operation, size_t index);
+
+/* Whether a value is what the field says. Nothing fits SOLE_FIELD_END. */
+bool field_fits(enum sole_field_type type, const struct value *value);
+
+/* As a person reads it: "integer or bytes". */
+const char *field_type_name(enum sole_field_type type);
+
+/* The behaviour that ships built in. */
+extern const struct sole_behaviour table_behaviour;
+
+#endif

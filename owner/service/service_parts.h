@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service_parts.h - what the files of the service share: service.c (rounds and messages),
+ * items.c (what each item does), about.c (what an owner tells of itself), storage_items.c (what
+ * has become of commands, and backups), watch.c (events and late answers on their way out). Nobody
+ * else includes it.
+ */
+#ifndef SOLE_OWNER_SERVICE_PARTS_H
+#define SOLE_OWNER_SERVICE_PARTS_H
+
+#include "owner/service/service.h"
+
+enum {
+	CANCELS_MAX = 1024,       /* noted ahead in one round; further ones are answered in turn */
+	REFUSAL_MAX_BYTES = 256,  /* of a refusal without detail */
+	CANCEL_REPLY_BYTES = 64,  /* of what stands before the reply that a cancel repeats */
+};
+
+struct noted_cancel {
+	uint64_t session, sequence;
+	const struct service_message *message;
+	bool query, withdrew;
+};
+
+/* Somebody who wants events. */
+struct watch {
+	uint64_t connection, id;
+	uint64_t next;        /* the place of the next event to look at */
+	uint64_t told;        /* up to which its client knows that it has missed nothing */
+	uint8_t *prefix;
+	size_t prefix_size;
+};
+
+struct service {
+	struct service_settings settings;
+	struct core *core;
+	struct service_reply *replies;
+	size_t reply_count, reply_room;
+	struct noted_cancel cancels[CANCELS_MAX];
+	size_t cancel_count;
+	uint64_t reply_bytes; /* of the items of this round */
+	const struct storage *storage; /* or NULL */
+	uint64_t synced;      /* DURABILITY_INTERVAL: the revision that is on disk */
+	int64_t now_ns;
+	int64_t sessions_ns;  /* when silent sessions are looked for next */
+	bool leaving;
+
+	int64_t waits_ns;         /* when requests that wait are looked at next, and not before */
+	int64_t waits_from_ns;
+	pid_t *processes;         /* that have opened sessions, for the shell to watch */
+	size_t process_count, process_room;
+	struct watch *watches;
+	size_t watch_count, watch_room;
+	size_t watch_turn;        /* the one served first is before this */
+	uint64_t watches_at;      /* the place that every watch has reached, unless one is behind */
+	bool watches_behind;
+	struct buffer notice;     /* being written */
+};
+
+/* One message while it is being answered. */
+struct exchange {
+	struct service *service;
+	struct service_message *message;
+	size_t index;
+	struct message_header header;
+	uint64_t opened;      /* the session of the last OPEN in this message, or 0 and why there is none */
+	enum code open_code;
+	unsigned items_left;  /* behind the one being answered */
+	struct buffer *out;   /* the reply message being written */
+	unsigned items;       /* in it */
+};
+
+static inline struct counters *counters_of(const struct service *service)
+{
+	return service->settings.core.counters;
+}
+
+/* service.c: the head of a message of ours. */
+void write_head(const struct service *service, enum message_kind kind, uint64_t tag, struct buffer *out);
+
+/* items.c: answers one item of a request; appends to x->out, counts in x->items. */
+void item_answer(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+
+/* The shell is to tell when this process ends. Without memory its sessions end by silence. */
+void note_process(struct service *service, const struct caller *caller);
+
+/* items.c: may the sender of `a` withdraw a request of the sender of `b`? */
+bool same_sender(const struct service_message *a, const struct service_message *b, uint64_t session);
+
+/* items.c: appends a refusal, or an answer of one list, to what is being answered. */
+void refuse(struct exchange *x, const struct request_header *header, enum code code, const char *text);
+void refuse_spent(struct exchange *x, const struct request_header *header);
+void answer_list(struct exchange *x, const struct request_header *header, const struct value *list, size_t count);
+
+/* items.c: what the reply items being written may take. */
+size_t room_left(const struct exchange *x);
+bool round_is_spent(const struct service *service);
+
+/* storage_items.c */
+void item_outcome(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+void item_backup(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+
+/* storage_items.c: says in the replies to RUN from `start` on whether what they show is on disk. `fresh`: they may answer a
+ * command of this very round, which has not been synced. */
+void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out);
+
+/* about.c */
+void item_status(struct exchange *x, const struct request_header *header);
+void item_stats(struct exchange *x, const struct request_header *header);
+void item_describe(struct exchange *x, const struct request_header *header);
+
+/* watch.c */
+void item_watch(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+void item_unwatch(struct exchange *x, const struct request_header *header);
+void watches_end(struct service *service, uint64_t connection);
+
+#endif
