@@ -42,8 +42,8 @@ OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution c
               core/record core/recording core/replay core/session core/store core/table service/about \
               service/items service/service service/storage_items service/watch state/disk state/durability \
               state/frame state/journal state/journal_cut state/journal_read state/journal_salvage \
-              state/journal_start state/recovery state/segment state/snapshot state/snapshot_file state/text \
-              state/text_read state/window
+              state/journal_start state/recovery state/segment state/snapshot_blocks state/snapshot_file \
+              state/snapshot_read state/snapshot_write state/text state/text_read state/window
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify

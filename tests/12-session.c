@@ -50,7 +50,7 @@ static unsigned answer(struct sessions *sessions, struct session *session, size_
 
 	assert_true(size <= sizeof payload);
 	memset(payload, (int)(session->last + 1), size);
-	assert_int_equal(session_reserve(session), CODE_OK);
+	assert_int_equal(session_reserve(session, 0), CODE_OK);
 	return session_store(sessions, session, (uint16_t)((session->last + 1) % 7), 100 + session->last + 1,
 			     payload, size);
 }
@@ -253,13 +253,13 @@ static void a_window_of_replies_is_the_most(void **state)
 
 	for (unsigned i = 0; i < PROTOCOL_WINDOW; i++)
 		answer(sessions, session, 5);
-	assert_int_equal(session_reserve(session), CODE_BUSY);
+	assert_int_equal(session_reserve(session, 0), CODE_BUSY);
 	assert_int_equal(session->last, PROTOCOL_WINDOW);
 	session_acknowledge(session, 2);
 	assert_int_equal(answer(sessions, session, 5), 0);
 	assert_stored(session, PROTOCOL_WINDOW + 1, 5);
 	assert_stored(session, 2, 5);
-	assert_int_equal(session_reserve(session), CODE_BUSY);
+	assert_int_equal(session_reserve(session, 0), CODE_BUSY);
 	sessions_destroy(&sessions);
 }
 
@@ -327,7 +327,7 @@ static void the_table_grows_and_is_walked_whole(void **state)
 
 static uint64_t park(struct session *session)
 {
-	assert_int_equal(session_reserve(session), CODE_OK);
+	assert_int_equal(session_reserve(session, 0), CODE_OK);
 	assert_int_equal(session_reserve_parking(session), CODE_OK);
 	session_park(session);
 	return session->last;
@@ -489,7 +489,7 @@ static void any_sequence_of_answers_and_acknowledgements_is_as_the_model(void **
 			for (; oldest < upto && oldest <= last; oldest++)
 				bytes -= kept[oldest] ? sizes[oldest] : 0;
 		} else if (last + 1 - oldest == PROTOCOL_WINDOW) {
-			assert_int_equal(session_reserve(session), CODE_BUSY);
+			assert_int_equal(session_reserve(session, 0), CODE_BUSY);
 		} else {
 			unsigned dropped = 0;
 			last++;

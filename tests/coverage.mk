@@ -9,7 +9,7 @@ COVERAGE_LEAST = 95
 COVERAGE_TESTS = $(patsubst $(BUILD)/%,build/coverage/%,$(filter $(addprefix $(BUILD)/tests/,10-% 11-% 12-% 13-% 14-% 17-% 18-% 19-% 20-% 21-% 23-% 24-%),$(UNIT_TESTS)))
 # Their branches are to be taken; of what is there.
 COVERAGE_FILES = $(filter $(addprefix %/,frame.c segment.c journal.c journal_read.c journal_cut.c journal_start.c journal_salvage.c \
-                 window.c snapshot.c snapshot_file.c session.c record.c recording.c replay.c recovery.c durability.c text_read.c),\
+                 window.c snapshot_blocks.c snapshot_file.c snapshot_read.c snapshot_write.c session.c record.c recording.c replay.c recovery.c durability.c text_read.c),\
                  $(wildcard owner/*.c owner/*/*.c)) common/wire.c
 
 # What else takes them: the fuzzers' corpora, and some seeds of the simulation.

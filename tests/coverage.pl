@@ -49,7 +49,7 @@ sub branches {
 			$run++   if $run_line;
 		} elsif (/^branch\s+\d+\s+(?:taken (\d+)|never executed)/) {
 			my $count = $1;
-			next if !$count && ($text =~ /^\s*assert\(/ || ($run_line && $text =~ s/\|\| (?:refuse|differs)\(//));
+			next if !$count && ($text =~ /^\s*assert\(/ || ($run_line && $text =~ s/\|\| (?:refuse|refuse_at|differs)\(//));
 			$all++;
 			if ($count) { $taken++ } else { $missed{$line}++ }
 		}

@@ -274,9 +274,10 @@ static enum code repeat_reply(struct core *core, const struct session *session,
 	return stored->code;
 }
 
-/* Is `sequence` the next of the session? CODE_OK: it is, and its reply has a place. */
+/* Is `sequence` the next of the session? CODE_OK: it is, and its reply has a place once what is below `acknowledged` has
+ * gone. */
 static enum code admit(struct core *core, struct session *session, const struct request_header *header,
-		       struct buffer *out)
+		       uint64_t acknowledged, struct buffer *out)
 {
 	struct counters *counters = core->settings.counters;
 	enum code code;
@@ -291,7 +292,7 @@ static enum code admit(struct core *core, struct session *session, const struct 
 		return CODE_OUT_OF_ORDER;
 	}
 	/* What is refused here uses no sequence and is sent again: only BUSY says so. */
-	code = session_reserve(session);
+	code = session_reserve(session, acknowledged);
 	if (code != CODE_OK) {
 		if (code == CODE_BUSY)
 			counters->limit_window++;
@@ -374,16 +375,17 @@ static enum code run_command(struct core *core, struct session *session, const s
 
 	if (header->sequence != 0 && header->sequence <= session->last)
 		return repeat_reply(core, session, header, reply_max, out);
-	/* With what is admitted and recorded, and only with that: replay does the same. One out of order is neither. */
-	if (header->sequence == session->last + 1)
-		session_acknowledge(session, header->sequence > header->window ? header->sequence - header->window : 1);
-	enum code code = admit(core, session, header, out);
+	uint64_t acknowledged = header->sequence > header->window ? header->sequence - header->window : 1;
+	enum code code = admit(core, session, header, acknowledged, out);
 	if (code != CODE_OK)
 		return code;
 	if (!records_reserve(core, payload.left + RECORD_REPLY_MAX))
 		return refuse_unrecorded(core, header, CODE_BUSY, out);
 	size_t start = skip_header(out), payload_start = out->size;
 	code = execute(core, caller, session, header, payload, verdict, start + reply_max, out);
+	/* Only with what uses a sequence and is recorded, and behind what it did: replay does the same. */
+	if (code != CODE_BUSY)
+		session_acknowledge(session, acknowledged);
 	if (code == CODE_OK || code == CODE_WAITING)
 		note_run(core, caller, session, header, payload, reply_max, code, payload_start, out);
 	else if (code != CODE_BUSY) /* which uses no sequence */
@@ -457,7 +459,7 @@ unsigned core_cancel(struct core *core, const struct caller *caller, const struc
 	}
 	if (header->sequence == 0 || header->sequence > session->last) {
 		/* Not seen yet: it is withdrawn before it comes, and will be told so when it does. */
-		if (admit(core, session, header, out) != CODE_OK)
+		if (admit(core, session, header, 0, out) != CODE_OK)
 			return 1;
 		if (!records_reserve(core, CORE_REPLY_RESERVE)) {
 			refuse_unrecorded(core, header, CODE_BUSY, out);

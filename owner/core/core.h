@@ -120,13 +120,14 @@ uint32_t core_take_record_count(struct core *core);
 /* The owner begins to serve: recorded, where records are. Tokens are larger than `token` from now on. */
 void core_start(struct core *core, uint64_t incarnation, int64_t token);
 
-/* Does what the record says, on the state that was before it. `digest`: compare that too. False: *why says what came out
- * otherwise, or why it cannot be; the core is in no known state. */
-bool core_replay(struct core *core, const struct record *record, int64_t time_us, bool digest, char *why,
-		 size_t why_size);
+/* Does what the record says, on the state that was before it. `digest`: compare that too. CODE_OK; CODE_CONFLICT: *why says
+ * what came out otherwise, or why it cannot be; CODE_NO_MEMORY: the record may be right. Then the core is in no known
+ * state. */
+enum code core_replay(struct core *core, const struct record *record, int64_t time_us, bool digest, char *why,
+		      size_t why_size);
 
 /* Brings the state from an older version of the behaviour to this one, and records it. CODE_OK, CODE_INVALID: the behaviour
- * does not say how; else what it answered, in words in *why. */
+ * does not say how; else what it answered, CODE_NO_MEMORY too; in words in *why. */
 enum code core_migrate(struct core *core, unsigned from_version, char *why, size_t why_size);
 
 #endif

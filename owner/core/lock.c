@@ -14,10 +14,10 @@
 
 #include <string.h>
 
-enum { NAME_MOST = 512, PAIR = 16 };
+enum { NAME_MOST = 512, PAIR = 16, PLACE_LEAST = 1 + 8 };
 
 struct place {
-	unsigned char bytes[NAME_MOST + 1 + 8];
+	unsigned char bytes[NAME_MOST + PLACE_LEAST];
 };
 
 static struct table *context(const struct sole_call *call)
@@ -263,7 +263,8 @@ int lock_session_ended(struct sole_call *call)
 
 	/* On from the one before: what was removed is stepped over again and again from the start. */
 	at = held_key(&copy, session, sole_bytes("", 0));
-	while (sole_map_seek(table->held, at, 0, &key, &value) && sole_number_of_key(key.bytes) == session) {
+	for (int after = 0; sole_map_seek(table->held, at, after, &key, &value) &&
+			    sole_number_of_key(key.bytes) == session; after = 1) {
 		memcpy(copy.bytes, key.bytes, key.size);
 		at = sole_bytes(copy.bytes, key.size);
 		int code = let_go(call, session, sole_bytes(copy.bytes + 8, key.size - 8));
@@ -287,7 +288,13 @@ int lock_withdrawn(struct sole_call *call)
 	return code != SOLE_OK ? code : sole_map_remove(table->waiting, self);
 }
 
-/* Who holds is who is noted to hold, and nobody waits for what is free. */
+static int is_pair(struct sole_value value)
+{
+	return value.type == SOLE_BYTES && value.size == PAIR;
+}
+
+/* Who holds is who is noted to hold, and nobody waits for what is free. Also what cannot come from here is looked at:
+ * a state comes from a file. */
 const char *lock_invariant(struct table *table)
 {
 	struct sole_value key, value, other;
@@ -300,11 +307,16 @@ const char *lock_invariant(struct table *table)
 		return "those in line are not those that wait";
 	for (int more = sole_map_seek(table->locks, sole_bytes("", 0), 0, &key, &value); more;
 	     more = sole_map_seek(table->locks, key, 1, &key, &value))
-		if (!sole_map_get(table->held, held_key(&place, first_of(value), key), &other))
+		if (key.size > NAME_MOST || !is_pair(value) ||
+		    !sole_map_get(table->held, held_key(&place, first_of(value), key), &other))
 			return "a lock's holder does not know that it holds it";
 	for (int more = sole_map_seek(table->line, sole_bytes("", 0), 0, &key, &value); more;
 	     more = sole_map_seek(table->line, key, 1, &key, &value)) {
-		uint32_t size = key.size - 9;
+		if (key.size < PLACE_LEAST || key.size > sizeof place.bytes || !is_pair(value) ||
+		    !sole_map_get(table->waiting, value, &other) || other.type != SOLE_BYTES || other.size != key.size ||
+		    memcmp(other.bytes, key.bytes, key.size) != 0)
+			return "somebody in line does not know the place";
+		uint32_t size = key.size - PLACE_LEAST;
 		memcpy(name, key.bytes, size);
 		if (!sole_map_get(table->locks, sole_bytes(name, size), &other))
 			return "somebody waits for a lock that is free";

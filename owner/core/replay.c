@@ -16,17 +16,28 @@
 struct replay {
 	struct core *core;
 	const struct record *record;
+	enum code code; /* what core_replay says */
 	char *why;
 	size_t why_size;
 };
 
-__attribute__((format(printf, 2, 3))) static bool differs(const struct replay *replay, const char *format, ...)
+/* Always false. */
+__attribute__((format(printf, 2, 3))) static bool differs(struct replay *replay, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(replay->why, replay->why_size, format, arguments);
 	va_end(arguments);
+	replay->code = CODE_CONFLICT;
+	return false;
+}
+
+/* Without memory nothing is said about the record. Always false. */
+static bool starved(struct replay *replay)
+{
+	differs(replay, "no memory to do it again");
+	replay->code = CODE_NO_MEMORY;
 	return false;
 }
 
@@ -39,7 +50,7 @@ static struct limits limits_none(void)
 	};
 }
 
-static struct session *find_session(const struct replay *replay)
+static struct session *find_session(struct replay *replay)
 {
 	struct session *session = sessions_find(replay->core->machine.sessions, replay->record->session);
 
@@ -49,7 +60,7 @@ static struct session *find_session(const struct replay *replay)
 }
 
 /* The session of a command that is the next one of it, with a place for its reply. NULL: differs. */
-static struct session *next_of_session(const struct replay *replay)
+static struct session *next_of_session(struct replay *replay)
 {
 	const struct record *record = replay->record;
 	struct session *session = find_session(replay);
@@ -61,16 +72,17 @@ static struct session *next_of_session(const struct replay *replay)
 			record->session, session->last);
 		return NULL;
 	}
-	session_acknowledge(session, record->acknowledged);
-	enum code code = session_reserve(session);
-	if (code != CODE_OK) {
+	enum code code = session_reserve(session, record->acknowledged);
+	if (code == CODE_OK)
+		return session;
+	if (code == CODE_NO_MEMORY)
+		starved(replay);
+	else
 		differs(replay, "no place for a reply: %s", code_text(code));
-		return NULL;
-	}
-	return session;
+	return NULL;
 }
 
-static bool replay_start(const struct replay *replay)
+static bool replay_start(struct replay *replay)
 {
 	const struct record *record = replay->record;
 	const char *name = replay->core->settings.behaviour->name;
@@ -82,22 +94,30 @@ static bool replay_start(const struct replay *replay)
 	return true;
 }
 
-static bool replay_open(const struct replay *replay)
+static bool replay_open(struct replay *replay)
 {
 	const struct record *record = replay->record;
 	struct machine *machine = &replay->core->machine;
 	struct session *session;
 	enum code code = sessions_restore(machine->sessions, record->session, &record->caller, record->nonce, &session);
 
+	if (code == CODE_NO_MEMORY)
+		return starved(replay);
 	if (code != CODE_OK)
-		return differs(replay, "session %" PRIu64 " cannot be opened: %s", record->session,
-			       code == CODE_INVALID ? "there is one of that id or nonce" : code_text(code));
+		return differs(replay, "session %" PRIu64 " cannot be opened: there is one of that id or nonce", record->session);
 	session->silence_ms = record->silence_ms;
 	machine->revision++;
 	return true;
 }
 
-static bool replay_run(const struct replay *replay)
+/* A request that finds no place to wait is BUSY: for want of memory, unless its session has as many waiting as may be. */
+static bool lacked_memory(const struct session *session, enum code code)
+{
+	return code == CODE_NO_MEMORY ||
+	       (code == CODE_BUSY && session != NULL && session->waiting_count < SESSION_PARKED_MAX);
+}
+
+static bool replay_run(struct replay *replay)
 {
 	const struct record *record = replay->record;
 	struct machine *machine = &replay->core->machine;
@@ -108,7 +128,7 @@ static bool replay_run(const struct replay *replay)
 		return false;
 	buffer_reset(out);
 	if (!buffer_reserve(out, PROTOCOL_ITEM_HEADER_BYTES + CORE_REPLY_RESERVE))
-		return differs(replay, "no memory");
+		return starved(replay);
 	out->size = PROTOCOL_ITEM_HEADER_BYTES; /* where the live one had the header of its reply */
 	const struct execution_request request = {
 		.caller = &record->caller,
@@ -121,11 +141,15 @@ static bool replay_run(const struct replay *replay)
 	enum code code = execution_run(machine, &request, out);
 	const uint8_t *reply = out->data + PROTOCOL_ITEM_HEADER_BYTES;
 	size_t size = out->size - PROTOCOL_ITEM_HEADER_BYTES;
+	if (lacked_memory(session, code))
+		return starved(replay);
 	if (code != record->code)
 		return differs(replay, "it came to '%s' then and to '%s' now", code_text(record->code), code_text(code));
 	if ((record->flags & RECORD_FLAG_CUT) == 0 &&
 	    (size != record->reply_size || (size > 0 && memcmp(reply, record->reply, size) != 0)))
 		return differs(replay, "it is answered otherwise now");
+	if (session != NULL)
+		session_acknowledge(session, record->acknowledged);
 	if (session != NULL && code == CODE_WAITING)
 		session_park(session);
 	else if (session != NULL)
@@ -133,7 +157,7 @@ static bool replay_run(const struct replay *replay)
 	return true;
 }
 
-static bool replay_refused(const struct replay *replay)
+static bool replay_refused(struct replay *replay)
 {
 	const struct record *record = replay->record;
 	struct machine *machine = &replay->core->machine;
@@ -141,11 +165,12 @@ static bool replay_refused(const struct replay *replay)
 
 	if (session == NULL)
 		return false;
+	session_acknowledge(session, record->acknowledged);
 	session_store(machine->sessions, session, record->code, machine->revision, record->reply, record->reply_size);
 	return true;
 }
 
-static bool replay_withdrawn(const struct replay *replay)
+static bool replay_withdrawn(struct replay *replay)
 {
 	const struct record *record = replay->record;
 	struct session *session = find_session(replay);
@@ -157,11 +182,11 @@ static bool replay_withdrawn(const struct replay *replay)
 			       record->session);
 	bool hooked = (record->flags & RECORD_FLAG_UNHOOKED) == 0;
 	if (withdraw(replay->core, session, record->sequence, (enum code)record->code, hooked) != CODE_OK)
-		return differs(replay, "no memory");
+		return starved(replay);
 	return true;
 }
 
-static bool replay_end(const struct replay *replay)
+static bool replay_end(struct replay *replay)
 {
 	struct session *session = find_session(replay);
 
@@ -170,11 +195,11 @@ static bool replay_end(const struct replay *replay)
 	if (session_first_waiting(session) != 0)
 		return differs(replay, "a request of the session waits");
 	if (finish_session(replay->core, &session, (replay->record->flags & RECORD_FLAG_UNHOOKED) == 0) != CODE_OK)
-		return differs(replay, "no memory");
+		return starved(replay);
 	return true;
 }
 
-static bool replay_received(const struct replay *replay)
+static bool replay_received(struct replay *replay)
 {
 	struct session *session = find_session(replay);
 
@@ -185,17 +210,19 @@ static bool replay_received(const struct replay *replay)
 	return true;
 }
 
-static bool replay_tick(const struct replay *replay)
+static bool replay_tick(struct replay *replay)
 {
 	struct machine *machine = &replay->core->machine;
 
 	if (machine->behaviour->tick == NULL)
 		return differs(replay, "the behaviour has no tick");
 	enum code code = execution_hook(machine, machine->behaviour->tick, 0, 0);
+	if (code == CODE_NO_MEMORY)
+		return starved(replay);
 	return code == CODE_OK || differs(replay, "the tick failed: %s", code_text(code));
 }
 
-static bool replay_answered(const struct replay *replay)
+static bool replay_answered(struct replay *replay)
 {
 	const struct record *record = replay->record;
 	const struct session *session = find_session(replay);
@@ -233,14 +260,24 @@ static enum code migrate(struct core *core, unsigned from_version, char *why, si
 
 enum code core_migrate(struct core *core, unsigned from_version, char *why, size_t why_size)
 {
+	snprintf(why, why_size, "%s", code_text(CODE_NO_MEMORY));
 	enum code code = records_reserve(core, 0) ? migrate(core, from_version, why, why_size) : CODE_NO_MEMORY;
-
 	if (code == CODE_OK)
 		record_migrated(core, from_version);
 	return code;
 }
 
-static bool replay_one(const struct replay *replay)
+static bool replay_migrated(struct replay *replay)
+{
+	char why[REFUSAL_TEXT_MAX];
+	enum code code = migrate(replay->core, replay->record->version, why, sizeof why);
+
+	if (code == CODE_NO_MEMORY)
+		return starved(replay);
+	return code == CODE_OK || differs(replay, "%s", why);
+}
+
+static bool replay_one(struct replay *replay)
 {
 	switch (replay->record->kind) {
 	case RECORD_START:
@@ -262,15 +299,30 @@ static bool replay_one(const struct replay *replay)
 	case RECORD_ANSWERED:
 		return replay_answered(replay);
 	case RECORD_MIGRATED:
-		return migrate(replay->core, replay->record->version, replay->why, replay->why_size) == CODE_OK;
+		return replay_migrated(replay);
 	}
 	return differs(replay, "it is of a kind that is not known");
 }
 
-bool core_replay(struct core *core, const struct record *record, int64_t time_us, bool digest, char *why,
-		 size_t why_size)
+/* What the record says came out of it. */
+static bool compare(struct replay *replay, bool digest)
 {
-	const struct replay replay = { .core = core, .record = record, .why = why, .why_size = why_size };
+	const struct machine *machine = &replay->core->machine;
+	const struct record *record = replay->record;
+
+	if (machine->revision != record->revision)
+		return differs(replay, "it made revision %" PRIu64 " then and %" PRIu64 " now", record->revision,
+			       machine->revision);
+	if (digest && store_digest(machine->store) != record->digest)
+		return differs(replay, "the state behind it had the digest %016" PRIx64 " then and has %016" PRIx64 " now",
+			       record->digest, store_digest(machine->store));
+	return true;
+}
+
+enum code core_replay(struct core *core, const struct record *record, int64_t time_us, bool digest, char *why,
+		      size_t why_size)
+{
+	struct replay replay = { .core = core, .record = record, .code = CODE_OK, .why = why, .why_size = why_size };
 	struct machine *machine = &core->machine;
 	const struct limits *limits = machine->limits, lifted = limits_none();
 
@@ -281,13 +333,7 @@ bool core_replay(struct core *core, const struct record *record, int64_t time_us
 	bool done = replay_one(&replay);
 	machine->limits = limits;
 	store_set_limits(machine->store, (uint64_t)limits->entries, (uint64_t)limits->state_bytes);
-	if (!done)
-		return false;
-	if (machine->revision != record->revision)
-		return differs(&replay, "it made revision %" PRIu64 " then and %" PRIu64 " now", record->revision,
-			       machine->revision);
-	if (digest && store_digest(machine->store) != record->digest)
-		return differs(&replay, "the state behind it had the digest %016" PRIx64 " then and has %016" PRIx64 " now",
-			       record->digest, store_digest(machine->store));
-	return true;
+	if (done)
+		compare(&replay, digest);
+	return replay.code;
 }

@@ -267,17 +267,23 @@ static void drop(struct session *session, struct stored_reply *reply)
 	reply->kept = false;
 }
 
+/* The lowest sequence whose reply is kept when those below `acknowledged` are not. */
+static uint64_t oldest_after(const struct session *session, uint64_t acknowledged)
+{
+	if (acknowledged > session->last + 1)
+		return session->last + 1;
+	return acknowledged > session->oldest ? acknowledged : session->oldest;
+}
+
 void session_acknowledge(struct session *session, uint64_t sequence)
 {
-	if (sequence > session->last + 1)
-		sequence = session->last + 1;
-	for (; session->oldest < sequence; session->oldest++)
+	for (uint64_t oldest = oldest_after(session, sequence); session->oldest < oldest; session->oldest++)
 		drop(session, at(session, session->oldest));
 }
 
-enum code session_reserve(struct session *session)
+enum code session_reserve(struct session *session, uint64_t acknowledged)
 {
-	uint64_t unacknowledged = session->last + 1 - session->oldest;
+	uint64_t unacknowledged = session->last + 1 - oldest_after(session, acknowledged);
 
 	if (unacknowledged >= PROTOCOL_WINDOW)
 		return CODE_BUSY;

@@ -89,9 +89,10 @@ bool session_belongs(const struct session *session, const struct caller *caller)
 /* The client has every reply below `sequence`: those are dropped. */
 void session_acknowledge(struct session *session, uint64_t sequence);
 
-/* Before running sequence last+1: makes sure that its reply has a place.
- * CODE_OK, CODE_BUSY when PROTOCOL_WINDOW replies are unacknowledged, CODE_NO_MEMORY. */
-enum code session_reserve(struct session *session);
+/* Before running sequence last+1: makes sure that its reply has a place when those below `acknowledged` (0: no more than
+ * have been) are dropped, which is for session_acknowledge to do before the reply is stored: what is not admitted
+ * changes nothing. CODE_OK, CODE_BUSY when PROTOCOL_WINDOW replies are unacknowledged, CODE_NO_MEMORY. */
+enum code session_reserve(struct session *session, uint64_t acknowledged);
 
 /* Admits last+1 with its reply. session_reserve must have succeeded. Without memory for
  * the payload, or beyond the bytes allowed, older payloads or this one are dropped;

@@ -372,7 +372,7 @@ static int table_tick(struct sole_call *call)
 
 	/* On from the one before: what was removed is stepped over again and again from the start. */
 	for (int i = 0; i < EXPIRE_AT_ONCE; i++) {
-		if (!sole_map_seek(table->due, at, 0, &found, &value) ||
+		if (!sole_map_seek(table->due, at, i > 0, &found, &value) ||
 		    (int64_t)sole_number_of_key(found.bytes) > sole_call_now(call))
 			return SOLE_OK;
 		memcpy(copy.bytes, found.bytes, found.size);
@@ -409,8 +409,8 @@ static int table_session_ended(struct sole_call *call)
 	struct joined copy;
 
 	at = join(&copy, sole_call_session(call), sole_bytes("", 0));
-	while (sole_map_seek(table->bound, at, 0, &found, &value) &&
-	       sole_number_of_key(found.bytes) == sole_call_session(call)) {
+	for (int after = 0; sole_map_seek(table->bound, at, after, &found, &value) &&
+			    sole_number_of_key(found.bytes) == sole_call_session(call); after = 1) {
 		memcpy(copy.bytes, found.bytes, found.size);
 		at = sole_bytes(copy.bytes, found.size);
 		int code = drop(call, "end", tail(at));
@@ -460,12 +460,12 @@ static const char *table_invariant(void *pointer)
 		return "what is bound to sessions is not what sessions are bound to";
 	for (int more = sole_map_seek(table->expiry, sole_bytes("", 0), 0, &key, &value); more;
 	     more = sole_map_seek(table->expiry, key, 1, &key, &value))
-		if (!sole_map_get(table->map, key, &other) ||
+		if (value.type != SOLE_INTEGER || !sole_map_get(table->map, key, &other) ||
 		    !sole_map_get(table->due, join(&joined, (uint64_t)value.integer, key), &other))
 			return "an entry that expires is not there, or not due";
 	for (int more = sole_map_seek(table->binding, sole_bytes("", 0), 0, &key, &value); more;
 	     more = sole_map_seek(table->binding, key, 1, &key, &value))
-		if (!sole_map_get(table->map, key, &other) ||
+		if (value.type != SOLE_INTEGER || !sole_map_get(table->map, key, &other) ||
 		    !sole_map_get(table->bound, join(&joined, (uint64_t)value.integer, key), &other))
 			return "an entry bound to a session is not there, or the session does not know it";
 	return lock_invariant(table);

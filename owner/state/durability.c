@@ -158,6 +158,8 @@ static enum recovery_result take_over(struct durable *d, int64_t wall_us, bool n
 	if (!new && recovery->version != behaviour->version) {
 		char why[256];
 		enum code code = core_migrate(d->core, recovery->version, why, sizeof why);
+		if (code == CODE_NO_MEMORY)
+			return failed(recovery, -ENOMEM, "");
 		if (code != CODE_OK) {
 			snprintf(recovery->why, sizeof recovery->why, "version %u of %s does not take over the state of version %u: %s",
 				 behaviour->version, behaviour->name, recovery->version, why);

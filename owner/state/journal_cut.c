@@ -79,6 +79,17 @@ static int keep(const struct disk *disk, int file, const char *name, uint64_t fr
 	return rc != 0 ? rc : disk->sync_folder(disk->context);
 }
 
+/* The size of what takes the place of a segment that is sound up to `cut`, with room for the seal behind that. What its
+ * first sector tells is believed only as far as the file bears it out: it could tell of more than there is disk. */
+static uint64_t size_after(const struct segment *segment, uint64_t cut, uint64_t size)
+{
+	uint64_t whole = (size + JOURNAL_SECTOR_BYTES - 1) / JOURNAL_SECTOR_BYTES * JOURNAL_SECTOR_BYTES;
+
+	if (whole < cut + SEGMENT_SEAL)
+		whole = cut + SEGMENT_SEAL;
+	return whole < segment->bytes ? whole : segment->bytes;
+}
+
 static int shorten(const struct disk *disk, int file, const char *name, uint64_t cut)
 {
 	uint8_t sector[SEGMENT_HEAD];
@@ -93,16 +104,13 @@ static int shorten(const struct disk *disk, int file, const char *name, uint64_t
 	rc = keep(disk, file, name, cut, (uint64_t)size);
 	if (rc != 0)
 		return rc;
+	segment.bytes = size_after(&segment, cut, (uint64_t)size);
 	int sound = segment_make(disk, SEGMENT_TMP, segment.bytes);
 	if (sound < 0)
 		return sound;
-	rc = copy(disk, file, 0, cut, sound, 0);
+	rc = copy(disk, file, SEGMENT_HEAD, cut, sound, SEGMENT_HEAD);
 	if (rc == 0)
-		rc = disk->sync(disk->context, sound);
-	if (rc == 0)
-		rc = disk->rename(disk->context, SEGMENT_TMP, name);
-	if (rc == 0)
-		rc = disk->sync_folder(disk->context);
+		rc = segment_begin(disk, sound, SEGMENT_TMP, &segment);
 	disk->close(disk->context, sound);
 	return rc;
 }

@@ -171,16 +171,36 @@ static enum recovery_result replay_record(struct run *run, const struct round *r
 	if (record->kind == RECORD_RUN)
 		core_replay(run->core, record, round->time_us, false, why, sizeof why);
 #endif
-	if (!core_replay(run->core, record, round->time_us, !options->no_digests, why, sizeof why)) {
-		if (recovery->diverged == 0)
+	enum code code = core_replay(run->core, record, round->time_us, !options->no_digests, why, sizeof why);
+	if (code != CODE_OK) {
+		if (code == CODE_NO_MEMORY)
+			recovery->error = ENOMEM;
+		else if (recovery->diverged == 0)
 			recovery->diverged = record->revision;
-		return say(run, RECOVERY_DIVERGED,
+		return say(run, code == CODE_NO_MEMORY ? RECOVERY_FAILED : RECOVERY_DIVERGED,
 			   "revision %" PRIu64 " (round %" PRIu64 ", %s%s%s): %s", record->revision, round->number,
 			   record_name(record->kind), record->kind == RECORD_RUN ? " of " : "", subject(run, record), why);
 	}
 	if (options->no_digests && recovery->diverged == 0 && store_digest(core_store(run->core)) != record->digest)
 		recovery->diverged = record->revision;
 	return RECOVERED;
+}
+
+/* Before anything is run on the state of a snapshot: behaviours rely on what they call their invariant, and a file
+ * with checksums that are right need not be one that an owner wrote. The older version of a behaviour may have had another
+ * one, and a rehearsal is of what ran. */
+static enum recovery_result judge_snapshot(struct run *run)
+{
+	const struct recovery *recovery = run->recovery;
+	const struct sole_behaviour *behaviour = core_behaviour(run->core);
+
+	if (recovery->snapshot_round == 0 || recovery->version != behaviour->version || run->options->any_version)
+		return RECOVERED;
+	const char *broken = core_invariant(run->core);
+	if (broken == NULL)
+		return RECOVERED;
+	return say(run, RECOVERY_DAMAGED, "snapshot-%016" PRIx64 ": the state in it breaks the invariant of %s: %.300s",
+		   recovery->snapshot_round, behaviour->name, broken);
 }
 
 static enum recovery_result take_round(struct run *run, const struct round *round)
@@ -198,7 +218,11 @@ static enum recovery_result take_round(struct run *run, const struct round *roun
 			return RECOVERED;
 		}
 		count++;
-		enum recovery_result result = options->sound_only ? RECOVERED : replay_record(run, round, &record);
+		enum recovery_result result = RECOVERED;
+		if (!options->sound_only && recovery->records == 0)
+			result = judge_snapshot(run);
+		if (!options->sound_only && result == RECOVERED)
+			result = replay_record(run, round, &record);
 		if (result != RECOVERED)
 			return result;
 		note_start(recovery, &record);

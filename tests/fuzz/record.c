@@ -48,7 +48,7 @@ static void replay(struct wire_reader reader, bool exact)
 					  (record.kind == RECORD_RUN ? record.revision & 1 :
 					   record.kind != RECORD_REFUSED && record.kind != RECORD_START &&
 						   record.kind != RECORD_ANSWERED);
-		same = core_replay(core, &record, time_us, exact, why, sizeof why);
+		same = core_replay(core, &record, time_us, exact, why, sizeof why) == CODE_OK;
 		require(same == (why[0] == '\0'));
 		core_take_late(core, &late);
 	}

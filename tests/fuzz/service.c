@@ -227,7 +227,7 @@ static void replay(void)
 	require(!one->failed && one->size == two->size);
 	require(one->size == 0 || memcmp(one->data, two->data, one->size) == 0);
 	for (; record_read(&reader, &record); count++)
-		if (!core_replay(bench->replayed, &record, core_scalars(core).now_us, true, why, sizeof why)) {
+		if (core_replay(bench->replayed, &record, core_scalars(core).now_us, true, why, sizeof why) != CODE_OK) {
 			fprintf(stderr, "a record of kind %s is not replayed: %s\n", record_name(record.kind), why);
 			abort();
 		}
