@@ -21,15 +21,14 @@ enum { PIECE = 1 << 16, CUTS_MAX = 999, CUT_NAME_BYTES = JOURNAL_NAME_BYTES + 16
 /* A name for what is cut off of `name`, that no file has. */
 static int cut_name(const struct disk *disk, const char *name, char cut[CUT_NAME_BYTES])
 {
-	snprintf(cut, CUT_NAME_BYTES, "%s.cut", name);
-	for (int n = 2; n <= CUTS_MAX; n++) {
+	for (int n = 1; n <= CUTS_MAX; n++) {
+		snprintf(cut, CUT_NAME_BYTES, n == 1 ? "%s.cut" : "%s.cut%d", name, n);
 		int file = disk->open(disk->context, cut, DISK_READ);
 		if (file == -ENOENT)
 			return 0;
 		if (file < 0)
 			return file;
 		disk->close(disk->context, file);
-		snprintf(cut, CUT_NAME_BYTES, "%s.cut%d", name, n);
 	}
 	return -EEXIST;
 }
