@@ -6,8 +6,10 @@
  * Rounds have contents that follow from their number and from how often that number was written, so that each
  * reading can be checked without keeping what was written.
  */
+#include "owner/state/crc32c.h"
 #include "owner/state/frame.h"
 #include "owner/state/journal.h"
+#include "owner/state/journal_salvage.h"
 #include "tests/lib/memory_disk.h"
 #include "tests/lib/plenty.h"
 #include "tests/lib/scarce.h"
@@ -741,6 +743,223 @@ static void a_crash_at_any_call_loses_no_synced_round_when_not_each_is_synced(vo
 	crash_everywhere(5);
 }
 
+/* ---- what bears sums that are right ---- */
+
+static void put_number(uint8_t *at, uint64_t number, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		at[i] = (uint8_t)(number >> (8 * i));
+}
+
+static void poke_sector(struct life *life, const char *name, uint64_t offset, const uint8_t sector[FRAME_SECTOR])
+{
+	for (size_t i = 0; i < FRAME_SECTOR; i++)
+		memory_disk_poke(life->disk, name, offset + i, sector[i]);
+}
+
+static void a_head_that_no_version_writes_is_refused_whatever_its_sum(void **state)
+{
+	/* Of a frame's head: where, how many bytes, what is there instead. */
+	static const struct {
+		size_t at, size;
+		uint64_t number;
+	} others[] = { { 52, 4, 3 }, { 52, 4, 0 }, { 2, 2, 0 }, { 16, 8, 77 }, { 4, 4, 77 }, { 52, 4, 2 } };
+	uint8_t sector[FRAME_SECTOR];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		struct life *life = life_new(21);
+		assert_true(recover(life));
+		add(life, 4);
+		journal_close(&life->journal);
+		memory_disk_settle(life->disk);
+		memcpy(sector, memory_disk_bytes(life->disk, segment(1)) + FRAME_SECTOR, sizeof sector);
+		put_number(sector + others[i].at, others[i].number, others[i].size);
+		put_number(sector + 12, crc32c(crc32c(0, sector, 8), sector + 16, FRAME_HEAD - 16), 4);
+		put_number(sector + 8, crc32c(0, sector + 12, sizeof sector - 12), 4);
+		poke_sector(life, segment(1), FRAME_SECTOR, sector);
+		refuse(life, 1, segment(1), FRAME_SECTOR, "tells of what cannot be");
+		life_free(life);
+	}
+	/* A seal that counts records. */
+	struct frame seal = { .kind = FRAME_SEAL, .lag = 1, .number = 1, .count = 1 }, read;
+	frame_write(sector, &seal, NULL);
+	assert_non_null(frame_read(sector, &read));
+	seal.count = 0;
+	frame_write(sector, &seal, NULL);
+	assert_null(frame_read(sector, &read));
+	assert_true(frame_is_of(sector, 1) && !frame_is_of(sector, 2));
+	memset(sector, 0, sizeof sector);
+	assert_false(frame_is_of(sector, 0));
+	assert_true(frame_bytes(UINT64_MAX) == UINT64_MAX);
+}
+
+static void a_segment_of_a_size_that_none_has_is_refused(void **state)
+{
+	static const uint64_t sizes[] = { 0, FRAME_SECTOR, SEGMENT + 1, UINT64_MAX - UINT64_MAX % FRAME_SECTOR };
+	uint8_t sector[FRAME_SECTOR];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct life *life = life_new(22);
+		assert_true(recover(life));
+		add(life, 2);
+		journal_close(&life->journal);
+		memcpy(sector, memory_disk_bytes(life->disk, segment(1)), sizeof sector);
+		put_number(sector + 16, sizes[i], 8);
+		put_number(sector + 8, crc32c(0, sector + 12, sizeof sector - 12), 4);
+		poke_sector(life, segment(1), 0, sector);
+		refuse(life, 1, segment(1), 0, "tells of a size that cannot be");
+		life_free(life);
+	}
+}
+
+static void files_with_other_names_are_none_of_its(void **state)
+{
+	static const char *const names[] = { "journal-0000000000000000", "journal-00000000000000FF", "journal-1", "journal-",
+					     "journal-0000000000000009.cut", "journals" };
+	struct life *life = life_new(23);
+	struct journal_end end;
+
+	(void)state;
+	assert_true(recover(life));
+	add(life, 3);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		memory_disk_put(life->disk, names[i], "nothing", 7);
+	ASSERT_ENDS(life, 1, &end);
+	assert_int_equal(end.round, 4);
+	assert_true(recover(life));
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		assert_true(memory_disk_has(life->disk, names[i]));
+	life_free(life);
+}
+
+/* ---- what is gone on with ---- */
+
+static void assert_not_opened(struct life *life, uint64_t history, const struct journal_end *end, int error)
+{
+	const struct journal_settings settings = { .disk = life->seam, .history = history, .segment_bytes = SEGMENT };
+	struct journal_fault fault = { .error = 0 };
+
+	assert_null(journal_open(&settings, end, &fault));
+	assert_int_equal(fault.error, error);
+	assert_true(fault.text[0] != '\0');
+}
+
+static void what_is_not_as_it_was_read_is_not_gone_on_with(void **state)
+{
+	struct life *life = life_new(24);
+	struct journal_end end, other;
+
+	(void)state;
+	assert_true(recover(life));
+	add(life, 4);
+	journal_close(&life->journal);
+	ASSERT_ENDS(life, 1, &end);
+	assert_not_opened(life, HISTORY + 1, &end, EUCLEAN);
+	other = end;
+	other.torn = SEGMENT;
+	assert_not_opened(life, HISTORY, &other, EUCLEAN);
+	other = (struct journal_end){ .round = 1 };
+	assert_not_opened(life, HISTORY, &other, EEXIST); /* there is a journal after all */
+	other = end;
+	snprintf(other.name, sizeof other.name, "%s", segment(99));
+	assert_not_opened(life, HISTORY, &other, ENOENT);
+	memory_disk_poke(life->disk, segment(1), 30, 1);
+	assert_not_opened(life, HISTORY, &end, EUCLEAN);
+	memory_disk_resize(life->disk, segment(1), 100);
+	assert_not_opened(life, HISTORY, &end, EIO);
+	life_free(life);
+}
+
+/* More than fits into one piece is written again, and each call of that may fail. */
+static void a_long_unsynced_end_is_written_again_whatever_fails(void **state)
+{
+	static const enum memory_call calls[] = { MEMORY_READ, MEMORY_WRITE, MEMORY_SYNC };
+	struct life *life = life_new(25);
+	struct journal_end end;
+	unsigned struck = 0;
+
+	(void)state;
+	life->segment_bytes = 2 << 20;
+	assert_true(recover(life));
+	add(life, 1);
+	for (int i = 0; i < 90; i++)
+		assert_int_equal(append(life), 0);
+	journal_close(&life->journal);
+	memory_disk_crash(life->disk);
+	ASSERT_ENDS(life, 1, &end);
+	assert_true(end.offset - end.settled > 600000);
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+		for (struct memory_fault fault = { .call = calls[i], .nth = 1, .error = EIO };; fault.nth++) {
+			struct life *copy = life_copy(life, fault.nth);
+			const struct journal_settings settings = { .disk = copy->seam, .history = HISTORY, .segment_bytes = SEGMENT };
+			struct journal_fault problem;
+			memory_disk_fail(copy->disk, &fault);
+			copy->journal = journal_open(&settings, &end, &problem);
+			bool failed = memory_disk_failed(copy->disk);
+			assert_true((copy->journal == NULL) == failed);
+			journal_close(&copy->journal);
+			memory_disk_crash(copy->disk);
+			ASSERT_ENDS(copy, 1, &end);
+			life_free(copy);
+			if (!failed)
+				break;
+			struck++;
+		}
+	assert_true(struck >= 3 + 3 + 1);
+	life_free(life);
+}
+
+/* ---- salvage ---- */
+
+static bool count_it(void *context, const struct round *round)
+{
+	(void)round;
+	return ++*(uint64_t *)context < 1000;
+}
+
+static void sound_rounds_of_several_segments_are_salvaged(void **state)
+{
+	struct life *life = two_segments();
+	struct journal_salvage salvage;
+	struct journal_end end;
+	uint64_t rounds = 0;
+
+	(void)state;
+	ASSERT_ENDS(life, 1, &end);
+	assert_int_equal(journal_salvage(life->seam, 1, count_it, &rounds, &salvage), 0);
+	assert_true(rounds == end.round - 1 && salvage.ended && salvage.seen_round == end.round - 1);
+	/* From the last on, from behind it, and with a round that cannot be had between. */
+	rounds = 0;
+	assert_int_equal(journal_salvage(life->seam, end.round - 1, count_it, &rounds, &salvage), 0);
+	assert_true(rounds == 1 && salvage.ended);
+	assert_int_equal(journal_salvage(life->seam, end.round + 1, count_it, &rounds, &salvage), 0);
+	assert_false(salvage.ended);
+	memory_disk_poke(life->disk, segment(1), FRAME_SECTOR + 100, 0x55);
+	rounds = 0;
+	assert_int_equal(journal_salvage(life->seam, 1, count_it, &rounds, &salvage), 0);
+	assert_true(rounds == 0 && !salvage.ended && salvage.seen_round == end.round - 1);
+	/* An older copy of a round behind a later one does not count as the last seen. */
+	const struct frame old = { .kind = FRAME_ROUND, .lag = 1, .number = 1 };
+	uint8_t sector[FRAME_SECTOR];
+	frame_write(sector, &old, NULL);
+	poke_sector(life, end.name, SEGMENT - FRAME_SECTOR, sector);
+	assert_int_equal(journal_salvage(life->seam, 2, count_it, &rounds, &salvage), 0);
+	assert_int_equal(salvage.seen_round, end.round - 1);
+	life_free(life);
+	/* A round of no records. */
+	life = life_new(26);
+	assert_true(recover(life));
+	const struct round empty = { .number = 1 };
+	struct journal_fault fault;
+	assert_int_equal(journal_append(life->journal, &empty, &fault), 0);
+	rounds = 0;
+	assert_int_equal(journal_salvage(life->seam, 1, count_it, &rounds, &salvage), 0);
+	assert_true(rounds == 1 && salvage.ended);
+	life_free(life);
+}
+
 /* ---- failures ---- */
 
 static void a_call_that_fails_ends_the_journal_and_loses_nothing(void **state)
@@ -1099,6 +1318,12 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(another_history_is_refused),
 	cmocka_unit_test(a_crash_at_any_call_loses_no_synced_round),
 	cmocka_unit_test(a_crash_at_any_call_loses_no_synced_round_when_not_each_is_synced),
+	cmocka_unit_test(a_head_that_no_version_writes_is_refused_whatever_its_sum),
+	cmocka_unit_test(a_segment_of_a_size_that_none_has_is_refused),
+	cmocka_unit_test(files_with_other_names_are_none_of_its),
+	cmocka_unit_test(what_is_not_as_it_was_read_is_not_gone_on_with),
+	cmocka_unit_test(a_long_unsynced_end_is_written_again_whatever_fails),
+	cmocka_unit_test(sound_rounds_of_several_segments_are_salvaged),
 	cmocka_unit_test(a_call_that_fails_ends_the_journal_and_loses_nothing),
 	cmocka_unit_test(a_write_that_is_cut_short_goes_on),
 	cmocka_unit_test(an_unfinished_end_that_could_not_be_overwritten_does_not_come_back),

@@ -88,6 +88,96 @@ static void a_snapshot_with_another_byte_is_refused_or_read(void **state)
 	life_free(life);
 }
 
+/* ---- states that no requests lead to ---- */
+
+/* An entry that the behaviour would not have made. */
+struct odd {
+	const char *map;
+	const void *key;
+	size_t key_size;
+	struct value value;
+};
+
+static void put_odd(struct core *core, const struct odd *odd)
+{
+	struct store *store = core_store(core);
+
+	assert_int_equal(map_put(store_map(store, odd->map), odd->key, odd->key_size, &odd->value), CODE_OK);
+	store_commit(store);
+}
+
+static void what_the_table_would_not_have_made_breaks_its_invariant(void **state)
+{
+	static uint8_t long_name[600], pair[16] = { 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2 };
+	static uint8_t place[] = "gate\0\0\0\0\0\0\0\0\1", held[] = "\0\0\0\0\0\0\0\1gate", joined[] = "\0\0\0\0\0\0\0\1k";
+	const struct value one = value_integer(1), two = value_bytes(pair, 16), some = value_text("some");
+	const struct odd odds[][3] = {
+		/* an index that is of nothing */
+		{ { "due", joined, 9, one } },
+		{ { "bound", joined, 9, one } },
+		{ { "due", "short", 5, one }, { "expiry", "k", 1, one } },
+		{ { "bound", "short", 5, one }, { "binding", "k", 1, one } },
+		/* what is no time, and no session */
+		{ { "due", joined, 9, one }, { "expiry", "k", 1, some }, { "table", "k", 1, one } },
+		{ { "bound", joined, 9, one }, { "binding", "k", 1, some }, { "table", "k", 1, one } },
+		/* locks */
+		{ { "locks", "gate", 4, two } },
+		{ { "locks", "gate", 4, one }, { "held", held, 12, one } },
+		{ { "locks", "gate", 4, some }, { "held", held, 12, one } },
+		{ { "locks", long_name, 600, two }, { "held", held, 12, one } },
+		{ { "locks", "gate", 4, two }, { "held", "short", 5, one } },
+		/* lines */
+		{ { "line", place, 13, two } },
+		{ { "line", "short", 5, two }, { "waiting", pair, 16, value_bytes("short", 5) } },
+		{ { "line", long_name, 600, two }, { "waiting", pair, 16, value_bytes(long_name, 600) } },
+		{ { "line", place, 13, one }, { "waiting", pair, 16, value_bytes(place, 13) } },
+		{ { "line", place, 13, two }, { "waiting", "else", 4, value_bytes(place, 13) } },
+		{ { "line", place, 13, two }, { "waiting", pair, 16, one } },
+		{ { "line", place, 13, two }, { "waiting", pair, 16, some } },
+		{ { "line", place, 13, two }, { "waiting", pair, 16, value_bytes(held, 13) } },
+		{ { "line", place, 13, two }, { "waiting", pair, 16, value_bytes(place, 13) } }, /* for a lock that is free */
+	};
+	struct life *life = life_new();
+
+	(void)state;
+	memset(long_name, 'n', sizeof long_name);
+	for (size_t i = 0; i < sizeof odds / sizeof *odds; i++) {
+		struct core *core = life_core(life);
+		assert_null(core_invariant(core));
+		for (size_t n = 0; n < 3 && odds[i][n].map != NULL; n++)
+			put_odd(core, &odds[i][n]);
+		assert_non_null(core_invariant(core));
+		core_destroy(&core);
+	}
+	life_free(life);
+}
+
+/* A session that is told to have what it has not, and time that is due for nothing. */
+static void a_session_ends_and_a_tick_too_in_a_state_that_no_requests_lead_to(void **state)
+{
+	struct life *life = life_new();
+	struct core *core = life_core(life);
+	static const uint8_t nonce[PROTOCOL_NONCE_BYTES] = { 1 };
+	struct session *session;
+
+	(void)state;
+	assert_int_equal(core_open_session(core, &alice, nonce, 0, &session), CODE_OK);
+	uint8_t key[9] = { 0 };
+	for (int i = 0; i < 8; i++)
+		key[i] = (uint8_t)(session->id >> (56 - 8 * i));
+	for (int more = 0; more < 3; more++) {
+		key[8] = (uint8_t)more;
+		put_odd(core, &(struct odd){ "bound", key, more == 0 ? 8 : 9, value_integer(1) });
+		put_odd(core, &(struct odd){ "held", key, more == 0 ? 8 : 9, value_integer(1) });
+		put_odd(core, &(struct odd){ "due", "\0\0\0\0\0\0\0\1ab", (size_t)(8 + more), value_integer(1) });
+	}
+	core_set_clock(core, 1000);
+	assert_true(core_tick(core) > 1000);
+	assert_int_equal(core_end_session(core, &session), CODE_OK);
+	core_destroy(&core);
+	life_free(life);
+}
+
 /* ---- records ---- */
 
 static struct place {
@@ -215,6 +305,8 @@ static void a_record_left_out_or_done_twice_is_told_apart(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_snapshot_that_ends_too_soon_or_too_late_is_refused),
 	cmocka_unit_test(a_snapshot_with_another_byte_is_refused_or_read),
+	cmocka_unit_test(what_the_table_would_not_have_made_breaks_its_invariant),
+	cmocka_unit_test(a_session_ends_and_a_tick_too_in_a_state_that_no_requests_lead_to),
 	cmocka_unit_test(a_record_that_is_cut_cannot_be_read),
 	cmocka_unit_test(a_record_that_says_something_else_is_told_apart),
 	cmocka_unit_test(a_record_left_out_or_done_twice_is_told_apart),

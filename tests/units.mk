@@ -29,7 +29,7 @@ $(BUILD)/tests/clients.a: $(UNIT_clients)
 
 $(BUILD)/tests/10-%.t: $(BUILD)/tests/10-%.o $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
-$(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t $(BUILD)/tests/17-%.t $(BUILD)/tests/18-waiting.t: LDFLAGS += $(UNIT_WRAP)
+$(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t $(BUILD)/tests/17-%.t $(BUILD)/tests/18-recording.t $(BUILD)/tests/18-waiting.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/11-%.t: $(BUILD)/tests/11-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/12-%.t: $(BUILD)/tests/12-%.o $(BUILD)/tests/owner.a

@@ -8,6 +8,7 @@ void core_record_to(struct core *core, struct buffer *out)
 {
 	core->records = out;
 	core->record_count = 0;
+	core->late_recorded = core->machine.late_count;
 	if (out != NULL)
 		store_keep_digest(core->machine.store);
 }
@@ -38,8 +39,8 @@ static void note(struct core *core, struct record *record)
 	core->record_count++;
 }
 
-/* Who waited and was answered by what was just done. Only told: replay comes to the same by itself, so
- * without memory it is left out. */
+/* Who waited and was answered by what was just done; their sessions are there. Only told: replay comes to the
+ * same by itself, so without memory it is left out. */
 static void note_answered(struct core *core)
 {
 	const struct machine *machine = &core->machine;
@@ -47,7 +48,7 @@ static void note_answered(struct core *core)
 	for (; core->late_recorded < machine->late_count; core->late_recorded++) {
 		const struct late *late = &machine->late[core->late_recorded];
 		const struct session *session = sessions_find(machine->sessions, late->session);
-		const struct stored_reply *stored = session != NULL ? session_stored(session, late->sequence) : NULL;
+		const struct stored_reply *stored = session_stored(session, late->sequence);
 		/* What was withdrawn has a record of its own. */
 		if (core->records == NULL || stored == NULL || stored->code != CODE_OK)
 			continue;
@@ -144,6 +145,7 @@ void record_migrated(struct core *core, unsigned from_version)
 	struct record record = { .kind = RECORD_MIGRATED, .version = from_version };
 
 	note(core, &record);
+	note_answered(core);
 }
 
 void record_refused(struct core *core, const struct session *session, enum code code, const uint8_t *reply, size_t size)

@@ -204,7 +204,7 @@ enum recovery_result durability_start(struct durable *d, struct core *core, int6
 						   .segment_bytes = d->settings.segment_bytes };
 	d->journal = journal_open(&settings, &recovery->end, &d->fault);
 	if (d->journal == NULL)
-		return failed(recovery, d->fault.error != 0 ? -d->fault.error : -EIO, d->fault.text);
+		return failed(recovery, -d->fault.error, d->fault.text);
 	d->next_round = recovery->end.round;
 	d->figures.snapshot_round = recovery->snapshot_round;
 	error = durability_sync(d);

@@ -177,5 +177,5 @@ bool frame_unsynced(const uint8_t *sector, uint64_t next)
 {
 	uint32_t ahead = get_u32(sector + 4) - (uint32_t)next;
 
-	return frame_marked(sector) && get_u32(sector) >> 16 > ahead;
+	return get_u32(sector) >> 16 > ahead;
 }

@@ -16,16 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 16, CUTS_MAX = 999 };
+enum { PIECE = 1 << 16, CUTS_MAX = 999, CUT_NAME_BYTES = JOURNAL_NAME_BYTES + 16 };
 
 /* A name for what is cut off of `name`, that no file has. */
-static int cut_name(const struct disk *disk, const char *name, char cut[JOURNAL_NAME_BYTES])
+static int cut_name(const struct disk *disk, const char *name, char cut[CUT_NAME_BYTES])
 {
 	for (int n = 1; n <= CUTS_MAX; n++) {
-		int length = n == 1 ? snprintf(cut, JOURNAL_NAME_BYTES, "%s.cut", name)
-				    : snprintf(cut, JOURNAL_NAME_BYTES, "%s.cut%d", name, n);
-		if (length >= JOURNAL_NAME_BYTES)
-			break;
+		snprintf(cut, CUT_NAME_BYTES, n == 1 ? "%s.cut" : "%s.cut%d", name, n);
 		int file = disk->open(disk->context, cut, DISK_READ);
 		if (file == -ENOENT)
 			return 0;
@@ -38,7 +35,7 @@ static int cut_name(const struct disk *disk, const char *name, char cut[JOURNAL_
 
 static int set_aside(const struct disk *disk, const char *name)
 {
-	char cut[JOURNAL_NAME_BYTES];
+	char cut[CUT_NAME_BYTES];
 	int rc = cut_name(disk, name, cut);
 
 	return rc != 0 ? rc : disk->rename(disk->context, name, cut);
@@ -64,7 +61,7 @@ static int copy(const struct disk *disk, int from, uint64_t at, uint64_t end, in
 /* Bytes from `from` to the end go to a file of their own. */
 static int keep(const struct disk *disk, int file, const char *name, uint64_t from, uint64_t end)
 {
-	char cut[JOURNAL_NAME_BYTES];
+	char cut[CUT_NAME_BYTES];
 	int rc = cut_name(disk, name, cut);
 
 	if (rc != 0 || from >= end)

@@ -4,6 +4,7 @@
  */
 #include "owner/state/snapshot_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -133,7 +134,7 @@ static void found_temporary(void *argument, const char *name)
 {
 	size_t size = strlen(name);
 
-	if (strncmp(name, "snapshot-", 9) == 0 && size < SNAPSHOT_NAME_BYTES && size > 4 &&
+	if (strncmp(name, "snapshot-", 9) == 0 && size < SNAPSHOT_NAME_BYTES &&
 	    strcmp(name + size - 4, ".tmp") == 0)
 		memcpy(argument, name, size + 1);
 }
@@ -157,6 +158,7 @@ int snapshots_forget(const struct disk *disk, size_t keep, uint64_t *oldest)
 {
 	uint64_t rounds[SNAPSHOTS_KEPT_MAX];
 	char name[SNAPSHOT_NAME_BYTES];
+	assert(keep > 0);
 	int count = snapshots_list(disk, rounds, SNAPSHOTS_KEPT_MAX), error;
 
 	*oldest = 0;
@@ -173,7 +175,7 @@ int snapshots_forget(const struct disk *disk, size_t keep, uint64_t *oldest)
 		count--;
 	}
 	/* As long as there are fewer, the journal reaches back to the beginning. */
-	if ((size_t)count >= keep && count > 0)
+	if ((size_t)count >= keep)
 		*oldest = rounds[count - 1];
 	return 0;
 }
