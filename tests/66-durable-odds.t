@@ -166,7 +166,7 @@ subtest 'a state whose time is ahead of the clock says so, and stands' => sub {
 subtest 'a disk that is slow is no owner that hangs: the watchdog hears of it' => sub {
     my ($strace) = grep { -x } map { "$_/strace" } split /:/, $ENV{PATH};
     plan skip_all => 'strace is not there' if !defined $strace;
-    my $owner = program('sole-owner');
+    my $owner = program('sole-owner') =~ s/ /\\ /gr;
     spew('slow.zpl', <<"END");
 child = slow
     command = $strace -D -f -qq -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=1400000 $owner -q --state @{[ path('slow.state') ]} slow

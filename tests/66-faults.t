@@ -296,7 +296,7 @@ SKIP: {
     # Under a supervisor: each start is as vain as the one before, until there is room.
     system('rm', '-rf', $state);
     $mount->('remount,size=500k');
-    my $file = spew('full.zpl', "strategy = one_for_one\nintensity = 50\nperiod = 10s\nchild = owner\n    command = " . program('sole-owner')
+    my $file = spew('full.zpl', "strategy = one_for_one\nintensity = 50\nperiod = 10s\nchild = owner\n    command = " . (program('sole-owner') =~ s/ /\\ /gr)
             . " --state $state --snapshot-after 64K --journal-segment 64K -q faulty\n    ready = notify\n");
     my $supervisor = start({ name => 'supervisor' }, 'sole-supervisor', $file);
     $supervisor->wait_output(err => qr/children are ready|child is ready/);
