@@ -2,7 +2,7 @@
  *
  * crash.c - one line when the process crashes, written by a signal handler: no memory, no stdio.
  *
- * Under a sanitizer the signals are its own: it tells more.
+ * Under a sanitizer the signals of bad accesses are its own: it tells more.
  */
 #include "owner/crash.h"
 #include "owner/core/execution.h"
@@ -100,17 +100,15 @@ static void tell(int signal)
 
 void crash_watch(const struct core *core)
 {
-	static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+	static const int signals[] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
 	/* An endless recursion has no stack left. */
 	static char space[65536];
 	const stack_t stack = { .ss_sp = space, .ss_size = sizeof space };
 	struct sigaction action = { .sa_handler = tell, .sa_flags = (int)(SA_RESETHAND | SA_ONSTACK | SA_NODEFER) };
 
-	if (SANITIZED)
-		return;
 	watched = core;
 	sigaltstack(&stack, NULL);
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+	for (size_t i = 0; i < (SANITIZED ? 1 : sizeof signals / sizeof *signals); i++)
 		sigaction(signals[i], &action, NULL);
 }
 

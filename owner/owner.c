@@ -65,8 +65,8 @@ struct owner {
 	int64_t message_ns; /* what the messages of the last rounds took, each, on average */
 	int64_t commit_ns;  /* of this round: what was waited for the disk */
 	unsigned stop_signals;
-	int64_t started_ns, watchdog_ns;
-	int64_t tell_ns, watchdog_next_ns, memory_ns, cut_ns; /* when each is due */
+	int64_t started_ns, watchdog_ns, beat_ns;
+	int64_t tell_ns, memory_ns, cut_ns; /* when each is due */
 	int64_t tended_ns; /* when all that was looked at */
 	bool held_up;      /* and it was late */
 	int64_t last_message_ns;
@@ -280,12 +280,23 @@ static void note_durable(struct owner *owner)
 	lookback_recorded(owner->lookback, figures.round);
 }
 
-/* Nothing of what was done leaves before this has returned true. */
+/* The watchdog hears of us, if it has not for so long. */
+static void beat(struct owner *owner, int64_t now_ns, int64_t every_ns)
+{
+	if (owner->watchdog_ns == 0 || now_ns < owner->beat_ns + every_ns)
+		return;
+	notify("WATCHDOG=1");
+	owner->beat_ns = now_ns;
+}
+
+/* Nothing of what was done leaves before this has returned true. A disk that is slow is no owner that hangs: each sync, of
+ * which there may be more than one until the clock is looked at, has nearly all of the watchdog's time. */
 static bool make_durable(struct owner *owner)
 {
 	if (owner->state == NULL || owner->failed)
 		return !owner->failed;
 	int64_t start_ns = clock_monotonic_ns();
+	beat(owner, start_ns, owner->watchdog_ns / 8);
 	owner->failed = !state_commit(owner->state, start_ns);
 	owner->commit_ns += clock_monotonic_ns() - start_ns;
 	note_durable(owner);
@@ -469,16 +480,13 @@ static int64_t tend(struct owner *owner)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
 		guard_memory(owner, now_ns);
-	if (owner->watchdog_ns > 0 && now_ns >= owner->watchdog_next_ns) {
-		notify("WATCHDOG=1");
-		owner->watchdog_next_ns = now_ns + owner->watchdog_ns / 2;
-	}
+	beat(owner, now_ns, owner->watchdog_ns / 2);
 	/* An owner that nobody asks sleeps. */
 	bool asked = owner->counters.reads + owner->counters.writes != owner->told_operations;
 	const int64_t due[] = {
 		owner->gauges.connections > 0 ? owner->memory_ns : INT64_MAX,
 		asked ? owner->tell_ns : INT64_MAX,
-		owner->watchdog_ns > 0 ? owner->watchdog_next_ns : INT64_MAX,
+		owner->watchdog_ns > 0 ? owner->beat_ns + owner->watchdog_ns / 2 : INT64_MAX,
 	};
 	for (size_t i = 0; i < sizeof due / sizeof *due; i++)
 		if (due[i] < next_ns)

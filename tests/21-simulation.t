@@ -20,7 +20,8 @@ delete $ENV{SEED};
 
 # What it says. Not by a shell: its path may have spaces.
 sub output {
-    open my $out, '-|', $sim or die "cannot run $sim: $!\n";
+    my $pid = open(my $out, '-|') // die "cannot fork: $!\n";
+    exec { $sim } $sim or die "cannot run $sim: $!\n" if !$pid;
     my @lines = <$out>;
     close $out;
     return @lines;

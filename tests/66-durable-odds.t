@@ -163,4 +163,32 @@ subtest 'a state whose time is ahead of the clock says so, and stands' => sub {
     is($owner->stop, 0, 'and ends');
 };
 
+subtest 'a disk that is slow is no owner that hangs: the watchdog hears of it' => sub {
+    my ($strace) = grep { -x } map { "$_/strace" } split /:/, $ENV{PATH};
+    plan skip_all => 'strace is not there' if !defined $strace;
+    my $owner = program('sole-owner');
+    spew('slow.zpl', <<"END");
+child = slow
+    command = $strace -D -f -qq -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=1400000 $owner -q --state @{[ path('slow.state') ]} slow
+    ready = notify
+    watchdog = 2s
+    start-timeout = 60s
+END
+    my $supervisor = start({ name => 'supervisor' }, 'sole-supervisor', path('slow.zpl'));
+    $supervisor->wait_output(err => qr/children are ready|giving up/);
+    # Who dies while a round is being synced has the next sync begin behind it, before the clock is looked at.
+    my $holder = start({ name => 'holder', notify => 0 }, 'sole', '-t', '60s', '-o', 'slow', 'lock', 'lock', '--', 'sh', '-c',
+        'echo has it; exec sleep 1000');
+    ok($holder->wait_output(out => qr/has it/), 'a lock is held');
+    my @writers = map { start({ name => "writer$_", notify => 0 }, 'sole', '-t', '60s', '-o', 'slow', 'add', 'sum', '1') } 1 .. 2;
+    sleep 0.5;
+    killed($holder);
+    is($_->finish(60), 0, "$_->{name} has its answer") for @writers;
+    is(sole('slow', '-t', '20s', 'lock', 'lock', '--', 'true')->{status}, 0, 'and the lock is free');
+    unlike($supervisor->err, qr/no watchdog beat/, 'and nobody was aborted');
+    like($supervisor->err, qr/the disk took 1\.\d+ s to sync/, 'though the disk was slow');
+    is(sole('slow', '-t', '10s', 'get', 'sum')->{out}, "2\n", 'nothing is lost');
+    $supervisor->stop('TERM', 60);
+};
+
 done_testing;

@@ -146,7 +146,7 @@ sub odd_things {
     my ($life, $kind) = @_;
     my ($client, $owner) = @$life{qw(client owner)};
     my @odd;
-    my @lines = grep { !/: (?:history |cut off |snapshot of round|faulty: serving|told to stop)|history [0-9a-f]{16}, incarnation/ } split /\n/, $owner->err;
+    my @lines = grep { !/: (?:history |cut off |snapshot of round|nothing was there|faulty: serving|told to stop)|history [0-9a-f]{16}, incarnation/ } split /\n/, $owner->err;
     my $status = $owner->{status} // "signal $owner->{signal}";
     if ($kind eq 'KILL') {
         push @odd, "said: @lines" if $status eq 'signal 9' && grep { !/the snapshot failed/ } @lines;
@@ -154,7 +154,7 @@ sub odd_things {
     } else {
         push @odd, "ended with $status: @lines" if $status !~ /^(?:0|74|73|77|71)$/;
         push @odd, 'ended without a word' if $status ne '0' && !@lines;
-        push @odd, 'ended with ' . @lines . " lines: @lines" if $status ne '0' && (grep { !/no segment could be made|the snapshot failed|no snapshot can be begun|cannot be removed/ } @lines) != 1;
+        push @odd, 'ended with ' . @lines . " lines: @lines" if $status ne '0' && (grep { !/no segment could be made|the snapshot failed|no snapshot can be begun|cannot be removed: / } @lines) != 1;
         push @odd, 'answered, and then ended' if $status eq '74' && $life->{early} && $client->{asked} && $client->{answered} == $client->{asked};
     }
     $line{ $_ =~ s/^sole-owner: //r =~ s/[0-9a-f]{16}/X/gr =~ s/\d+/N/gr =~ s/\Q$state\E/DIR/r }++ for @lines;
@@ -207,6 +207,7 @@ my %parts = (
 sub only {
     my ($call) = @_;
     return ('-P', $state) if $call eq 'openat' || $call eq 'mkdir';
+    return map { ('-P', $_ =~ s/^\Q$memory\E.torn/$state/r) } glob "$memory/torn/*-*" if $call eq 'pread64';
     return map { ('-P', sprintf "$state/snapshot-%016x.tmp", $_) } 1 .. 40 if $call eq 'write';
     return;
 }
@@ -280,8 +281,10 @@ SKIP: {
     cmp_ok($client->{answered}, '==', $client->{asked} - 1, "$client->{answered} commands were answered before, and not the one that found no room");
 
     my $again = owner_at({@full});
-    my $served = $again->wait_notice(qr/^READY=1/) && ask_owner($client, $again, command($client->{asked}, $client));
-    ok(!$served, 'while there is no room, it is not answered');
+    # What the first had made ahead of need and not used is gone, which may leave room for a few more.
+    $client->{asked} = $client->{answered};
+    my $served = $again->wait_notice(qr/^READY=1/) && commands($client, $again, 1000);
+    ok(!$served, 'while there is no room, it comes to the same');
     is($again->finish, EX_IOERR, 'and the next owner ends as the first did') or diag($again->err);
 
     ok($mount->('remount,size=16m'), 'room is made');

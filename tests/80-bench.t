@@ -44,7 +44,8 @@ my @here = sort grep { $here{$_} } keys %here;
 
 subtest 'each form that is installed gets a row with figures that can be true' => sub {
 	my $file = "$folder/results.md";
-	my ($status, $out, $err) = bench('--rounds', 1, '--warm-up', 0, '--duration', RUN, '--markdown', $file);
+	my ($status, $out, $err) = bench('--rounds', 1, '--warm-up', 0, '--duration', RUN,
+		'--only', join(',', sort keys %here), '--markdown', $file);
 	is($status, 0, 'the bench ends well') or diag $err;
 	for my $form (@here) {
 		my ($median, $least, $most) = $out =~ /^\Q$form\E +(\d+) +(\d+) +(\d+) +[\d.]+  \w/m;
@@ -62,6 +63,21 @@ subtest 'each form that is installed gets a row with figures that can be true' =
 			for grep { !/^sole/ } @here;
 	}
 	unlink $file;
+	nothing_stays();
+};
+
+subtest 'durable writes and starts are compared, and their folders go' => sub {
+	plan skip_all => 'needs Redis, hiredis and sole' if !$here{redis} || !$here{'sole-11'};
+	mkdir "$folder/disk";
+	my ($status, $out, $err) = bench('--rounds', 1, '--warm-up', 0, '--duration', RUN, '--keys', 2000,
+		'--disk', "$folder/disk", '--only', 'sole-sync-64,redis-sync-64,sole-sync-actors,redis-sync-actors,'
+			. 'redis-sync-pipe,sole-journal,sole-snapshot,redis-aof,redis-rdb');
+	is($status, 0, 'the bench ends well') or diag $err;
+	like($out, qr{^\Q$_\E +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d$}m, "$_ is there")
+		for 'sole-sync-64 / redis-sync-64', 'sole-sync-actors / redis-sync-actors',
+			'sole-sync-actors / redis-sync-pipe', 'sole-journal / redis-aof', 'sole-snapshot / redis-rdb';
+	unlike($out, qr{sole-sync-64 / redis-aof}, 'only forms of one workload are');
+	ok(rmdir "$folder/disk", 'the folder on the disk is left empty');
 	nothing_stays();
 };
 

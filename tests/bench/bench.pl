@@ -35,7 +35,6 @@ use constant {
 	SOCKET_MOST    => 107,  # bytes in the path of a Unix socket
 	FILL_GRACE_S   => 120,  # for a million keys to be there
 	TIMES          => 3,    # starts that one run measures, the median of which counts
-	KEYS           => 1_000_000, # of a state that is taken up again
 	MOST           => 10_000_000, # operations a second, beyond which a count is not believed
 	LATE_MS        => 100,  # how late a stop may come on a busy machine, and count
 };
@@ -58,8 +57,7 @@ my %WORKLOADS = (
 		readers => 0, writers => 64, keys => 1000, pause_ms => 0, most => MOST,
 	},
 	restart => {
-		title => "starts a second of a server with @{[ KEYS ]} keys, until it says that it is ready; files cached",
-		keys => KEYS,
+		title => "starts a second of a server with that many --keys on disk, until it says that it is ready; files cached",
 	},
 );
 
@@ -146,6 +144,7 @@ Runs the seed's program in several forms, alternating, and prints ratios with sp
   --only FORM,...   these forms alone
   --seed N          of the shuffling, to repeat an order
   --disk DIR        where what is durable is kept: a folder on a disk [build/bench]
+  --keys N          of the state that a server takes up when it starts [1000000]
   --markdown FILE   also add the tables to FILE, under the date
   --list            print the forms and what each still needs
   --help            print this
@@ -218,11 +217,11 @@ sub restart_form ($name, $title, $ours) {
 # The command line.
 
 sub options (@arguments) {
-	my %option = (rounds => 5, 'warm-up' => 1, duration => '1s', disk => $BUILT, seed => int rand 1_000_000);
+	my %option = (rounds => 5, 'warm-up' => 1, duration => '1s', disk => $BUILT, keys => 1_000_000, seed => int rand 1_000_000);
 	local $SIG{__WARN__} = sub ($text) { fail(EX_USAGE, lcfirst($text =~ s/\n\z//r) . '; see --help') };
 
 	GetOptionsFromArray(\@arguments, \%option, 'rounds=i', 'warm-up=i', 'duration=s', 'only=s', 'seed=i',
-		'disk=s', 'markdown=s', 'list', 'help');
+		'disk=s', 'keys=i', 'markdown=s', 'list', 'help');
 	if ($option{help}) {
 		print $USAGE;
 		exit EX_OK;
@@ -230,6 +229,7 @@ sub options (@arguments) {
 	fail(EX_USAGE, "'$arguments[0]' is not an option; see --help") if @arguments;
 	fail(EX_USAGE, '--rounds: give 1 to 1000') if $option{rounds} < 1 || $option{rounds} > 1000;
 	fail(EX_USAGE, '--warm-up: give 0 to 1000') if $option{'warm-up'} < 0 || $option{'warm-up'} > 1000;
+	fail(EX_USAGE, '--keys: give 1 to 100000000') if $option{keys} < 1 || $option{keys} > 100_000_000;
 	$option{duration} =~ /\A(\d+(?:\.\d+)?)(ms|s)\z/
 		or fail(EX_USAGE, "--duration: '$option{duration}' is not a time such as 500ms or 1s");
 	$option{duration_ms} = int($2 eq 's' ? $1 * 1000 : $1);
@@ -302,7 +302,7 @@ sub measure ($option, @forms) {
 				: "round $round of $option->{rounds}: $form->{name}");
 			my ($rate, $cpu_us) = run({
 				form => $form, workload => $WORKLOADS{ $form->{workload} },
-				duration_ms => $option->{duration_ms},
+				duration_ms => $option->{duration_ms}, keys => $option->{keys},
 			});
 			next if $round < 1;
 			push $report{rates}{ $form->{name} }->@*, $rate;
@@ -488,9 +488,9 @@ sub fill ($run) {
 	$run->{preamble} = 'no' if $name eq 'redis-aof';
 	my $server = start_ready($run, server_of_starts($run));
 	my $filler = start($run, undef, $run->{form}{ours}
-		? ("$BUILT/sole_fill", '--endpoint', "ipc://$socket", '--count', KEYS)
-		: ("$BUILT/redis_actors", '--socket', $socket, '--actors', 1000, '--connections', 1, '--keys', KEYS,
-			'--count', KEYS));
+		? ("$BUILT/sole_fill", '--endpoint', "ipc://$socket", '--count', $run->{keys})
+		: ("$BUILT/redis_actors", '--socket', $socket, '--actors', 1000, '--connections', 1, '--keys', $run->{keys},
+			'--count', $run->{keys}));
 	my $status = wait_for($filler, FILL_GRACE_S) // die "its keys were not there in time\n";
 	die 'what fills it ended with ' . ending($status) . "\n" if $status != 0;
 	rewrite($run, $socket) if $name eq 'redis-rdb';
@@ -791,6 +791,7 @@ sub head ($report) {
 		[ machine => machine() ],
 		((grep { $_->{workload} ne 'seed' } $report->{forms}->@*)
 			? [ disk => file_system($option->{disk}) ] : ()),
+		((grep { $_->{workload} eq 'restart' } $report->{forms}->@*) ? [ keys => $option->{keys} ] : ()),
 		[ load => "$report->{load} before the first run" ],
 		[ versions => join(', ', $report->{versions}->@*) || 'those of this tree' ],
 		(map { [ workload => "$_: $WORKLOADS{$_}{title}, $option->{duration_ms} ms" ] } @workloads),

@@ -5,9 +5,9 @@
  *
  *	client OWNER NUMBER SEED FILE writer|reader PAUSE_US SILENCE_MS
  *
- * A writer has up to four requests under way; now and then it counts under a lock. A reader asks for single
- * values, and for all accounts at once. It goes on whatever it is told, opens anew when its session is gone, and
- * ends with what is under way answered when SIGTERM comes. FILE has a line for each thing that happened:
+ * A writer has up to four requests under way; now and then it counts under a lock. A reader asks for
+ * single values, and for all accounts at once. It goes on whatever it is told, opens anew when its session
+ * is gone, and ends with what is under way answered when SIGTERM comes. FILE has a line for each thing:
  *
  *	i ID NS command|query OPERATIONS           invoked
  *	a ID NS CODE SESSION SEQUENCE REVISION DURABLE RESULTS
@@ -29,7 +29,8 @@
 #include <sysexits.h>
 #include <time.h>
 
-enum { DEPTH = 4, OPERATIONS = 8, ARGUMENTS = 3, NAME_BYTES = 16, KEYS = 8, ACCOUNTS = 8, SECTION_EVERY = 40 };
+enum { DEPTH = 4, OPERATIONS = 8, ARGUMENTS = 3, NAME_BYTES = 16 };
+enum { KEYS = 8, ACCOUNTS = 8, SECTION_EVERY = 40 };
 
 static const int64_t limit_ns = 120 * NS_PER_S;
 
@@ -44,7 +45,7 @@ struct client {
 	unsigned number, pending;
 	uint32_t silence_ms;
 	bool lost;              /* the session: what is under way goes with it */
-	struct sole_value last; /* of the last answer, its first integer */
+	struct sole_value last; /* of the last answer, its first */
 };
 
 /* What one request is made of. */
@@ -57,8 +58,9 @@ struct asking {
 };
 
 static const char *const words[] = {
-	[SOLE_TABLE_GET] = "get", [SOLE_TABLE_PUT] = "put",   [SOLE_TABLE_DELETE] = "delete", [SOLE_TABLE_ADD] = "add",
-	[SOLE_TABLE_CAS] = "cas", [SOLE_TABLE_LOCK] = "lock", [SOLE_TABLE_UNLOCK] = "unlock",
+	[SOLE_TABLE_GET] = "get",       [SOLE_TABLE_PUT] = "put", [SOLE_TABLE_DELETE] = "delete",
+	[SOLE_TABLE_ADD] = "add",       [SOLE_TABLE_CAS] = "cas", [SOLE_TABLE_LOCK] = "lock",
+	[SOLE_TABLE_UNLOCK] = "unlock",
 };
 
 static void stop(int number)
@@ -136,13 +138,13 @@ static void note(struct request *request, const struct sole_reply *reply)
 {
 	struct client *client = request->client;
 
-	fprintf(client->history, "a %" PRIu64 " %" PRId64 " %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %d ", request->id,
-		clock_monotonic_ns(), sole_name_of(reply->code), reply->session, reply->sequence, reply->revision,
-		reply->durable);
+	fprintf(client->history, "a %" PRIu64 " %" PRId64 " %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %d ",
+		request->id, clock_monotonic_ns(), sole_name_of(reply->code), reply->session, reply->sequence,
+		reply->revision, reply->durable);
 	write_results(client->history, reply);
 	client->pending--;
 	client->last = sole_none();
-	if (reply->result_count > 0 && reply->results[0].count > 0 && reply->results[0].values[0].type == SOLE_INTEGER)
+	if (reply->result_count > 0 && reply->results[0].count > 0)
 		client->last = reply->results[0].values[0];
 	if (reply->outcome == SOLE_UNKNOWN)
 		client->lost = true;
@@ -167,8 +169,8 @@ static struct sole_value key(struct asking *asking, char kind, uint64_t number)
 	return sole_text(name);
 }
 
-static void add_operation(struct asking *asking, uint16_t number, uint16_t count, struct sole_value first,
-			  struct sole_value second, struct sole_value third)
+static void add_operation(struct asking *asking, uint16_t number, uint16_t count,
+			  struct sole_value first, struct sole_value second, struct sole_value third)
 {
 	struct sole_value *arguments = asking->arguments[asking->count];
 
@@ -195,8 +197,8 @@ static void submit(struct client *client, const struct asking *asking)
 		fatal(EX_OSERR, "no memory");
 	*request = (struct request){ .client = client, .id = client->asked + 1 };
 	begin(client, asking);
-	int code = sole_submit(client->handle, asking->operations, asking->count, asking->query ? SOLE_QUERY : 0, limit_ns,
-			       answered, request, NULL);
+	int code = sole_submit(client->handle, asking->operations, asking->count,
+			       asking->query ? SOLE_QUERY : 0, limit_ns, answered, request, NULL);
 	if (code != SOLE_OK)
 		fatal(EX_SOFTWARE, "cannot ask: %s", sole_text_of(code));
 }
@@ -209,7 +211,8 @@ static int call(struct client *client, const struct asking *asking)
 
 	begin(client, asking);
 	fflush(client->history);
-	sole_call(client->handle, asking->operations, asking->count, asking->query ? SOLE_QUERY : 0, limit_ns, &reply);
+	sole_call(client->handle, asking->operations, asking->count, asking->query ? SOLE_QUERY : 0, limit_ns,
+		  &reply);
 	note(&request, &reply);
 	return request.code;
 }
@@ -224,27 +227,32 @@ static void ask_command(struct client *client, struct asking *asking)
 	switch (draw(client, 8)) {
 	case 0:
 	case 1:
-		add_operation(asking, SOLE_TABLE_ADD, 2, key(asking, 'c', number), sole_integer(amount), sole_none());
+		add_operation(asking, SOLE_TABLE_ADD, 2, key(asking, 'c', number), sole_integer(amount),
+			      sole_none());
 		break;
 	case 2:
 	case 3: /* no other put in the whole run has this value */
 		add_operation(asking, SOLE_TABLE_PUT, 2, key(asking, 'v', number),
-			      sole_integer((int64_t)client->number << 32 | (int64_t)client->asked), sole_none());
+			      sole_integer((int64_t)client->number << 32 | (int64_t)client->asked),
+			      sole_none());
 		break;
 	case 4:
 		if (draw(client, 4) == 0) { /* so long that a disk writes it in parts */
 			add_operation(asking, SOLE_TABLE_PUT, 2, key(asking, 'b', number),
-				      sole_bytes(long_value, 1 + (uint32_t)draw(client, sizeof long_value)), sole_none());
+				      sole_bytes(long_value, 1 + (uint32_t)draw(client, sizeof long_value)),
+				      sole_none());
 			break;
 		}
-		add_operation(asking, SOLE_TABLE_CAS, 3, key(asking, 'k', number), sole_integer((int64_t)draw(client, 2)),
-			      sole_integer((int64_t)draw(client, 2)));
+		add_operation(asking, SOLE_TABLE_CAS, 3, key(asking, 'k', number),
+			      sole_integer((int64_t)draw(client, 2)), sole_integer((int64_t)draw(client, 2)));
 		break;
 	case 5:
-		add_operation(asking, SOLE_TABLE_DELETE, 1, key(asking, 'v', number), sole_none(), sole_none());
+		add_operation(asking, SOLE_TABLE_DELETE, 1, key(asking, 'v', number), sole_none(),
+			      sole_none());
 		break;
 	default: /* what all accounts hold together stays nothing */
-		add_operation(asking, SOLE_TABLE_ADD, 2, key(asking, 'a', from), sole_integer(-amount), sole_none());
+		add_operation(asking, SOLE_TABLE_ADD, 2, key(asking, 'a', from), sole_integer(-amount),
+			      sole_none());
 		add_operation(asking, SOLE_TABLE_ADD, 2, key(asking, 'a', (from + 1 + number) % ACCOUNTS),
 			      sole_integer(amount), sole_none());
 	}
@@ -256,16 +264,16 @@ static void ask_query(struct client *client, struct asking *asking)
 
 	asking->query = true;
 	if (draw(client, 2) == 0) {
-		add_operation(asking, SOLE_TABLE_GET, 1, key(asking, kinds[draw(client, 3)], draw(client, KEYS)), sole_none(),
-			      sole_none());
+		add_operation(asking, SOLE_TABLE_GET, 1, key(asking, kinds[draw(client, 3)], draw(client, KEYS)),
+			      sole_none(), sole_none());
 		return;
 	}
 	for (uint64_t i = 0; i < ACCOUNTS; i++)
 		add_operation(asking, SOLE_TABLE_GET, 1, key(asking, 'a', i), sole_none(), sole_none());
 }
 
-static int one(struct client *client, uint16_t number, uint16_t count, struct sole_value first, struct sole_value second,
-	       bool query)
+static int one(struct client *client, uint16_t number, uint16_t count, struct sole_value first,
+	       struct sole_value second, bool query)
 {
 	struct asking asking = { .query = query };
 
@@ -289,7 +297,9 @@ static void count_under_lock(struct client *client)
 
 static void open_handle(struct client *client)
 {
-	const struct sole_options options = { .owner = client->owner, .program = "crash", .silence_ms = client->silence_ms };
+	const struct sole_options options = { .owner = client->owner,
+					      .program = "crash",
+					      .silence_ms = client->silence_ms };
 	const char *why;
 
 	if (sole_open_why(&client->handle, &options, &why) != SOLE_OK)
@@ -321,7 +331,8 @@ static void run(struct client *client, bool writes, int64_t pause_ns)
 			sole_run(client->handle, NS_PER_MS, -1);
 		} while (client->pending >= depth && !client->lost);
 		if (pause_ns > 0)
-			nanosleep(&(struct timespec){ .tv_nsec = (long)draw(client, (uint64_t)pause_ns) }, NULL);
+			nanosleep(&(struct timespec){ .tv_nsec = (long)draw(client, (uint64_t)pause_ns) },
+				  NULL);
 	}
 	sole_run(client->handle, limit_ns, -1);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * short.c - preloaded, makes writes to files short: what a disk may do, and strace cannot make it do (it can only
- * lie about what was written).
+ * short.c - preloaded, makes writes to files short: what a disk may do, and strace cannot make it do (it
+ * can only lie about what was written).
  *
- * SHORT_WRITE=n: the nth write of two bytes or more to a file, in each process, writes the first half; SHORT_FROM=1: so
- * do all after it; SHORT_KILL=1: and is the last thing that the process did. SHORT_TOLD names a file that is made
- * when it has come to that.
+ * SHORT_WRITE=n: the nth write of two bytes or more to a file, in each process, writes the first half;
+ * SHORT_FROM=1: so do all after it; SHORT_KILL=1: and is the last thing that the process did. SHORT_TOLD
+ * names a file that is made when it has come to that.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ __attribute__((constructor)) static void read_environment(void)
 	told = getenv("SHORT_TOLD");
 }
 
-/* Its turn? What is no file (a socket, a counter of events) is left alone, as are standard output and error. */
+/* Its turn? What is no file (a socket, a counter of events) is left alone, and so is standard output. */
 static int chosen(int file, size_t size)
 {
 	struct stat st;
