@@ -1050,6 +1050,25 @@ static void a_state_of_another_behaviour_or_version_is_refused_or_taken_over(voi
 	start_as(memory_disk_new(1), &table_behaviour, RECOVERED);
 }
 
+/* Nothing is run on the state of a snapshot that is wrong, unless it is a rehearsal. */
+static void a_snapshot_of_a_state_that_cannot_be_is_refused_before_anything_is_replayed(void **state)
+{
+	const struct recovery_options plain = { .at_revision = 0 }, rehearsal = { .any_version = true };
+	struct sole_behaviour broken = table_behaviour;
+	struct memory_disk *disk = interrupted(), *young = short_life();
+	struct recovery recovery;
+
+	(void)state;
+	broken.invariant = never_sound;
+	assert_int_equal(recover_as(disk, &broken, &plain, &recovery), RECOVERY_DAMAGED);
+	assert_true(strncmp(recovery.why, "snapshot-", 9) == 0 && recovery.records == 0);
+	assert_non_null(strstr(recovery.why, "nothing is right"));
+	assert_int_equal(recover_as(disk, &broken, &rehearsal, &recovery), RECOVERED);
+	assert_int_equal(recover_as(young, &broken, &plain, &recovery), RECOVERED); /* there is no snapshot */
+	memory_disk_free(disk);
+	memory_disk_free(young);
+}
+
 /* Rounds with sums that are right, of records that are not. */
 static void a_round_of_other_records_than_it_says_is_refused(void **state)
 {
@@ -1447,6 +1466,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_folder_of_which_a_part_is_missing_or_of_elsewhere_is_refused),
 	cmocka_unit_test(a_journal_that_ends_before_the_snapshot_is_refused),
 	cmocka_unit_test(a_state_of_another_behaviour_or_version_is_refused_or_taken_over),
+	cmocka_unit_test(a_snapshot_of_a_state_that_cannot_be_is_refused_before_anything_is_replayed),
 	cmocka_unit_test(a_round_of_other_records_than_it_says_is_refused),
 	cmocka_unit_test(what_is_sound_is_salvaged_whatever_is_around_it),
 	cmocka_unit_test(whatever_call_of_the_disk_fails_what_was_acknowledged_is_there),

@@ -197,8 +197,8 @@ enum recovery_result durability_start(struct durable *d, struct core *core, int6
 		return result;
 	int error = snapshots_clear(d->settings.disk);
 	if (error != 0) {
-		snprintf(d->fault.text, sizeof d->fault.text, "an unfinished snapshot cannot be looked for and removed: %s",
-			 strerror(-error));
+		snprintf(d->fault.text, sizeof d->fault.text,
+			 "an unfinished snapshot cannot be looked for and removed: %s", strerror(-error));
 		return failed(recovery, error, d->fault.text);
 	}
 	const struct journal_settings settings = { .disk = d->settings.disk,
