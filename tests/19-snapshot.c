@@ -1275,6 +1275,33 @@ static void a_sink_that_fails_is_not_asked_again(void **state)
 	rich_free(&rich);
 }
 
+static void a_block_that_tells_of_more_than_one_can_carry_is_refused(void **state)
+{
+	struct stream stream = small_snapshot();
+
+	(void)state;
+	stream.bytes.data[6] = stream.bytes.data[7] = 0xff;
+	assert_refused(&stream, "longer than any");
+	buffer_clear(&stream.bytes);
+}
+
+static void what_is_wrong_is_said_in_the_room_that_there_is(void **state)
+{
+	struct stream stream = small_snapshot();
+	const struct snapshot_source source = { .context = &stream, .read = stream_read };
+	char said[32];
+
+	(void)state;
+	stream.bytes.data[60] ^= 1;
+	for (size_t room = 1; room <= sizeof said; room++) {
+		memset(said, 'x', sizeof said);
+		stream.at = 0;
+		assert_false(snapshot_read(&source, &head, NULL, NULL, NULL, said, room));
+		assert_true(memchr(said, '\0', room) != NULL && (room == sizeof said || said[room] == 'x'));
+	}
+	buffer_clear(&stream.bytes);
+}
+
 /* A snapshot that would be refused when it is read does not take the place of one that is sound. */
 static void entries_that_changed_by_themselves_are_not_written(void **state)
 {
@@ -1515,7 +1542,9 @@ int main(void)
 		cmocka_unit_test(what_a_migration_refuses_is_undone_and_told),
 		ON_A_RIG(a_state_of_another_behaviour_is_refused_by_name),
 		cmocka_unit_test(maps_of_two_versions_have_room_beside_each_other),
-		cmocka_unit_test(no_bit_can_be_changed),
+		cmocka_unit_test(a_block_that_tells_of_more_than_one_can_carry_is_refused),
+	cmocka_unit_test(what_is_wrong_is_said_in_the_room_that_there_is),
+	cmocka_unit_test(no_bit_can_be_changed),
 		cmocka_unit_test(no_byte_can_be_missing_or_too_many),
 		cmocka_unit_test(no_block_can_be_moved_doubled_or_left_out),
 		cmocka_unit_test(what_is_sealed_but_not_sound_harms_nobody),

@@ -953,6 +953,10 @@ static void a_journal_that_ends_before_the_snapshot_is_refused(void **state)
 	segment_name(name, list.firsts[0]);
 	memory_disk_put(late, name, memory_disk_bytes(early, name), (size_t)memory_disk_size(early, name));
 	assert_int_equal(recover(late, &recovery), RECOVERY_DAMAGED);
+	const struct recovery_options sound = { .sound_only = true }, first = { .at_revision = 1 };
+	assert_int_equal(recovery_run(memory_disk_seam(late), NULL, &sound, &recovery), RECOVERY_DAMAGED);
+	assert_non_null(strstr(recovery.why, "missing"));
+	assert_int_equal(recover_as(late, &table_behaviour, &first, &recovery), RECOVERED);
 	segment_list_clear(&list);
 	memory_disk_free(early);
 	memory_disk_free(late);
@@ -968,6 +972,12 @@ static int migrate_badly(struct sole_call *call, unsigned from_version)
 {
 	(void)from_version;
 	return sole_refuse(call, SOLE_INVALID, "not today");
+}
+
+static int migrate_without_memory(struct sole_call *call, unsigned from_version)
+{
+	(void)call, (void)from_version;
+	return SOLE_NO_MEMORY;
 }
 
 static const char *never_sound(void *context)
@@ -1031,11 +1041,32 @@ static void a_state_of_another_behaviour_or_version_is_refused_or_taken_over(voi
 	start_as(reference(), &newer, RECOVERED);
 	start_as(interrupted(), &broken, RECOVERY_DAMAGED);
 	start_as(short_life(), &broken, RECOVERY_DAMAGED);
+	newer.migrate = migrate_without_memory;
+	start_as(interrupted(), &newer, RECOVERY_FAILED);
 	broken.version++; /* it may have had another invariant */
 	broken.migrate = migrate_well;
 	start_as(interrupted(), &broken, RECOVERY_DAMAGED);
 	start_as(interrupted(), &table_behaviour, RECOVERED);
 	start_as(memory_disk_new(1), &table_behaviour, RECOVERED);
+}
+
+/* Nothing is run on the state of a snapshot that is wrong, unless it is a rehearsal. */
+static void a_snapshot_of_a_state_that_cannot_be_is_refused_before_anything_is_replayed(void **state)
+{
+	const struct recovery_options plain = { .at_revision = 0 }, rehearsal = { .any_version = true };
+	struct sole_behaviour broken = table_behaviour;
+	struct memory_disk *disk = interrupted(), *young = short_life();
+	struct recovery recovery;
+
+	(void)state;
+	broken.invariant = never_sound;
+	assert_int_equal(recover_as(disk, &broken, &plain, &recovery), RECOVERY_DAMAGED);
+	assert_true(strncmp(recovery.why, "snapshot-", 9) == 0 && recovery.records == 0);
+	assert_non_null(strstr(recovery.why, "nothing is right"));
+	assert_int_equal(recover_as(disk, &broken, &rehearsal, &recovery), RECOVERED);
+	assert_int_equal(recover_as(young, &broken, &plain, &recovery), RECOVERED); /* there is no snapshot */
+	memory_disk_free(disk);
+	memory_disk_free(young);
 }
 
 /* Rounds with sums that are right, of records that are not. */
@@ -1077,6 +1108,133 @@ static void a_round_of_other_records_than_it_says_is_refused(void **state)
 		memory_disk_free(disk);
 	}
 	buffer_clear(&records);
+}
+
+/* ---- rounds made by hand ---- */
+
+static void add_record(struct buffer *records, uint32_t *count, const struct record *record)
+{
+	record_write(records, record);
+	(*count)++;
+}
+
+/* A journal of one round. */
+static struct memory_disk *of_records(const struct buffer *records, uint32_t count)
+{
+	struct memory_disk *disk = memory_disk_new(1);
+	const struct journal_settings settings = { .disk = memory_disk_seam(disk),
+						   .history = 1,
+						   .segment_bytes = JOURNAL_SEGMENT_LEAST };
+	const struct journal_end nothing = { .round = 1 };
+	const struct round round = { .number = 1, .count = count, .records = records->data, .size = records->size };
+	struct journal_fault fault;
+	struct journal *journal = journal_open(&settings, &nothing, &fault);
+
+	assert_non_null(journal);
+	assert_int_equal(journal_append(journal, &round, &fault), 0);
+	assert_int_equal(journal_sync(journal, &fault), 0);
+	journal_close(&journal);
+	return disk;
+}
+
+static bool first_only(void *context, const struct round *round, const struct record *record)
+{
+	(void)context, (void)round, (void)record;
+	return false;
+}
+
+static void a_record_that_comes_out_otherwise_is_told_by_its_operation_and_version(void **state)
+{
+	static const uint8_t nonce[PROTOCOL_NONCE_BYTES] = { 1 };
+	static const uint8_t put[] = { 2, 0, 0 }, gone[] = { 0x0f, 0x27, 0 };
+	const struct record start = { .kind = RECORD_START, .incarnation = 1, .version = table_behaviour.version,
+				      .behaviour = (const uint8_t *)"table", .behaviour_size = 5 };
+	const struct record opened = { .kind = RECORD_OPEN, .session = (uint64_t)5 << SESSION_SLOT_BITS, .revision = 1,
+				       .digest = 7, .nonce = nonce };
+	const struct record runs[] = {
+		{ .kind = RECORD_RUN, .revision = 2, .request = put, .request_size = 3, .reply_max = 1024 },
+		{ .kind = RECORD_RUN, .revision = 2, .request = gone, .request_size = 3, .reply_max = 1024 },
+		{ .kind = RECORD_RUN, .revision = 2, .request = put, .request_size = 1, .reply_max = 1024 },
+		{ .kind = RECORD_RECEIVED, .session = 1 },
+	};
+	static const char *const words[] = { "run of put)", "run of an operation that is not there", "run of )", "received)" };
+	const struct recovery_options plain = { .at_revision = 0 }, rehearsal = { .no_digests = true },
+				      short_one = { .record = first_only };
+	struct recovery recovery;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct buffer records = { 0 };
+		uint32_t count = 0;
+		add_record(&records, &count, &start);
+		add_record(&records, &count, &runs[i]);
+		struct memory_disk *disk = of_records(&records, count);
+		assert_int_equal(recover_as(disk, &table_behaviour, &plain, &recovery), RECOVERY_DIVERGED);
+		if (strstr(recovery.why, words[i]) == NULL)
+			fail_msg("%s", recovery.why);
+		assert_int_equal(recovery.diverged, runs[i].revision);
+		/* of the two only the first is asked for */
+		assert_int_equal(recover_as(disk, &table_behaviour, &short_one, &recovery), RECOVERED);
+		assert_int_equal(recovery.records, 1);
+		memory_disk_free(disk);
+		/* Another digest before it: that is the first that differs. */
+		buffer_reset(&records);
+		count = 0;
+		add_record(&records, &count, &start);
+		add_record(&records, &count, &opened);
+		add_record(&records, &count, &runs[i]);
+		disk = of_records(&records, count);
+		assert_int_equal(recover_as(disk, &table_behaviour, &rehearsal, &recovery), RECOVERY_DIVERGED);
+		assert_int_equal(recovery.diverged, 1);
+		memory_disk_free(disk);
+		/* Of an older version it is no divergence. */
+		struct record older = start;
+		older.version--;
+		buffer_reset(&records);
+		count = 0;
+		add_record(&records, &count, &older);
+		add_record(&records, &count, &runs[i]);
+		disk = of_records(&records, count);
+		assert_int_equal(recover_as(disk, &table_behaviour, &plain, &recovery), RECOVERY_VERSION);
+		assert_non_null(strstr(recovery.why, "version 1, and this is version 2"));
+		memory_disk_free(disk);
+		buffer_clear(&records);
+	}
+}
+
+/* The oldest that there is: the beginning of the journal while that is there, then a snapshot. */
+static void what_is_known_is_replayed_from_its_beginning(void **state)
+{
+	const struct recovery_options oldest = { .from_oldest = true };
+	struct memory_disk *disk = memory_disk_new(1);
+	struct recovery recovery;
+	struct life life;
+
+	(void)state;
+	assert_true(begin(&life, disk));
+	for (int n = 1; n <= LAST_THAT_FITS; n++)
+		assert_true(put_nth(&life, n));
+	assert_true(save(&life));
+	assert_int_equal(recover_as(disk, &table_behaviour, &oldest, &recovery), RECOVERED);
+	assert_true(recovery.snapshot_round == 0 && recovery.rounds == LAST_THAT_FITS + 1);
+	for (int n = LAST_THAT_FITS + 1; n <= LAST_THAT_FITS + 2; n++)
+		assert_true(put_nth(&life, n));
+	assert_true(save(&life));
+	end(&life);
+	memory_disk_crash(disk);
+	assert_int_equal(recover_as(disk, &table_behaviour, &oldest, &recovery), RECOVERED);
+	assert_true(recovery.snapshot_round == LAST_THAT_FITS + 1 && recovery.rounds == 2);
+	for (enum memory_call call = MEMORY_LIST; call <= MEMORY_READ; call++)
+		for (uint64_t nth = 1;; nth++) {
+			memory_disk_fail(disk, &(struct memory_fault){ .call = call, .nth = nth, .error = EIO });
+			enum recovery_result result = recover_as(disk, &table_behaviour, &oldest, &recovery);
+			assert_true(result == RECOVERED || (result == RECOVERY_FAILED && recovery.error == EIO));
+			bool failed = memory_disk_failed(disk);
+			memory_disk_fail(disk, NULL);
+			if (!failed)
+				break;
+		}
+	memory_disk_free(disk);
 }
 
 /* ---- files of snapshots ---- */
@@ -1308,6 +1466,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_folder_of_which_a_part_is_missing_or_of_elsewhere_is_refused),
 	cmocka_unit_test(a_journal_that_ends_before_the_snapshot_is_refused),
 	cmocka_unit_test(a_state_of_another_behaviour_or_version_is_refused_or_taken_over),
+	cmocka_unit_test(a_snapshot_of_a_state_that_cannot_be_is_refused_before_anything_is_replayed),
 	cmocka_unit_test(a_round_of_other_records_than_it_says_is_refused),
 	cmocka_unit_test(what_is_sound_is_salvaged_whatever_is_around_it),
 	cmocka_unit_test(whatever_call_of_the_disk_fails_what_was_acknowledged_is_there),
@@ -1324,6 +1483,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_memory_to_look_for_its_end_it_is_not_sealed),
 	cmocka_unit_test(a_cut_makes_no_file_larger_than_the_one_it_is_of),
 	cmocka_unit_test(what_cannot_be_cut_is_said),
+	cmocka_unit_test(a_record_that_comes_out_otherwise_is_told_by_its_operation_and_version),
+	cmocka_unit_test(what_is_known_is_replayed_from_its_beginning),
 	cmocka_unit_test(snapshots_are_told_by_their_names_the_newest_first),
 	cmocka_unit_test(however_many_snapshots_there_are_the_newest_stay),
 	cmocka_unit_test(a_state_that_is_wrong_is_not_saved),

@@ -38,8 +38,8 @@ struct core_scalars {
 struct core_scalars core_scalars(const struct core *core);
 void core_set_scalars(struct core *core, const struct core_scalars *scalars);
 
-/* Wall time in microseconds for what follows; a clock that goes back is ignored, and so is one that goes on while something
- * is recorded that nobody has taken: a round has one time. */
+/* Wall time in microseconds for what follows; a clock that goes back is ignored, and so is one that goes on
+ * while something is recorded that nobody has taken: a round has one time. */
 void core_set_clock(struct core *core, int64_t wall_us);
 
 uint64_t core_revision(const struct core *core);
@@ -57,7 +57,8 @@ const char *core_invariant(const struct core *core);
 
 /* As sessions_open; a new session takes a revision. */
 enum code core_open_session(struct core *core, const struct caller *caller,
-			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], uint32_t silence_ms, struct session **session);
+			    const uint8_t nonce[PROTOCOL_NONCE_BYTES], uint32_t silence_ms,
+			    struct session **session);
 
 /* Withdraws what waits, lets the behaviour let go of what the session held, then ends it and stores
  * NULL. CODE_NO_MEMORY: it is not ended; to be tried again. */
@@ -120,14 +121,15 @@ uint32_t core_take_record_count(struct core *core);
 /* The owner begins to serve: recorded, where records are. Tokens are larger than `token` from now on. */
 void core_start(struct core *core, uint64_t incarnation, int64_t token);
 
-/* Does what the record says, on the state that was before it. `digest`: compare that too. CODE_OK; CODE_CONFLICT: *why says
- * what came out otherwise, or why it cannot be; CODE_NO_MEMORY: the record may be right. Then the core is in no known
- * state. */
+/* Does what the record says, on the state that was before it. `digest`: compare that too. CODE_OK;
+ * CODE_CONFLICT: *why says what came out otherwise, or why it cannot be; CODE_NO_MEMORY: the record may be
+ * right. Then the core is in no known state. */
 enum code core_replay(struct core *core, const struct record *record, int64_t time_us, bool digest, char *why,
 		      size_t why_size);
 
-/* Brings the state from an older version of the behaviour to this one, and records it. CODE_OK, CODE_INVALID: the behaviour
- * does not say how; else what it answered, CODE_NO_MEMORY too; in words in *why. */
+/* Brings the state from an older version of the behaviour to this one, and records it. CODE_OK,
+ * CODE_INVALID: the behaviour does not say how; else what it answered, CODE_NO_MEMORY too; in words in
+ * *why. */
 enum code core_migrate(struct core *core, unsigned from_version, char *why, size_t why_size);
 
 #endif

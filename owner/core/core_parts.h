@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * core_parts.h - what the files of the core share: core.c (admission and replies), endings.c (what
- * nobody asks for: ends, withdrawals, ticks), recording.c (what is noted of it) and replay.c (doing it again). Nobody else includes it.
+ * nobody asks for: ends, withdrawals, ticks), recording.c (what is noted of it) and replay.c (doing it
+ * again). Nobody else includes it.
  */
 #ifndef SOLE_OWNER_CORE_PARTS_H
 #define SOLE_OWNER_CORE_PARTS_H
@@ -23,7 +24,8 @@ struct core {
 
 /* Takes a waiting request out of its line and gives it `code` as its answer. CODE_NO_MEMORY: it
  * waits as before. `hooked` false: without asking the behaviour. */
-enum code withdraw(struct core *core, struct session *session, uint64_t sequence, enum code code, bool hooked);
+enum code withdraw(struct core *core, struct session *session, uint64_t sequence, enum code code,
+		   bool hooked);
 
 /* Ends a session of which nothing waits: CODE_NO_MEMORY, and it goes on. */
 enum code finish_session(struct core *core, struct session **session, bool hooked);
@@ -46,7 +48,8 @@ void record_tick(struct core *core);
 void record_migrated(struct core *core, unsigned from_version);
 
 /* Of the command that is next in its session. */
-void record_refused(struct core *core, const struct session *session, enum code code, const uint8_t *reply, size_t size);
+void record_refused(struct core *core, const struct session *session, enum code code, const uint8_t *reply,
+		    size_t size);
 
 /* The request as it ran, with its reply. `acknowledged`: of its session. */
 struct ran {
@@ -61,8 +64,8 @@ struct ran {
 };
 void record_run(struct core *core, const struct ran *ran);
 
-/* An incarnation begins, now or in a record. Ids of sessions that an earlier one gave out and did not record (of durability
- * interval, when the power failed) are not given out again. */
+/* An incarnation begins, now or in a record. Ids of sessions that an earlier one gave out and did not record
+ * (of durability interval, when the power failed) are not given out again. */
 void begin_incarnation(struct core *core, int64_t token);
 
 #endif

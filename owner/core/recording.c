@@ -148,7 +148,8 @@ void record_migrated(struct core *core, unsigned from_version)
 	note_answered(core);
 }
 
-void record_refused(struct core *core, const struct session *session, enum code code, const uint8_t *reply, size_t size)
+void record_refused(struct core *core, const struct session *session, enum code code, const uint8_t *reply,
+		    size_t size)
 {
 	struct record record = { .kind = RECORD_REFUSED,
 				 .code = (uint16_t)code,

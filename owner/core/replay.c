@@ -68,8 +68,8 @@ static struct session *next_of_session(struct replay *replay)
 	if (session == NULL)
 		return NULL;
 	if (record->sequence != session->last + 1) {
-		differs(replay, "sequence %" PRIu64 " of session %" PRIu64 " follows %" PRIu64, record->sequence,
-			record->session, session->last);
+		differs(replay, "sequence %" PRIu64 " of session %" PRIu64 " follows %" PRIu64,
+			record->sequence, record->session, session->last);
 		return NULL;
 	}
 	enum code code = session_reserve(session, record->acknowledged);
@@ -87,9 +87,10 @@ static bool replay_start(struct replay *replay)
 	const struct record *record = replay->record;
 	const char *name = replay->core->settings.behaviour->name;
 
-	if (record->behaviour_size != strlen(name) || memcmp(record->behaviour, name, record->behaviour_size) != 0)
-		return differs(replay, "the behaviour was %.*s, and this one is %s", (int)record->behaviour_size,
-			       (const char *)record->behaviour, name);
+	if (record->behaviour_size != strlen(name) ||
+	    memcmp(record->behaviour, name, record->behaviour_size) != 0)
+		return differs(replay, "the behaviour was %.*s, and this one is %s",
+			       (int)record->behaviour_size, (const char *)record->behaviour, name);
 	begin_incarnation(replay->core, record->token);
 	return true;
 }
@@ -99,18 +100,22 @@ static bool replay_open(struct replay *replay)
 	const struct record *record = replay->record;
 	struct machine *machine = &replay->core->machine;
 	struct session *session;
-	enum code code = sessions_restore(machine->sessions, record->session, &record->caller, record->nonce, &session);
+	enum code code = sessions_restore(machine->sessions, record->session, &record->caller, record->nonce,
+					  &session);
 
 	if (code == CODE_NO_MEMORY)
 		return starved(replay);
 	if (code != CODE_OK)
-		return differs(replay, "session %" PRIu64 " cannot be opened: there is one of that id or nonce", record->session);
+		return differs(replay, "session %" PRIu64
+				       " cannot be opened: there is one of that id or nonce",
+				       record->session);
 	session->silence_ms = record->silence_ms;
 	machine->revision++;
 	return true;
 }
 
-/* A request that finds no place to wait is BUSY: for want of memory, unless its session has as many waiting as may be. */
+/* A request that finds no place to wait is BUSY: for want of memory, unless its session has as many waiting
+ * as may be. */
 static bool lacked_memory(const struct session *session, enum code code)
 {
 	return code == CODE_NO_MEMORY ||
@@ -144,7 +149,8 @@ static bool replay_run(struct replay *replay)
 	if (lacked_memory(session, code))
 		return starved(replay);
 	if (code != record->code)
-		return differs(replay, "it came to '%s' then and to '%s' now", code_text(record->code), code_text(code));
+		return differs(replay, "it came to '%s' then and to '%s' now", code_text(record->code),
+			       code_text(code));
 	if ((record->flags & RECORD_FLAG_CUT) == 0 &&
 	    (size != record->reply_size || (size > 0 && memcmp(reply, record->reply, size) != 0)))
 		return differs(replay, "it is answered otherwise now");
@@ -166,7 +172,8 @@ static bool replay_refused(struct replay *replay)
 	if (session == NULL)
 		return false;
 	session_acknowledge(session, record->acknowledged);
-	session_store(machine->sessions, session, record->code, machine->revision, record->reply, record->reply_size);
+	session_store(machine->sessions, session, record->code, machine->revision, record->reply,
+		      record->reply_size);
 	return true;
 }
 
@@ -178,8 +185,8 @@ static bool replay_withdrawn(struct replay *replay)
 	if (session == NULL)
 		return false;
 	if (!session_waits(session, record->sequence))
-		return differs(replay, "sequence %" PRIu64 " of session %" PRIu64 " does not wait", record->sequence,
-			       record->session);
+		return differs(replay, "sequence %" PRIu64 " of session %" PRIu64 " does not wait",
+			       record->sequence, record->session);
 	bool hooked = (record->flags & RECORD_FLAG_UNHOOKED) == 0;
 	if (withdraw(replay->core, session, record->sequence, (enum code)record->code, hooked) != CODE_OK)
 		return starved(replay);
@@ -194,7 +201,8 @@ static bool replay_end(struct replay *replay)
 		return false;
 	if (session_first_waiting(session) != 0)
 		return differs(replay, "a request of the session waits");
-	if (finish_session(replay->core, &session, (replay->record->flags & RECORD_FLAG_UNHOOKED) == 0) != CODE_OK)
+	if (finish_session(replay->core, &session,
+			   (replay->record->flags & RECORD_FLAG_UNHOOKED) == 0) != CODE_OK)
 		return starved(replay);
 	return true;
 }
@@ -206,7 +214,8 @@ static bool replay_received(struct replay *replay)
 	if (session == NULL)
 		return false;
 	if (!session_received(session, replay->record->sequence))
-		return differs(replay, "there is no late answer to sequence %" PRIu64, replay->record->sequence);
+		return differs(replay, "there is no late answer to sequence %" PRIu64,
+			       replay->record->sequence);
 	return true;
 }
 
@@ -226,7 +235,8 @@ static bool replay_answered(struct replay *replay)
 {
 	const struct record *record = replay->record;
 	const struct session *session = find_session(replay);
-	const struct stored_reply *stored = session != NULL ? session_stored(session, record->sequence) : NULL;
+	const struct stored_reply *stored =
+		session != NULL ? session_stored(session, record->sequence) : NULL;
 
 	if (session == NULL)
 		return false;
@@ -236,7 +246,8 @@ static bool replay_answered(struct replay *replay)
 	if (stored != NULL && (stored->code != record->code ||
 			       ((record->flags & RECORD_FLAG_CUT) == 0 &&
 				(stored->size != record->reply_size ||
-				 (stored->size > 0 && memcmp(stored_payload(stored), record->reply, stored->size) != 0)))))
+				 (stored->size > 0 &&
+				  memcmp(stored_payload(stored), record->reply, stored->size) != 0)))))
 		return differs(replay, "sequence %" PRIu64 " is answered otherwise now", record->sequence);
 	return true;
 }
@@ -248,7 +259,8 @@ static enum code migrate(struct core *core, unsigned from_version, char *why, si
 	uint64_t revision = machine->revision;
 
 	if (machine->behaviour->migrate == NULL || from_version >= machine->behaviour->version) {
-		snprintf(why, why_size, "the state is of version %u of %s, and this is version %u, which does not say how to take it over",
+		snprintf(why, why_size, "the state is of version %u of %s, and this is version %u, which "
+					"does not say how to take it over",
 			 from_version, machine->behaviour->name, machine->behaviour->version);
 		return CODE_INVALID;
 	}
@@ -261,7 +273,8 @@ static enum code migrate(struct core *core, unsigned from_version, char *why, si
 enum code core_migrate(struct core *core, unsigned from_version, char *why, size_t why_size)
 {
 	snprintf(why, why_size, "%s", code_text(CODE_NO_MEMORY));
-	enum code code = records_reserve(core, 0) ? migrate(core, from_version, why, why_size) : CODE_NO_MEMORY;
+	enum code code = records_reserve(core, 0) ? migrate(core, from_version, why, why_size) :
+						    CODE_NO_MEMORY;
 	if (code == CODE_OK)
 		record_migrated(core, from_version);
 	return code;
@@ -311,10 +324,11 @@ static bool compare(struct replay *replay, bool digest)
 	const struct record *record = replay->record;
 
 	if (machine->revision != record->revision)
-		return differs(replay, "it made revision %" PRIu64 " then and %" PRIu64 " now", record->revision,
-			       machine->revision);
+		return differs(replay, "it made revision %" PRIu64 " then and %" PRIu64 " now",
+			       record->revision, machine->revision);
 	if (digest && store_digest(machine->store) != record->digest)
-		return differs(replay, "the state behind it had the digest %016" PRIx64 " then and has %016" PRIx64 " now",
+		return differs(replay, "the state behind it had the digest %016" PRIx64
+				       " then and has %016" PRIx64 " now",
 			       record->digest, store_digest(machine->store));
 	return true;
 }
@@ -322,7 +336,8 @@ static bool compare(struct replay *replay, bool digest)
 enum code core_replay(struct core *core, const struct record *record, int64_t time_us, bool digest, char *why,
 		      size_t why_size)
 {
-	struct replay replay = { .core = core, .record = record, .code = CODE_OK, .why = why, .why_size = why_size };
+	struct replay replay = { .core = core, .record = record, .code = CODE_OK, .why = why,
+				 .why_size = why_size };
 	struct machine *machine = &core->machine;
 	const struct limits *limits = machine->limits, lifted = limits_none();
 

@@ -89,9 +89,10 @@ bool session_belongs(const struct session *session, const struct caller *caller)
 /* The client has every reply below `sequence`: those are dropped. */
 void session_acknowledge(struct session *session, uint64_t sequence);
 
-/* Before running sequence last+1: makes sure that its reply has a place when those below `acknowledged` (0: no more than
- * have been) are dropped, which is for session_acknowledge to do before the reply is stored: what is not admitted
- * changes nothing. CODE_OK, CODE_BUSY when PROTOCOL_WINDOW replies are unacknowledged, CODE_NO_MEMORY. */
+/* Before running sequence last+1: makes sure that its reply has a place when those below `acknowledged` (0:
+ * no more than have been) are dropped, which is for session_acknowledge to do before the reply is stored:
+ * what is not admitted changes nothing. CODE_OK, CODE_BUSY when PROTOCOL_WINDOW replies are unacknowledged,
+ * CODE_NO_MEMORY. */
 enum code session_reserve(struct session *session, uint64_t acknowledged);
 
 /* Admits last+1 with its reply. session_reserve must have succeeded. Without memory for
@@ -136,10 +137,10 @@ bool session_lost_answer(const struct session *session, uint64_t sequence);
 /* The reply to a sequence from `oldest` to `last`, kept or not. */
 const struct stored_reply *session_reply(const struct session *session, uint64_t sequence);
 
-/* What a session was answered and waits for is put back behind sessions_restore: its window, whose replies count as
- * not kept until they are restored; those replies; and what is parked, in order of sequences. No limit on bytes is asked.
- * `reply` brings code, revision, kept and size, `payload` the bytes (copied); a request without a reply waits.
- * CODE_OK, CODE_NO_MEMORY; CODE_INVALID: no session can have come to that. */
+/* What a session was answered and waits for is put back behind sessions_restore: its window, whose replies
+ * count as not kept until they are restored; those replies; and what is parked, in order of sequences. No
+ * limit on bytes is asked. `reply` brings code, revision, kept and size, `payload` the bytes (copied); a
+ * request without a reply waits. CODE_OK, CODE_NO_MEMORY; CODE_INVALID: no session can have come to that. */
 enum code session_restore_window(struct session *session, uint64_t oldest, uint64_t last);
 enum code session_restore_reply(struct session *session, uint64_t sequence, const struct stored_reply *reply,
 				const uint8_t *payload);

@@ -35,7 +35,8 @@ int inspect_status(enum recovery_result result, const struct recovery *recovery)
 }
 
 enum recovery_result inspect_recover(const struct inspection *inspection, const struct place *place,
-			     const struct recovery_options *options, struct core **core, struct recovery *recovery)
+			     const struct recovery_options *options, struct core **core,
+			     struct recovery *recovery)
 {
 	static struct counters counters;
 
@@ -46,7 +47,8 @@ enum recovery_result inspect_recover(const struct inspection *inspection, const 
 			return RECOVERY_FAILED;
 		}
 		enum recovery_result result = recovery_run(place->disk, *core, options, recovery);
-		/* What looks damaged may be in the middle of being written, or have gone since the folder was listed. */
+		/* What looks damaged may be in the middle of being written, or have gone since the folder
+		 * was listed. */
 		bool again = (result == RECOVERY_DAMAGED || result == RECOVERY_FAILED) && place->owner != 0;
 		if (!again || looks == LOOKS_AGAIN)
 			return result;
@@ -85,8 +87,10 @@ static bool print_sessions(struct core *core, struct buffer *out)
 	if (done)
 		qsort(all, count, sizeof *all, by_id);
 	for (size_t i = 0; done && i < count; i++) {
-		*line = (struct text_session){ .id = all[i]->id, .last = all[i]->last, .caller = all[i]->opener };
-		for (uint32_t k = 0; k < all[i]->parked_count && line->waiting_count < SESSION_PARKED_MAX; k++)
+		*line = (struct text_session){ .id = all[i]->id, .last = all[i]->last,
+					       .caller = all[i]->opener };
+		for (uint32_t k = 0;
+		     k < all[i]->parked_count && line->waiting_count < SESSION_PARKED_MAX; k++)
 			if (all[i]->parked[k].waiting)
 				line->waiting[line->waiting_count++] = all[i]->parked[k].sequence;
 		text_write_session(out, line);
@@ -115,7 +119,8 @@ static int print_state(struct core *core, const struct recovery *recovery)
 	const struct map *maps[STORE_MAPS_ROOM];
 	struct core_scalars scalars = core_scalars(core);
 	struct text_head head = { .version = recovery->version, .history = recovery->history,
-				  .revision = scalars.revision, .time_us = scalars.now_us, .token = scalars.token };
+				  .revision = scalars.revision, .time_us = scalars.now_us,
+				  .token = scalars.token };
 	struct buffer out = { 0 };
 
 	snprintf(head.behaviour, sizeof head.behaviour, "%s", core_behaviour(core)->name);
@@ -146,18 +151,21 @@ static bool is_known(uint64_t revision, const struct place *place)
 	struct round round;
 
 	struct journal_reader *reader = journal_reader_new(place->disk, 0, 0, &fault);
-	bool from_start = reader != NULL && journal_read(reader, &round, &end, &fault) == JOURNAL_ROUND && round.number == 1;
+	bool from_start = reader != NULL && journal_read(reader, &round, &end, &fault) == JOURNAL_ROUND &&
+			  round.number == 1;
 	journal_reader_destroy(&reader);
 	if (from_start || !survey_oldest_head(place->disk, &oldest) || oldest.revision <= revision)
 		return true;
-	log_error("revision %" PRIu64 " is no longer known: the oldest snapshot of %s is of revision %" PRIu64, revision,
-		  place->path, oldest.revision);
+	log_error("revision %" PRIu64 " is no longer known: the oldest snapshot of %s is of revision "
+		  "%" PRIu64,
+		  revision, place->path, oldest.revision);
 	return false;
 }
 
 int inspect_dump(const struct inspection *inspection, const char *folder)
 {
-	const struct recovery_options options = { .at_revision = (uint64_t)inspection->at, .any_version = true,
+	const struct recovery_options options = { .at_revision = (uint64_t)inspection->at,
+						  .any_version = true,
 						  .progress = inspect_progress };
 	struct recovery recovery;
 	struct core *core = NULL;
@@ -177,8 +185,8 @@ int inspect_dump(const struct inspection *inspection, const char *folder)
 	} else if (result != RECOVERED) {
 		log_error("%s: %s", place.path, recovery.why);
 	} else if (options.at_revision > core_revision(core)) {
-		log_error("the state has not come to revision %" PRIu64 ": it is at %" PRIu64, options.at_revision,
-			  core_revision(core));
+		log_error("the state has not come to revision %" PRIu64 ": it is at %" PRIu64,
+			  options.at_revision, core_revision(core));
 		status = EX_DATAERR;
 	} else {
 		status = print_state(core, &recovery);

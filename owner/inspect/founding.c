@@ -2,8 +2,8 @@
  *
  * founding.c - a state becomes the beginning of a history.
  *
- * The journal's first segment is made before the snapshot: a journal that does not begin with round 1 is refused
- * without the snapshot before it, so what is interrupted here is never taken for a state.
+ * The journal's first segment is made before the snapshot: a journal that does not begin with round 1 is
+ * refused without the snapshot before it, so what is interrupted here is never taken for a state.
  */
 #include "owner/inspect/founding.h"
 #include "common/clock.h"
@@ -23,15 +23,16 @@ static int take_version(struct core *core, uint32_t from)
 	if (from == behaviour->version)
 		return EX_OK;
 	if (from > behaviour->version) {
-		log_error("the state is of version %" PRIu32 " of %s, and this is version %u: give the newer one with --behaviour",
-			  from, behaviour->name, behaviour->version);
+		log_error("the state is of version %" PRIu32
+			  " of %s, and this is version %u: give the newer one with --behaviour", from,
+			  behaviour->name, behaviour->version);
 		return EX_CONFIG;
 	}
 	enum code code = core_migrate(core, from, why, sizeof why);
 	if (code == CODE_OK)
 		return EX_OK;
-	log_error("version %u of %s does not take over the state of version %" PRIu32 ": %s", behaviour->version,
-		  behaviour->name, from, why);
+	log_error("version %u of %s does not take over the state of version %" PRIu32 ": %s",
+		  behaviour->version, behaviour->name, from, why);
 	return code == CODE_NO_MEMORY ? EX_OSERR : EX_CONFIG;
 }
 
@@ -54,7 +55,8 @@ static int write_state(const struct inspection *inspection, struct core *core, s
 {
 	const struct journal_settings settings = { .disk = place->disk, .history = head->history,
 						   .segment_bytes = head->segment_bytes };
-	const struct journal_end end = { .round = head->round + 1, .revision = core_revision(core), .history = head->history };
+	const struct journal_end end = { .round = head->round + 1, .revision = core_revision(core),
+					 .history = head->history };
 	struct journal_fault fault = { 0 };
 
 	struct journal *journal = journal_open(&settings, &end, &fault);
@@ -106,8 +108,8 @@ int found_history(const struct inspection *inspection, struct core *core, const 
 	place_close(&place);
 	if (status != EX_OK)
 		return status;
-	printf("%s: a new history %016" PRIx64 ", at revision %" PRIu64 ": %" PRIu64 " entries; %zu session%s ended\n",
-	       inspection->folder, head.history, core_revision(core), store_entries(core_store(core)), ended,
-	       ended == 1 ? "" : "s");
+	printf("%s: a new history %016" PRIx64 ", at revision %" PRIu64 ": %" PRIu64
+	       " entries; %zu session%s ended\n", inspection->folder, head.history, core_revision(core),
+	       store_entries(core_store(core)), ended, ended == 1 ? "" : "s");
 	return inspect_flush();
 }

@@ -13,9 +13,10 @@ struct origin {
 	uint32_t version; /* of the behaviour */
 };
 
-/* Brings the core's state to the inspection's version of the behaviour, ends its sessions (whose clients went on
- * elsewhere), raises its tokens, and writes it into inspection->folder, which must be absent or empty, as the first
- * snapshot of a history of its own. Until that is whole, no owner starts there. Prints a line. An exit status. */
+/* Brings the core's state to the inspection's version of the behaviour, ends its sessions (whose clients
+ * went on elsewhere), raises its tokens, and writes it into inspection->folder, which must be absent or
+ * empty, as the first snapshot of a history of its own. Until that is whole, no owner starts there. Prints a
+ * line. An exit status. */
 int found_history(const struct inspection *inspection, struct core *core, const struct origin *origin);
 
 #endif

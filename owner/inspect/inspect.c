@@ -46,7 +46,8 @@ bool inspect_asked(const struct inspection *inspection)
 	for (size_t i = 0; i < ACTIONS; i++)
 		if (actions[i].given != NULL)
 			return true;
-	return inspection->at != 0 || inspection->from != 0 || inspection->to != 0 || inspection->yes || inspection->json;
+	return inspection->at != 0 || inspection->from != 0 || inspection->to != 0 || inspection->yes ||
+	       inspection->json;
 }
 
 const char *inspect_operands(struct inspection *inspection, int count, char **operands)
@@ -60,14 +61,15 @@ const char *inspect_operands(struct inspection *inspection, int count, char **op
 		if (actions[i].given == NULL)
 			continue;
 		if (found != NULL) {
-			snprintf(text, sizeof text, "--%s and --%s are two things to do: give one", found->name,
-				 actions[i].name);
+			snprintf(text, sizeof text, "--%s and --%s are two things to do: give one",
+				 found->name, actions[i].name);
 			return text;
 		}
 		found = &actions[i];
 	}
 	if (found == NULL)
-		return "--at, --from, --to, --json and --yes go with --dump, --log and --repair: give one of those";
+		return "--at, --from, --to, --json and --yes go with --dump, --log and --repair: give one of "
+		       "those";
 	if (inspection->at != 0 && inspection->dump == NULL && inspection->export_as_text == NULL)
 		return "--at goes with --dump and --export";
 	if ((inspection->from != 0 || inspection->to != 0 || inspection->json) && inspection->log == NULL)
@@ -75,8 +77,9 @@ const char *inspect_operands(struct inspection *inspection, int count, char **op
 	if (inspection->yes && inspection->repair == NULL)
 		return "--yes goes with --repair";
 	if (count != found->takes_folder) {
-		snprintf(text, sizeof text, found->takes_folder ? "--%s takes a file, and behind it one folder, which it makes" :
-								  "--%s takes a folder, and nothing behind it",
+		snprintf(text, sizeof text,
+			 found->takes_folder ? "--%s takes a file, and behind it one folder, which it makes" :
+					       "--%s takes a folder, and nothing behind it",
 			 found->name);
 		return text;
 	}
@@ -100,7 +103,8 @@ int inspect_run(const struct inspection *inspection)
 		return inspect_restore(inspection);
 	if (inspection->import != NULL)
 		return inspect_import(inspection);
-	return inspect_dump(inspection, inspection->dump != NULL ? inspection->dump : inspection->export_as_text);
+	return inspect_dump(inspection,
+			    inspection->dump != NULL ? inspection->dump : inspection->export_as_text);
 }
 
 /* ---- what they share ---- */
@@ -108,7 +112,8 @@ int inspect_run(const struct inspection *inspection)
 struct core *inspect_core(const struct inspection *inspection, struct counters *counters)
 {
 	const char *why;
-	const struct core_settings settings = { .behaviour = inspection->behaviour, .limits = inspection->limits,
+	const struct core_settings settings = { .behaviour = inspection->behaviour,
+						.limits = inspection->limits,
 						.counters = counters };
 	struct core *core = core_new(&settings, &why);
 

@@ -44,10 +44,11 @@ void place_close(struct place *place);
 /* A new core without limits, whose behaviour is the inspection's; NULL: said. */
 struct core *inspect_core(const struct inspection *inspection, struct counters *counters);
 
-/* As recovery_run, into a new core, which is to be destroyed whatever the result; again where an owner that runs may be
- * the reason why it fails. */
+/* As recovery_run, into a new core, which is to be destroyed whatever the result; again where an owner that
+ * runs may be the reason why it fails. */
 enum recovery_result inspect_recover(const struct inspection *inspection, const struct place *place,
-			     const struct recovery_options *options, struct core **core, struct recovery *recovery);
+			     const struct recovery_options *options, struct core **core,
+			     struct recovery *recovery);
 
 /* The exit status for a result. */
 int inspect_status(enum recovery_result result, const struct recovery *recovery);

@@ -57,7 +57,8 @@ static int look_into(const char *path, enum place_use use)
 	return EX_OK;
 }
 
-/* Who has locked the folder, by the system's list of locks: a try to take it could keep an owner from starting. */
+/* Who has locked the folder, by the system's list of locks: a try to take it could keep an owner from
+ * starting. */
 static pid_t find_owner(const struct folder *folder)
 {
 	char line[256];
@@ -70,7 +71,8 @@ static pid_t find_owner(const struct folder *folder)
 	while (locks != NULL && owner == 0 && fgets(line, sizeof line, locks) != NULL) {
 		unsigned long long inode;
 		int pid;
-		/* "1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; the device differs from stat's on some file systems. */
+		/* "1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; the device differs from stat's on some
+		 * file systems. */
 		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %*x:%*x:%llu ", &pid, &inode) == 2 &&
 		    inode == (unsigned long long)st.st_ino)
 			owner = pid;
@@ -82,7 +84,8 @@ static pid_t find_owner(const struct folder *folder)
 
 int place_open(struct place *place, const char *path, enum place_use use)
 {
-	static const unsigned uses[] = { [PLACE_LOOK] = FOLDER_LOOK, [PLACE_WRITE] = FOLDER_LOCK | FOLDER_WRITE,
+	static const unsigned uses[] = { [PLACE_LOOK] = FOLDER_LOOK,
+					 [PLACE_WRITE] = FOLDER_LOCK | FOLDER_WRITE,
 					 [PLACE_NEW] = FOLDER_LOCK | FOLDER_WRITE | FOLDER_MAKE };
 	char error[FOLDER_ERROR_MAX];
 

@@ -78,7 +78,8 @@ static void json_reply(FILE *out, const struct record *record)
 	    code_outcome(record->code) == OUTCOME_WAITING)
 		return;
 	fputs(",\"reply\":[", out);
-	for (bool first = true; reader.left > 0 && wire_read_list(&reader, values, WIRE_LIST_MAX, &count); first = false) {
+	for (bool first = true; reader.left > 0 && wire_read_list(&reader, values, WIRE_LIST_MAX, &count);
+	     first = false) {
 		if (!first)
 			putc(',', out);
 		json_values(out, values, count);
@@ -94,14 +95,15 @@ static const char *outcome_name(enum outcome outcome)
 	return names[outcome];
 }
 
-void record_print_json(struct record_printer *printer, FILE *out, const struct round *round, const struct record *record)
+void record_print_json(struct record_printer *printer, FILE *out, const struct round *round,
+		       const struct record *record)
 {
 	struct caller caller = record_caller(printer, record);
 	char when[TEXT_TIME_BYTES];
 
 	text_format_time(when, round->time_us);
-	fprintf(out, "{\"time\":\"%s\",\"round\":%" PRIu64 ",\"revision\":%" PRIu64 ",\"record\":\"%s\"", when,
-		round->number, record->revision, record_name(record->kind));
+	fprintf(out, "{\"time\":\"%s\",\"round\":%" PRIu64 ",\"revision\":%" PRIu64 ",\"record\":\"%s\"",
+		when, round->number, record->revision, record_name(record->kind));
 	if (record->kind == RECORD_START) {
 		fprintf(out, ",\"incarnation\":%" PRIu64 ",\"behaviour\":", record->incarnation);
 		json_bytes(out, record->behaviour, record->behaviour_size);

@@ -102,16 +102,19 @@ struct caller record_caller(const struct record_printer *printer, const struct r
 {
 	if (record->kind == RECORD_OPEN || record->kind == RECORD_RUN)
 		return record->caller;
-	const struct known_session *session = record->session != 0 ? find_session(printer, record->session) : NULL;
+	const struct known_session *session =
+		record->session != 0 ? find_session(printer, record->session) : NULL;
 	return session != NULL ? session->caller : (struct caller){ .known = false };
 }
 
 bool record_has_outcome(enum record_kind kind)
 {
-	return kind == RECORD_RUN || kind == RECORD_REFUSED || kind == RECORD_WITHDRAWN || kind == RECORD_ANSWERED;
+	return kind == RECORD_RUN || kind == RECORD_REFUSED || kind == RECORD_WITHDRAWN ||
+	       kind == RECORD_ANSWERED;
 }
 
-bool record_next_operation(const struct record_printer *printer, struct wire_reader *reader, struct record_operation *operation)
+bool record_next_operation(const struct record_printer *printer, struct wire_reader *reader,
+			   struct record_operation *operation)
 {
 	const struct sole_operation_entry *entry = NULL;
 
@@ -120,7 +123,9 @@ bool record_next_operation(const struct record_printer *printer, struct wire_rea
 		return false;
 	if (printer->words)
 		entry = operation_find(printer->index, operation->number);
-	operation->name = operation->number == OPERATION_OTHERWISE ? "otherwise" : entry != NULL ? entry->name : NULL;
+	operation->name = entry != NULL ? entry->name : NULL;
+	if (operation->number == OPERATION_OTHERWISE)
+		operation->name = "otherwise";
 	return true;
 }
 
@@ -132,7 +137,8 @@ static bool refusal_text(const struct record *record, struct value *text)
 	size_t count;
 
 	if (record->reply_size == 0 || code_outcome(record->code) == OUTCOME_DONE ||
-	    !wire_read_list(&reader, values, WIRE_LIST_MAX, &count) || count < 2 || values[1].type != VALUE_BYTES)
+	    !wire_read_list(&reader, values, WIRE_LIST_MAX, &count) || count < 2 ||
+	    values[1].type != VALUE_BYTES)
 		return false;
 	*text = values[1];
 	return values[1].size > 0;
@@ -176,7 +182,8 @@ static void print_outcome(struct record_printer *printer, FILE *out, const struc
 	}
 }
 
-static void print_text(struct record_printer *printer, FILE *out, const struct round *round, const struct record *record)
+static void print_text(struct record_printer *printer, FILE *out, const struct round *round,
+		       const struct record *record)
 {
 	struct caller caller = record_caller(printer, record);
 	char when[TEXT_TIME_BYTES];
@@ -205,7 +212,8 @@ static void print_text(struct record_printer *printer, FILE *out, const struct r
 	putc('\n', out);
 }
 
-void record_print(struct record_printer *printer, FILE *out, const struct round *round, const struct record *record)
+void record_print(struct record_printer *printer, FILE *out, const struct round *round,
+		  const struct record *record)
 {
 	(printer->json ? record_print_json : print_text)(printer, out, round, record);
 }

@@ -24,6 +24,7 @@ void record_printer_set_name(struct record_printer *printer, const void *name, s
 void record_printer_follow(struct record_printer *printer, const struct record *record);
 
 /* Prints a line for it, in text or JSON. */
-void record_print(struct record_printer *printer, FILE *out, const struct round *round, const struct record *record);
+void record_print(struct record_printer *printer, FILE *out, const struct round *round,
+		  const struct record *record);
 
 #endif

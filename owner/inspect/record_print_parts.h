@@ -42,6 +42,7 @@ struct record_operation {
 bool record_next_operation(const struct record_printer *printer, struct wire_reader *reader,
 			   struct record_operation *operation);
 
-void record_print_json(struct record_printer *printer, FILE *out, const struct round *round, const struct record *record);
+void record_print_json(struct record_printer *printer, FILE *out, const struct round *round,
+		       const struct record *record);
 
 #endif

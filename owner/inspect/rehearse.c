@@ -69,21 +69,23 @@ static int rehearse_migration(struct rehearsal *rehearsal)
 	struct core *core = NULL;
 	char why[256];
 
-	enum recovery_result result = inspect_recover(rehearsal->inspection, &rehearsal->place, &options, &core, &recovery);
+	enum recovery_result result = inspect_recover(rehearsal->inspection, &rehearsal->place, &options,
+						      &core, &recovery);
 	int status = STATUS_DIFFERS;
 	if (result == RECOVERED && recovery.version == behaviour->version) {
 		status = EX_OK;
 	} else if (result != RECOVERED) {
 		printf("a start would be refused: %s\n", recovery.why);
 	} else if (core_migrate(core, recovery.version, why, sizeof why) != CODE_OK) {
-		printf("a start would be refused: version %u does not take over the state of version %" PRIu32 ": %s\n",
+		printf("a start would be refused: version %u does not take over the state of version %" PRIu32
+		       ": %s\n",
 		       behaviour->version, recovery.version, why);
 	} else if (core_invariant(core) != NULL) {
 		printf("a start would be refused: behind the migration from version %" PRIu32 " to %u: %s\n",
 		       recovery.version, behaviour->version, core_invariant(core));
 	} else {
-		printf("a start would bring the state of revision %" PRIu64 " from version %" PRIu32 " to version %u: %" PRIu64
-		       " entries, and the invariant holds\n",
+		printf("a start would bring the state of revision %" PRIu64 " from version %" PRIu32
+		       " to version %u: %" PRIu64 " entries, and the invariant holds\n",
 		       recovery.snapshot_revision > core_revision(core) ? recovery.snapshot_revision :
 									   core_revision(core) - 1,
 		       recovery.version, behaviour->version, store_entries(core_store(core)));
@@ -106,11 +108,12 @@ static int tell(struct rehearsal *rehearsal, enum recovery_result result, const 
 		printf("the state of revision %" PRIu64 " breaks the invariant: %s\n", core_revision(core),
 		       core_invariant(core));
 	} else if (result == RECOVERED) {
-		printf("all %" PRIu64 " records agree, from revision %" PRIu64 " to %" PRIu64 "\n", recovery->records,
-		       recovery->snapshot_revision, core_revision(core));
+		printf("all %" PRIu64 " records agree, from revision %" PRIu64 " to %" PRIu64 "\n",
+		       recovery->records, recovery->snapshot_revision, core_revision(core));
 		status = EX_OK;
 	} else if (recovery->diverged != 0) {
-		printf("differs, behind %" PRIu64 " records that agree: %s\n", recovery->records, recovery->why);
+		printf("differs, behind %" PRIu64 " records that agree: %s\n", recovery->records,
+		       recovery->why);
 		print_differing(rehearsal, recovery);
 	} else {
 		log_error("%s: %s", rehearsal->place.path, recovery->why);
@@ -125,14 +128,16 @@ static int tell(struct rehearsal *rehearsal, enum recovery_result result, const 
 int inspect_replay(const struct inspection *inspection)
 {
 	struct rehearsal rehearsal = { .inspection = inspection };
-	const struct recovery_options options = { .from_oldest = true, .any_version = true, .progress = inspect_progress };
+	const struct recovery_options options = { .from_oldest = true, .any_version = true,
+						  .progress = inspect_progress };
 	struct recovery recovery;
 	struct core *core = NULL;
 
 	int status = place_open(&rehearsal.place, inspection->replay, PLACE_LOOK);
 	if (status != EX_OK)
 		return status;
-	enum recovery_result result = inspect_recover(inspection, &rehearsal.place, &options, &core, &recovery);
+	enum recovery_result result = inspect_recover(inspection, &rehearsal.place, &options, &core,
+						      &recovery);
 	if (result == RECOVERY_EMPTY) {
 		log_error("%s holds no state", rehearsal.place.path);
 		status = EX_NOINPUT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * repair.c - `sole-owner --repair`: makes a damaged folder one that an owner starts from, with all that can still be
- * had. Nothing is deleted: what cannot be used is set aside under its name with ".cut" behind it. Where
- * something that may have been acknowledged is lost, it is said first, and done with --yes only.
+ * repair.c - `sole-owner --repair`: makes a damaged folder one that an owner starts from, with all that can
+ * still be had. Nothing is deleted: what cannot be used is set aside under its name with ".cut" behind it.
+ * Where something that may have been acknowledged is lost, it is said first, and done with --yes only.
  */
 #include "owner/inspect/repair_parts.h"
 #include "owner/state/text.h"
@@ -72,7 +72,8 @@ static bool loses(const struct survey *survey)
 	/* A round of which nothing can be read, or files that are gone: who knows. */
 	if (survey->salvaged && !survey->past_fault)
 		return !survey->seen.ended;
-	return (survey->faulty && !survey->fault.alone && !survey->past_fault && survey->fault.round > survey->reach) ||
+	return (survey->faulty && !survey->fault.alone && !survey->past_fault &&
+		survey->fault.round > survey->reach) ||
 	       (!survey->faulty && survey->why[0] != '\0' && !survey->unlinked);
 }
 
@@ -82,8 +83,8 @@ static void say_loss(const struct survey *survey)
 	uint64_t last = last_known(survey);
 
 	text_format_time(from, survey->reach_us);
-	printf("the state will be that of revision %" PRIu64 ", round %" PRIu64 ", of %s\n", survey->reach_revision,
-	       survey->reach, from);
+	printf("the state will be that of revision %" PRIu64 ", round %" PRIu64 ", of %s\n",
+	       survey->reach_revision, survey->reach, from);
 	if (!loses(survey)) {
 		printf("nothing is lost\n");
 		return;
@@ -98,7 +99,8 @@ static void say_loss(const struct survey *survey)
 	if (survey->seen.seen_round == last) {
 		text_format_time(to, survey->seen.seen_us);
 		if (survey->seen.seen_revision > survey->reach_revision)
-			printf(", revisions %" PRIu64 " to %" PRIu64, survey->reach_revision + 1, survey->seen.seen_revision);
+			printf(", revisions %" PRIu64 " to %" PRIu64, survey->reach_revision + 1,
+			       survey->seen.seen_revision);
 		printf(", up to %s", to);
 	}
 	printf(": who was told that they were done was told the truth, and the state will not know of it\n");
@@ -113,20 +115,24 @@ static void say_step(const struct survey *survey, enum step step)
 				printf("to be set aside: %s\n", survey->snapshots[i].name);
 		break;
 	case STEP_OLDER:
-		printf("to be set aside: the snapshots before %s, from which the journal does not go on\n", survey->base->name);
+		printf("to be set aside: the snapshots before %s, from which the journal does not go on\n",
+		       survey->base->name);
 		break;
 	case STEP_ALONE:
-		printf("to be set aside: what stands behind the last round of %s, which is no round\n", survey->fault.name);
+		printf("to be set aside: what stands behind the last round of %s, which is no round\n",
+		       survey->fault.name);
 		break;
 	case STEP_EARLY:
-		printf("to be set aside: the segments before %s, which has all that is in them\n", survey->base->name);
+		printf("to be set aside: the segments before %s, which has all that is in them\n",
+		       survey->base->name);
 		break;
 	case STEP_CUT:
-		printf("to be set aside: the journal from byte %" PRIu64 " of %s on\n", survey->fault.cut, survey->fault.name);
+		printf("to be set aside: the journal from byte %" PRIu64 " of %s on\n", survey->fault.cut,
+		       survey->fault.name);
 		break;
 	case STEP_ANEW:
-		printf("to be set aside: all segments; the journal begins anew behind %s, with the rounds behind it that can "
-		       "be read\n",
+		printf("to be set aside: all segments; the journal begins anew behind %s, with the rounds "
+		       "behind it that can be read\n",
 		       survey->base->name);
 		break;
 	case STEP_NONE:
@@ -137,7 +143,8 @@ static void say_step(const struct survey *survey, enum step step)
 
 /* ---- doing ---- */
 
-static int do_step(const struct survey *survey, enum step step, const struct disk *disk, uint64_t segment_bytes)
+static int do_step(const struct survey *survey, enum step step, const struct disk *disk,
+		   uint64_t segment_bytes)
 {
 	struct journal_fault problem;
 	int error;
@@ -151,7 +158,8 @@ static int do_step(const struct survey *survey, enum step step, const struct dis
 	case STEP_CUT:
 		error = journal_cut(disk, &survey->fault, &problem);
 		if (error == 0)
-			printf("%s is cut; what was behind is in files whose names end in .cut\n", survey->fault.name);
+			printf("%s is cut; what was behind is in files whose names end in .cut\n",
+			       survey->fault.name);
 		return error;
 	case STEP_EARLY:
 		error = segments_set_aside(survey, disk, survey_segments_before(survey));
@@ -172,7 +180,8 @@ static int do_all(struct survey *survey, const struct place *place, uint64_t seg
 	enum step step;
 	int error = 0;
 
-	for (int steps = 0; (step = next_step(survey)) != STEP_NONE && step != STEP_HOPELESS && steps < STEPS_MAX; steps++) {
+	for (int steps = 0;
+	     (step = next_step(survey)) != STEP_NONE && step != STEP_HOPELESS && steps < STEPS_MAX; steps++) {
 		error = do_step(survey, step, place->disk, segment_bytes);
 		if (error != 0)
 			break;
@@ -195,7 +204,8 @@ static int repair(const struct inspection *inspection, struct survey *survey, co
 		return EX_NOINPUT;
 	}
 	if (survey->error != 0) {
-		log_error("%s: %s", place->path, survey->fault.text[0] != '\0' ? survey->fault.text : strerror(survey->error));
+		log_error("%s: %s", place->path,
+			  survey->fault.text[0] != '\0' ? survey->fault.text : strerror(survey->error));
 		return EX_IOERR;
 	}
 	enum step step = next_step(survey);
@@ -205,10 +215,12 @@ static int repair(const struct inspection *inspection, struct survey *survey, co
 	}
 	survey_print(survey, place);
 	if (step == STEP_HOPELESS) {
-		log_error("%s: no state can be brought back from what is there: restore a backup, with --restore", place->path);
+		log_error("%s: no state can be brought back from what is there: restore a backup, with "
+			  "--restore", place->path);
 		return EX_DATAERR;
 	}
-	for (enum step s = step; s != STEP_NONE; s = step == STEP_SNAPSHOTS && s == step ? next_step(survey) : STEP_NONE) {
+	for (enum step s = step; s != STEP_NONE;
+	     s = step == STEP_SNAPSHOTS && s == step ? next_step(survey) : STEP_NONE) {
 		say_step(survey, s);
 		survey->damaged_snapshots = 0; /* said: what else? */
 	}

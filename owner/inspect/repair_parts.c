@@ -2,8 +2,8 @@
  *
  * repair_parts.c - setting aside, and beginning anew.
  *
- * The new journal is written under names of its own, beside the old one, and takes its place when it is whole on
- * disk: until then the old one is there and damaged, and the same is begun again.
+ * The new journal is written under names of its own, beside the old one, and takes its place when it is
+ * whole on disk: until then the old one is there and damaged, and the same is begun again.
  */
 #include "owner/inspect/repair_parts.h"
 
@@ -170,9 +170,17 @@ static int beside_sync_folder(void *context)
 
 static struct disk disk_beside(struct beside *beside)
 {
-	return (struct disk){ .context = beside, .list = beside_list, .open = beside_open, .close = beside_close,
-			      .size = beside_size, .read = beside_read, .write = beside_write, .sync = beside_sync,
-			      .rename = beside_rename, .remove = beside_remove, .sync_folder = beside_sync_folder };
+	return (struct disk){ .context = beside,
+			      .list = beside_list,
+			      .open = beside_open,
+			      .close = beside_close,
+			      .size = beside_size,
+			      .read = beside_read,
+			      .write = beside_write,
+			      .sync = beside_sync,
+			      .rename = beside_rename,
+			      .remove = beside_remove,
+			      .sync_folder = beside_sync_folder };
 }
 
 /* ---- beginning anew ---- */
@@ -223,18 +231,23 @@ static bool rewrite_round(void *context, const struct round *round)
 	return rewrite->error == 0;
 }
 
-static int write_anew(const struct survey *survey, const struct disk *disk, const struct disk *beside, uint64_t segment_bytes)
+static int write_anew(const struct survey *survey, const struct disk *disk, const struct disk *beside,
+		      uint64_t segment_bytes)
 {
 	const struct survey_snapshot *base = survey->base;
-	const struct journal_end end = { .round = base->round + 1, .revision = base->head.revision, .history = base->head.history };
-	const struct journal_settings settings = { .disk = beside, .history = base->head.history, .segment_bytes = segment_bytes };
+	const struct journal_end end = { .round = base->round + 1, .revision = base->head.revision,
+					 .history = base->head.history };
+	const struct journal_settings settings = { .disk = beside, .history = base->head.history,
+						   .segment_bytes = segment_bytes };
 	struct journal_salvage salvage;
 	struct rewrite rewrite = { 0 };
 
 	rewrite.journal = journal_open(&settings, &end, &rewrite.fault);
 	if (rewrite.journal == NULL)
 		return rewrite.fault.error != 0 ? -rewrite.fault.error : -EIO;
-	int error = survey->salvaged ? journal_salvage(disk, end.round, rewrite_round, &rewrite, &salvage) : 0;
+	int error = 0;
+	if (survey->salvaged)
+		error = journal_salvage(disk, end.round, rewrite_round, &rewrite, &salvage);
 	if (error == 0)
 		error = rewrite.error;
 	if (error == 0)

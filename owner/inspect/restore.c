@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * restore.c - `sole-owner --restore` from a backup, and `--import` from a text: the whole of it is read before
- * anything is written.
+ * restore.c - `sole-owner --restore` from a backup, and `--import` from a text: the whole of it is read
+ * before anything is written.
  */
 #include "owner/inspect/founding.h"
 #include "owner/state/text.h"
@@ -47,7 +47,8 @@ static void progress(void *context, uint64_t done, uint64_t all)
 	inspect_progress(context, "the backup", done, all);
 }
 
-static int read_backup(const struct inspection *inspection, FILE *file, struct core *core, struct origin *origin)
+static int read_backup(const struct inspection *inspection, FILE *file, struct core *core,
+		       struct origin *origin)
 {
 	const struct snapshot_source source = { .context = file, .read = read_source };
 	struct snapshot_head head = { 0 };
@@ -55,10 +56,12 @@ static int read_backup(const struct inspection *inspection, FILE *file, struct c
 
 	if (!snapshot_read(&source, &head, core, progress, NULL, why, sizeof why)) {
 		log_error("%s: %s", inspection->restore, why);
-		return head.behaviour[0] != '\0' && strcmp(head.behaviour, inspection->behaviour->name) != 0 ? EX_CONFIG :
-													       EX_DATAERR;
+		bool named = head.behaviour[0] != '\0';
+		bool ours = strcmp(head.behaviour, inspection->behaviour->name) == 0;
+		return named && !ours ? EX_CONFIG : EX_DATAERR;
 	}
-	*origin = (struct origin){ .incarnation = head.incarnation, .round = head.round, .version = head.version };
+	*origin = (struct origin){ .incarnation = head.incarnation, .round = head.round,
+				   .version = head.version };
 	return EX_OK;
 }
 
@@ -114,7 +117,8 @@ static int take_session(const struct import *import)
 	struct session *session;
 
 	memcpy(nonce, &line->id, sizeof line->id); /* only has to differ from those of the others */
-	enum code code = sessions_restore(core_sessions(import->core), line->id, &line->caller, nonce, &session);
+	enum code code = sessions_restore(core_sessions(import->core), line->id, &line->caller, nonce,
+					  &session);
 	if (code == CODE_OK)
 		code = session_restore_window(session, line->last + 1, line->last);
 	for (size_t i = 0; code == CODE_OK && i < line->waiting_count; i++)
@@ -146,11 +150,13 @@ static int take_map(struct import *import)
 static int take_entry(const struct import *import)
 {
 	const struct text_entry *line = &import->reader.entry;
-	const struct map_entry entry = { .key = line->key.bytes, .key_size = line->key.size, .value = &line->value,
+	const struct map_entry entry = { .key = line->key.bytes, .key_size = line->key.size,
+					 .value = &line->value,
 					 .revision = line->revision };
 
 	if (line->revision > import->reader.head.revision)
-		return refuse(import, "its revision is later than that of the state, which the line 'revision' tells");
+		return refuse(import, "its revision is later than that of the state, which the line "
+				      "'revision' tells");
 	enum code code = map_restore(import->map, &entry);
 	if (code == CODE_OK)
 		return EX_OK;
@@ -158,7 +164,8 @@ static int take_entry(const struct import *import)
 		log_error("no memory");
 		return EX_OSERR;
 	}
-	return refuse(import, "its key is not above the one before, byte by byte, or is longer than 1024 bytes");
+	return refuse(import, "its key is not above the one before, byte by byte, or is longer than 1024 "
+			      "bytes");
 }
 
 static int take_line(struct import *import, char *line, size_t size, bool *ended)
@@ -227,7 +234,8 @@ int inspect_import(const struct inspection *inspection)
 	fclose(file);
 	if (status == EX_OK) {
 		const struct text_head *head = &import->reader.head;
-		const struct core_scalars scalars = { .revision = head->revision, .now_us = head->time_us, .token = head->token };
+		const struct core_scalars scalars = { .revision = head->revision, .now_us = head->time_us,
+						      .token = head->token };
 		const struct origin origin = { .version = head->version };
 		core_set_scalars(import->core, &scalars);
 		status = found_history(inspection, import->core, &origin);

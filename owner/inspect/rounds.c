@@ -20,7 +20,8 @@ enum journal_result rounds_walk(const struct place *place, uint64_t from,
 		struct journal_reader *reader = journal_reader_new(place->disk, 0, from, fault);
 		struct round round;
 		uint64_t done, all;
-		result = reader == NULL ? (fault->error != 0 ? JOURNAL_FAILED : JOURNAL_DAMAGED) : JOURNAL_ROUND;
+		result = reader == NULL ? (fault->error != 0 ? JOURNAL_FAILED : JOURNAL_DAMAGED) :
+					  JOURNAL_ROUND;
 		while (result == JOURNAL_ROUND) {
 			result = journal_read(reader, &round, end, fault);
 			if (result != JOURNAL_ROUND)
@@ -33,7 +34,8 @@ enum journal_result rounds_walk(const struct place *place, uint64_t from,
 			inspect_progress(NULL, "the journal", done, all);
 		}
 		journal_reader_destroy(&reader);
-		/* A write that is under way is seen in part, and a segment may go when a snapshot is there. */
+		/* A write that is under way is seen in part, and a segment may go when a snapshot is
+		 * there. */
 		bool again = (result == JOURNAL_DAMAGED || result == JOURNAL_FAILED) && place->owner != 0;
 		if (!again || looks++ == LOOKS_AGAIN)
 			return result;
@@ -42,8 +44,8 @@ enum journal_result rounds_walk(const struct place *place, uint64_t from,
 }
 
 bool records_walk(const struct round *round,
-		  bool (*visit)(void *context, const struct round *round, const struct record *record), void *context,
-		  bool *bad)
+		  bool (*visit)(void *context, const struct round *round, const struct record *record),
+		  void *context, bool *bad)
 {
 	struct wire_reader reader = wire_reader(round->records, round->size);
 	struct record record;

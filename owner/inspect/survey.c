@@ -29,14 +29,16 @@ static bool take_record(void *context, const struct round *round, const struct r
 	struct survey *survey = walk->survey;
 
 	if (record->revision < walk->revision || record->revision > round->revision) {
-		snprintf(walk->why, sizeof walk->why, "a record of revision %" PRIu64 " stands behind %" PRIu64,
+		snprintf(walk->why, sizeof walk->why,
+			 "a record of revision %" PRIu64 " stands behind %" PRIu64,
 			 record->revision, walk->revision);
 		return false;
 	}
 	walk->revision = record->revision;
 	walk->span->records++;
 	if (record->kind == RECORD_START) {
-		size_t size = record->behaviour_size < SNAPSHOT_BEHAVIOUR_MAX ? record->behaviour_size : SNAPSHOT_BEHAVIOUR_MAX;
+		size_t size = record->behaviour_size < SNAPSHOT_BEHAVIOUR_MAX ? record->behaviour_size :
+										SNAPSHOT_BEHAVIOUR_MAX;
 		memcpy(survey->behaviour, record->behaviour, size);
 		survey->behaviour[size] = '\0';
 		survey->version = record->version;
@@ -69,8 +71,8 @@ static bool take_round(void *context, const struct round *round)
 }
 
 /* Reads from a round on. True: to the end of the journal. */
-static bool read_span(struct survey *survey, const struct place *place, uint64_t from, struct survey_span *span,
-		      struct journal_fault *fault)
+static bool read_span(struct survey *survey, const struct place *place, uint64_t from,
+		      struct survey_span *span, struct journal_fault *fault)
 {
 	struct walk walk = { .survey = survey, .span = span };
 	enum journal_result result = rounds_walk(place, from, take_round, &walk, &survey->end, fault);
@@ -78,7 +80,8 @@ static bool read_span(struct survey *survey, const struct place *place, uint64_t
 	if (walk.bad) {
 		*fault = (struct journal_fault){ .round = span->last + 1 };
 		snprintf(fault->text, sizeof fault->text,
-			 "round %" PRIu64 ": its checksum is right, and %s: it was written wrong", span->last + 1, walk.why);
+			 "round %" PRIu64 ": its checksum is right, and %s: it was written wrong",
+			 span->last + 1, walk.why);
 	}
 	return result == JOURNAL_ENDED;
 }
@@ -139,7 +142,8 @@ __attribute__((format(printf, 2, 3))) static void mismatch(struct survey *survey
 }
 
 /* Reads from a round on whatever stands before it. */
-static void salvage_span(struct survey *survey, const struct place *place, uint64_t from, struct survey_span *span)
+static void salvage_span(struct survey *survey, const struct place *place, uint64_t from,
+			 struct survey_span *span)
 {
 	struct walk walk = { .survey = survey, .span = span };
 
@@ -186,15 +190,17 @@ static void compare(struct survey *survey)
 	for (size_t i = 0; i < survey->snapshot_count; i++) {
 		const struct survey_snapshot *s = &survey->snapshots[i];
 		if (s->sound && survey->history != 0 && s->head.history != survey->history)
-			mismatch(survey, "%s is of history %016" PRIx64 ", and the journal of %016" PRIx64, s->name,
-				 s->head.history, survey->history);
+			mismatch(survey, "%s is of history %016" PRIx64 ", and the journal of %016" PRIx64,
+				 s->name, s->head.history, survey->history);
 	}
 	if (survey->faulty || survey->segments == 0)
 		return;
-	uint64_t ends = survey->end.round - 1, begins = survey->end.first != 0 ? survey->end.first : survey->end.round;
+	uint64_t ends = survey->end.round - 1;
+	uint64_t begins = survey->end.first != 0 ? survey->end.first : survey->end.round;
 	if (base == NULL && begins > 1)
 		mismatch(survey,
-			 "the journal begins with round %" PRIu64 " and no snapshot that is sound comes before it", begins);
+			 "the journal begins with round %" PRIu64
+			 " and no snapshot that is sound comes before it", begins);
 	if (base != NULL && base->round + 1 < begins)
 		mismatch(survey, "%s ends with round %" PRIu64 " and the journal begins with round %" PRIu64
 			 ": files of the journal are missing", base->name, base->round, begins);
@@ -209,8 +215,9 @@ static void compare(struct survey *survey)
 	}
 	if (survey->snapshot_count > 0 && ends < survey->snapshots[0].round)
 		mismatch(survey,
-			 "the journal ends with round %" PRIu64 " and %s is of a later one: files of the journal are missing",
-			 ends, survey->snapshots[0].name);
+			 "the journal ends with round %" PRIu64
+			 " and %s is of a later one: files of the journal are missing", ends,
+			 survey->snapshots[0].name);
 }
 
 static void take_once(struct survey *survey, const struct place *place)
@@ -234,7 +241,8 @@ static void take_once(struct survey *survey, const struct place *place)
 
 bool survey_sound(const struct survey *survey)
 {
-	return survey->error == 0 && !survey->faulty && survey->damaged_snapshots == 0 && survey->why[0] == '\0';
+	return survey->error == 0 && !survey->faulty && survey->damaged_snapshots == 0 &&
+	       survey->why[0] == '\0';
 }
 
 void survey_take(struct survey *survey, const struct place *place)

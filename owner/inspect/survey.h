@@ -54,7 +54,7 @@ struct survey {
 	uint32_t version;
 	uint64_t incarnation;
 
-	bool unlinked;                 /* older snapshots are there, and the journal between them and the base is not */
+	bool unlinked;                 /* older snapshots are there, not the journal from them to the base */
 	bool empty;                    /* it holds no state at all */
 	int error;                     /* the errno of a disk that failed, or 0; `why` says more */
 	char why[SURVEY_WHY_BYTES];    /* what does not fit together though each part is sound; or "" */

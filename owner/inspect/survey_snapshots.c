@@ -12,8 +12,8 @@ static void progress(void *context, uint64_t done, uint64_t all)
 	inspect_progress(context, "a snapshot", done, all);
 }
 
-static bool read_head(const struct disk *disk, uint64_t round, bool whole, struct snapshot_head *head, uint64_t *bytes,
-		      char *why, size_t why_size)
+static bool read_head(const struct disk *disk, uint64_t round, bool whole, struct snapshot_head *head,
+		      uint64_t *bytes, char *why, size_t why_size)
 {
 	char name[SNAPSHOT_NAME_BYTES];
 	struct snapshot_file file = { .disk = disk };
@@ -32,7 +32,8 @@ static bool read_head(const struct disk *disk, uint64_t round, bool whole, struc
 	*bytes = size > 0 ? (uint64_t)size : 0;
 	disk->close(disk->context, file.file);
 	if (sound && head->round != round) {
-		snprintf(why, why_size, "it is of round %" PRIu64 ", which its name does not tell", head->round);
+		snprintf(why, why_size, "it is of round %" PRIu64 ", which its name does not tell",
+			 head->round);
 		return false;
 	}
 	return sound;
@@ -57,7 +58,8 @@ void survey_snapshots(struct survey *survey, const struct disk *disk)
 
 	if (count < 0) {
 		survey->error = -count;
-		snprintf(survey->why, sizeof survey->why, "the folder cannot be listed: %s", strerror(-count));
+		snprintf(survey->why, sizeof survey->why, "the folder cannot be listed: %s",
+			 strerror(-count));
 		return;
 	}
 	survey->snapshot_count = count < SURVEY_SNAPSHOTS_MAX ? (size_t)count : SURVEY_SNAPSHOTS_MAX;
@@ -66,7 +68,8 @@ void survey_snapshots(struct survey *survey, const struct disk *disk)
 		s->round = rounds[i];
 		snapshot_name(s->name, s->round);
 		s->sound = read_head(disk, s->round, true, &s->head, &s->bytes, s->why, sizeof s->why);
-		if (!s->sound && s->head.error != 0) { /* what cannot be looked at is not said to be damaged */
+		/* What cannot be looked at is not said to be damaged. */
+		if (!s->sound && s->head.error != 0) {
 			survey->error = s->head.error;
 			snprintf(survey->why, sizeof survey->why, "%s: %.300s", s->name, s->why);
 			return;

@@ -20,8 +20,9 @@ static void print_snapshot(const struct survey_snapshot *s)
 		return;
 	}
 	text_format_time(when, s->head.written_us);
-	printf("%s: sound: revision %" PRIu64 ", round %" PRIu64 ", %" PRIu64 " entries, %" PRIu64 " sessions, %s, of %s\n",
-	       s->name, s->head.revision, s->round, s->head.entries, s->head.sessions, inspect_size(s->bytes), when);
+	printf("%s: sound: revision %" PRIu64 ", round %" PRIu64 ", %" PRIu64 " entries, %" PRIu64
+	       " sessions, %s, of %s\n", s->name, s->head.revision, s->round, s->head.entries,
+	       s->head.sessions, inspect_size(s->bytes), when);
 }
 
 static void print_journal(const struct survey *survey)
@@ -35,9 +36,11 @@ static void print_journal(const struct survey *survey)
 	if (span->rounds > 0) {
 		text_format_time(first, span->first_us);
 		text_format_time(last, span->last_us);
-		printf("; rounds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " records, revisions %" PRIu64 " to %" PRIu64
+		printf("; rounds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " records, revisions %" PRIu64
+		       " to %" PRIu64
 		       ", %s to %s",
-		       span->first, span->last, span->records, span->first_revision, span->last_revision, first, last);
+		       span->first, span->last, span->records, span->first_revision, span->last_revision,
+		       first, last);
 	} else {
 		printf("; no rounds");
 	}
@@ -51,18 +54,19 @@ static void print_torn(const struct survey *survey, const struct place *place)
 	if (survey->faulty || survey->end.torn == 0)
 		return;
 	if (place->owner != 0)
-		printf("%s: process %d writes at byte %" PRIu64 "\n", survey->end.name, place->owner, survey->end.offset);
+		printf("%s: process %d writes at byte %" PRIu64 "\n", survey->end.name, place->owner,
+		       survey->end.offset);
 	else
-		printf("%s: an unfinished round at byte %" PRIu64 ", %s: no one was told of it, and the next start "
-		       "overwrites it\n",
+		printf("%s: an unfinished round at byte %" PRIu64
+		       ", %s: no one was told of it, and the next start overwrites it\n",
 		       survey->end.name, survey->end.offset, inspect_size(survey->end.torn));
 }
 
 void survey_print(const struct survey *survey, const struct place *place)
 {
 	if (survey->behaviour[0] != '\0')
-		printf("behaviour %s, version %" PRIu32 ", incarnation %" PRIu64 "\n", survey->behaviour, survey->version,
-		       survey->incarnation);
+		printf("behaviour %s, version %" PRIu32 ", incarnation %" PRIu64 "\n", survey->behaviour,
+		       survey->version, survey->incarnation);
 	if (survey->history != 0)
 		printf("history %016" PRIx64 "\n", survey->history);
 	for (size_t i = survey->snapshot_count; i-- > 0;)
@@ -101,8 +105,8 @@ int inspect_verify(const struct inspection *inspection)
 		log_error("%s: %s", place.path, survey->fault.error != 0 ? survey->fault.text : survey->why);
 		status = EX_IOERR;
 	} else if (!survey->empty && !survey_sound(survey)) {
-		log_error("%s is damaged; sole-owner --repair tells what can be brought back, and changes nothing where "
-			  "something would be lost",
+		log_error("%s is damaged; sole-owner --repair tells what can be brought back, and changes "
+			  "nothing where something would be lost",
 			  place.path);
 		status = EX_DATAERR;
 	}

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-	BACKUPS_MAX = 64,  /* the most that max-backups allows, those included whose child is yet to be reaped */
+	BACKUPS_MAX = 64,  /* the most that max-backups allows, with those whose child is yet to be reaped */
 	IDLE_MS = 60000,
 	TRIES = 16,        /* for a name that is free */
 };
@@ -207,8 +207,8 @@ static enum storage_result read_part(struct backup *backup, uint64_t offset, uin
 }
 
 enum storage_result backups_read(struct backups *backups, struct core *core, uint64_t connection, uint64_t id,
-				 uint64_t offset, uint8_t *bytes, size_t room, int64_t now_ns, struct backup_part *part,
-				 bool *began, int *error)
+				 uint64_t offset, uint8_t *bytes, size_t room, int64_t now_ns,
+				 struct backup_part *part, bool *began, int *error)
 {
 	struct backup *backup = find(backups, connection, id);
 	enum storage_result result = STORAGE_DONE;

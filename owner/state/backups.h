@@ -14,7 +14,7 @@
 struct backups;
 
 struct backups_settings {
-	int folder;           /* open: their files are there; -1: in /tmp, or in memory where that takes none */
+	int folder;           /* open: their files are there; -1: in /tmp, or in memory where there is none */
 	const int64_t *most;  /* at once; read at each use */
 	uint64_t history, incarnation;
 };
@@ -30,8 +30,8 @@ int backups_descriptor(const struct backups *backups);
 
 /* As storage.backup. *began: it did. */
 enum storage_result backups_read(struct backups *backups, struct core *core, uint64_t connection, uint64_t id,
-				 uint64_t offset, uint8_t *bytes, size_t room, int64_t now_ns, struct backup_part *part,
-				 bool *began, int *error);
+				 uint64_t offset, uint8_t *bytes, size_t room, int64_t now_ns,
+				 struct backup_part *part, bool *began, int *error);
 
 void backups_connection_ended(struct backups *backups, uint64_t connection);
 

@@ -143,8 +143,8 @@ static enum recovery_result take_over(struct durable *d, int64_t wall_us, bool n
 
 	if (broken != NULL) {
 		snprintf(recovery->why, sizeof recovery->why,
-			 "the state of revision %llu breaks the invariant of %s: %.300s; look at it with --dump, and rehearse a "
-			 "mended behaviour with --replay",
+			 "the state of revision %llu breaks the invariant of %s: %.300s; look at it with "
+			 "--dump, and rehearse a mended behaviour with --replay",
 			 (unsigned long long)core_revision(d->core), behaviour->name, broken);
 		return RECOVERY_DAMAGED;
 	}
@@ -161,7 +161,8 @@ static enum recovery_result take_over(struct durable *d, int64_t wall_us, bool n
 		if (code == CODE_NO_MEMORY)
 			return failed(recovery, -ENOMEM, "");
 		if (code != CODE_OK) {
-			snprintf(recovery->why, sizeof recovery->why, "version %u of %s does not take over the state of version %u: %s",
+			snprintf(recovery->why, sizeof recovery->why,
+				 "version %u of %s does not take over the state of version %u: %s",
 				 behaviour->version, behaviour->name, recovery->version, why);
 			return RECOVERY_VERSION;
 		}
@@ -170,7 +171,8 @@ static enum recovery_result take_over(struct durable *d, int64_t wall_us, bool n
 	}
 	d->incarnation = recovery->incarnation = recovery->incarnation + 1;
 	recovery->version = behaviour->version;
-	/* Tokens of a state that is made anew are larger than those of one of the same name that was there before. */
+	/* Tokens of a state that is made anew are larger than those of one of the same name that was there
+	 * before. */
 	core_start(d->core, d->incarnation, new ? wall_us : 0);
 	return RECOVERED;
 }
@@ -195,8 +197,8 @@ enum recovery_result durability_start(struct durable *d, struct core *core, int6
 		return result;
 	int error = snapshots_clear(d->settings.disk);
 	if (error != 0) {
-		snprintf(d->fault.text, sizeof d->fault.text, "an unfinished snapshot cannot be looked for and removed: %s",
-			 strerror(-error));
+		snprintf(d->fault.text, sizeof d->fault.text,
+			 "an unfinished snapshot cannot be looked for and removed: %s", strerror(-error));
 		return failed(recovery, error, d->fault.text);
 	}
 	const struct journal_settings settings = { .disk = d->settings.disk,
@@ -217,10 +219,11 @@ enum recovery_result durability_start(struct durable *d, struct core *core, int6
 
 bool durability_snapshot_wanted(const struct durable *d)
 {
-	uint64_t grown = journal_appended(d->journal) - d->snapshot_bytes, state = store_bytes(core_store(d->core));
+	uint64_t grown = journal_appended(d->journal) - d->snapshot_bytes;
+	uint64_t state = store_bytes(core_store(d->core)), least = d->settings.snapshot_after;
 
 	/* A large state is not written again for a small change. */
-	return d->snapshot_due || grown >= (d->settings.snapshot_after > state ? d->settings.snapshot_after : state);
+	return d->snapshot_due || grown >= (least > state ? least : state);
 }
 
 int durability_snapshot_begin(struct durable *d, int64_t wall_us, struct snapshot_head *head)
@@ -261,13 +264,15 @@ int durability_finish(struct durable *d, int64_t wall_us)
 	if (error == 0)
 		error = snapshot_save(d->settings.disk, d->core, &head);
 	if (error != 0) {
-		snprintf(d->fault.text, sizeof d->fault.text, "no snapshot could be written, the journal has everything: %s",
+		snprintf(d->fault.text, sizeof d->fault.text,
+			 "no snapshot could be written, the journal has everything: %s",
 			 error == -EBADMSG ? "the state breaks the behaviour's invariant" : strerror(-error));
 		return error;
 	}
 	error = durability_snapshot_done(d, &head, 0);
 	if (error != 0)
-		snprintf(d->fault.text, sizeof d->fault.text, "what is not needed any more cannot be removed, all else is done: %s",
+		snprintf(d->fault.text, sizeof d->fault.text,
+			 "what is not needed any more cannot be removed, all else is done: %s",
 			 strerror(-error));
 	return error;
 }

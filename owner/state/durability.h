@@ -3,10 +3,11 @@
  * durability.h - a state that outlives its owner: starts it from its folder, makes each round
  * durable, and takes snapshots.
  *
- * The order is the promise. A round runs; durability_commit; only when that has returned 0 may anything of the round
- * leave (replies, refusals, notices, events): what a client has heard is on disk. In the level
- * `interval` what has left may be lost with the machine's power, never with the owner alone, and replies tell. When commit
- * fails the owner ends: nothing of the round leaves, and whether the round is on disk is found out at the next start.
+ * The order is the promise. A round runs; durability_commit; only when that has returned 0 may anything of
+ * the round leave (replies, refusals, notices, events): what a client has heard is on disk. In the level
+ * `interval` what has left may be lost with the machine's power, never with the owner alone, and replies
+ * tell. When commit fails the owner ends: nothing of the round leaves, and whether the round is on disk is
+ * found out at the next start.
  *
  * No clock, no threads, no logging: times and the disk come in. All of it blocks as long as the disk does.
  */
@@ -31,21 +32,23 @@ struct durability_settings {
 struct durable *durability_new(const struct durability_settings *settings);
 void durability_destroy(struct durable **durability);
 
-/* Recovers the state into `core`, which is new, brings it to this version of the behaviour, and records that a new incarnation
- * begins: recovery->incarnation and history are what this owner is called from now on. `options` are of recovery: context and progress are used.
- * Anything but RECOVERED: recovery->why says why in one line, and the folder is as it was. */
+/* Recovers the state into `core`, which is new, brings it to this version of the behaviour, and records that
+ * a new incarnation begins: recovery->incarnation and history are what this owner is called from now on.
+ * `options` are of recovery: context and progress are used. Anything but RECOVERED: recovery->why says why
+ * in one line, and the folder is as it was. */
 enum recovery_result durability_start(struct durable *durability, struct core *core, int64_t wall_us,
 				      const struct recovery_options *options, struct recovery *recovery);
 
-/* Makes durable what the core has recorded since, if anything: one round. 0, or a negative errno, and durability_problem
- * says what failed. */
+/* Makes durable what the core has recorded since, if anything: one round. 0, or a negative errno, and
+ * durability_problem says what failed. */
 int durability_commit(struct durable *durability, int64_t now_ns);
 const char *durability_problem(const struct durable *durability);
 
 /* The records that the next commit makes durable; valid until the core is next used. */
 const struct buffer *durability_pending(const struct durable *durability);
 
-/* Syncs when the interval is over: 0 or a negative errno. *next_ns: when to call again at the latest; INT64_MAX: not needed. */
+/* Syncs when the interval is over: 0 or a negative errno. *next_ns: when to call again at the latest;
+ * INT64_MAX: not needed. */
 int durability_tend(struct durable *durability, int64_t now_ns, int64_t *next_ns);
 
 /* Syncs what is not, now. */
@@ -56,14 +59,16 @@ int durability_sync(struct durable *durability);
 /* Is it time for one? */
 bool durability_snapshot_wanted(const struct durable *durability);
 
-/* Syncs what is not, and tells what to write: for a forked child, or for snapshot_save at once. 0 or a negative errno. */
+/* Syncs what is not, and tells what to write: for a forked child, or for snapshot_save at once. 0 or a
+ * negative errno. */
 int durability_snapshot_begin(struct durable *durability, int64_t wall_us, struct snapshot_head *head);
 
-/* It is there under its name (or, `error` not 0, it is not, and will be wanted again later): what is older than the snapshots that are
- * kept goes. 0 or a negative errno: that did not work, nothing is lost. */
+/* It is there under its name (or, `error` not 0, it is not, and will be wanted again later): what is older
+ * than the snapshots that are kept goes. 0 or a negative errno: that did not work, nothing is lost. */
 int durability_snapshot_done(struct durable *durability, const struct snapshot_head *head, int error);
 
-/* The owner ends well: writes what is not synced, and a snapshot unless nothing has happened since the last. */
+/* The owner ends well: writes what is not synced, and a snapshot unless nothing has happened since the
+ * last. */
 int durability_finish(struct durable *durability, int64_t wall_us);
 
 /* ---- figures ---- */

@@ -71,7 +71,11 @@ static int do_open(void *context, const char *name, enum disk_mode mode)
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return -errno;
-	int problem = fstat(fd, &st) != 0 ? errno : S_ISREG(st.st_mode) ? 0 : S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+	int problem = 0;
+	if (fstat(fd, &st) != 0)
+		problem = errno;
+	else if (!S_ISREG(st.st_mode))
+		problem = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 	if (problem == 0)
 		return fd;
 	close(fd);
@@ -171,8 +175,8 @@ static int make(const char *path, char error[FOLDER_ERROR_MAX])
 		struct stat st;
 		if (problem == EEXIST || stat(path, &st) == 0)
 			return 0;
-		snprintf(error, FOLDER_ERROR_MAX, "cannot make the folder %.200s: %s%s", path, strerror(problem),
-			 problem == ENOENT ? ": make the one above it first" : "");
+		snprintf(error, FOLDER_ERROR_MAX, "cannot make the folder %.200s: %s%s", path,
+			 strerror(problem), problem == ENOENT ? ": make the one above it first" : "");
 		return status_of(problem);
 	}
 	while (length > 1 && path[length - 1] == '/')
@@ -210,8 +214,8 @@ static int check(const struct folder *folder, const char *path, unsigned use, ch
 		return 0;
 	if (st.st_uid != geteuid()) {
 		snprintf(error, FOLDER_ERROR_MAX,
-			 "the folder %.200s belongs to user %u and not to this one (%u): its owner must run as that user",
-			 path, (unsigned)st.st_uid, (unsigned)geteuid());
+			 "the folder %.200s belongs to user %u and not to this one (%u): its owner must run "
+			 "as that user", path, (unsigned)st.st_uid, (unsigned)geteuid());
 		return EX_NOPERM;
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
@@ -251,27 +255,32 @@ static int take_lock(struct folder *folder, const char *path, unsigned use, char
 	bool writes = use & FOLDER_WRITE;
 	pid_t holder;
 
-	folder->lock = openat(folder->descriptor, LOCK_NAME, (writes ? O_RDWR | O_CREAT : O_RDONLY) | ALWAYS, 0600);
+	folder->lock = openat(folder->descriptor, LOCK_NAME, (writes ? O_RDWR | O_CREAT : O_RDONLY) | ALWAYS,
+			      0600);
 	/* No owner has ever been here, and who only reads leaves nothing behind. */
 	if (folder->lock < 0 && errno == ENOENT && !writes)
 		return 0;
 	if (folder->lock < 0) {
 		int problem = errno;
-		snprintf(error, FOLDER_ERROR_MAX, "cannot open %.200s/" LOCK_NAME ": %s", path, strerror(problem));
+		snprintf(error, FOLDER_ERROR_MAX, "cannot open %.200s/" LOCK_NAME ": %s", path,
+			 strerror(problem));
 		return status_of(problem);
 	}
 	if (!try_lock(folder->lock, &holder)) {
 		if (errno == EWOULDBLOCK)
 			snprintf(error, FOLDER_ERROR_MAX,
-				 "the state in %.200s is in use by process %ld: stop it first", path, (long)holder);
+				 "the state in %.200s is in use by process %ld: stop it first", path,
+				 (long)holder);
 		else
 			snprintf(error, FOLDER_ERROR_MAX, "cannot lock %.200s/" LOCK_NAME ": %s", path,
 				 strerror(errno));
 		return EX_UNAVAILABLE;
 	}
-	if (writes && (ftruncate(folder->lock, 0) != 0 || dprintf(folder->lock, "%ld\n", (long)getpid()) < 0)) {
+	if (writes && (ftruncate(folder->lock, 0) != 0 ||
+		       dprintf(folder->lock, "%ld\n", (long)getpid()) < 0)) {
 		int problem = errno;
-		snprintf(error, FOLDER_ERROR_MAX, "cannot write %.200s/" LOCK_NAME ": %s", path, strerror(problem));
+		snprintf(error, FOLDER_ERROR_MAX, "cannot write %.200s/" LOCK_NAME ": %s", path,
+			 strerror(problem));
 		return status_of(problem);
 	}
 	return 0;
@@ -287,7 +296,8 @@ int folder_open(struct folder *folder, const char *path, unsigned use, char erro
 	folder->descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder->descriptor < 0) {
 		int problem = errno;
-		snprintf(error, FOLDER_ERROR_MAX, "cannot open the folder %.200s: %s", path, strerror(problem));
+		snprintf(error, FOLDER_ERROR_MAX, "cannot open the folder %.200s: %s", path,
+			 strerror(problem));
 		return problem == ENOENT    ? EX_NOINPUT
 		       : problem == ENOTDIR ? EX_DATAERR
 		       : problem == EACCES  ? EX_NOPERM

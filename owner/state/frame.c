@@ -111,7 +111,8 @@ const char *frame_read(const uint8_t *sector, struct frame *frame)
 		.count = get_u32(sector + 48),
 	};
 	/* A checksum that is right for nonsense: written by something else. */
-	if ((kind != FRAME_ROUND && kind != FRAME_SEAL) || frame->lag == 0 || get_u64(sector) != mark_of(frame) ||
+	if ((kind != FRAME_ROUND && kind != FRAME_SEAL) || frame->lag == 0 ||
+	    get_u64(sector) != mark_of(frame) ||
 	    (kind == FRAME_SEAL && (frame->size != 0 || frame->count != 0)))
 		return "the round's head is none that this version writes";
 	return NULL;

@@ -73,8 +73,8 @@ void frame_records(const uint8_t *sectors, const struct frame *frame, uint8_t *r
 
 bool frame_zero(const uint8_t *sector);
 
-/* Of a marked sector behind the last sound round, where round `next` would begin: true, it can have been written
- * when `next` was not yet known to be synced, so that it is part of an unfinished end. */
+/* Of a marked sector behind the last sound round, where round `next` would begin: true, it can have been
+ * written when `next` was not yet known to be synced, so that it is part of an unfinished end. */
 bool frame_unsynced(const uint8_t *sector, uint64_t next);
 /* Whether a sector bears the mark of that round. */
 bool frame_is_of(const uint8_t *sector, uint64_t number);

@@ -186,7 +186,8 @@ int journal_append(struct journal *journal, const struct round *round, struct jo
 	struct round less = *round;
 	if (bytes > journal->segment.bytes - journal->offset - SEGMENT_SEAL && round->count > 1) {
 		for (size_t at = 0, record = 0; at < round->size; at += record) {
-			record = round->records[at] | (size_t)round->records[at + 1] << 8 | (size_t)round->records[at + 2] << 16;
+			record = round->records[at] | (size_t)round->records[at + 1] << 8 |
+				 (size_t)round->records[at + 2] << 16;
 			less.size = at;
 		}
 		less.count--;
@@ -197,7 +198,8 @@ int journal_append(struct journal *journal, const struct round *round, struct jo
 
 	assert(round->number == journal->next && round->revision >= journal->revision);
 	if (journal->failed != 0)
-		return journal_fail(journal, -journal->failed, "nothing can be added since an earlier failure", fault);
+		return journal_fail(journal, -journal->failed,
+				    "nothing can be added since an earlier failure", fault);
 	if (!journal_make_room(journal, bytes))
 		return journal_fail(journal, -ENOMEM, "a round cannot be added", fault);
 	if (bytes > journal->segment.bytes - journal->offset - SEGMENT_SEAL) {
@@ -231,7 +233,8 @@ int journal_append(struct journal *journal, const struct round *round, struct jo
 int journal_sync(struct journal *journal, struct journal_fault *fault)
 {
 	if (journal->failed != 0)
-		return journal_fail(journal, -journal->failed, "nothing can be synced since an earlier failure", fault);
+		return journal_fail(journal, -journal->failed,
+				    "nothing can be synced since an earlier failure", fault);
 	if (journal->synced == journal->next - 1)
 		return 0;
 #ifdef PLANT_SKIP_SYNC

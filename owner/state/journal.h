@@ -103,7 +103,7 @@ struct journal;
 struct journal_settings {
 	const struct disk *disk;
 	uint64_t history;
-	uint64_t segment_bytes; /* of new segments: a multiple of the sector, JOURNAL_SEGMENT_LEAST at least */
+	uint64_t segment_bytes; /* of new segments: whole sectors, JOURNAL_SEGMENT_LEAST at least */
 };
 
 /* Goes on at `end`, as journal_read told it: overwrites what is torn, makes the first segment where there is

@@ -76,8 +76,9 @@ static int keep(const struct disk *disk, int file, const char *name, uint64_t fr
 	return rc != 0 ? rc : disk->sync_folder(disk->context);
 }
 
-/* The size of what takes the place of a segment that is sound up to `cut`, with room for the seal behind that. What its
- * first sector tells is believed only as far as the file bears it out: it could tell of more than there is disk. */
+/* The size of what takes the place of a segment that is sound up to `cut`, with room for the seal behind
+ * that. What its first sector tells is believed only as far as the file bears it out: it could tell of more
+ * than there is disk. */
 static uint64_t size_after(const struct segment *segment, uint64_t cut, uint64_t size)
 {
 	uint64_t whole = (size + JOURNAL_SECTOR_BYTES - 1) / JOURNAL_SECTOR_BYTES * JOURNAL_SECTOR_BYTES;
@@ -125,7 +126,8 @@ static int unseal(const struct disk *disk, uint64_t first, uint64_t next)
 		return file;
 	int64_t at = segment_last(disk, file, sector);
 	int rc = at < 0 ? (int)at : 0;
-	if (at > 0 && frame_read(sector, &frame) == NULL && frame.kind == FRAME_SEAL && frame.number == next) {
+	if (at > 0 && frame_read(sector, &frame) == NULL && frame.kind == FRAME_SEAL &&
+	    frame.number == next) {
 		rc = segment_wipe(disk, file, (uint64_t)at, (uint64_t)at + FRAME_SECTOR);
 		if (rc == 0)
 			rc = disk->sync(disk->context, file);
@@ -192,6 +194,7 @@ int journal_cut(const struct disk *disk, const struct journal_fault *fault, stru
 		segment_list_clear(&list);
 	}
 	if (rc != 0)
-		journal_blame(problem, fault->name, fault->offset, fault->round, rc, "the damage cannot be cut off");
+		journal_blame(problem, fault->name, fault->offset, fault->round, rc,
+			      "the damage cannot be cut off");
 	return rc;
 }

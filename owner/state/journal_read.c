@@ -99,7 +99,8 @@ static const uint8_t *bytes_at(struct journal_reader *reader, uint64_t offset, s
 /* Whether the bytes on which a verdict rests are others by now: then the file was being written. */
 static bool moved_on(struct journal_reader *reader)
 {
-	return reader->seen > 0 && window_changed(&reader->window, reader->offset, reader->seen, reader->piece, PIECE);
+	return reader->seen > 0 && window_changed(&reader->window, reader->offset, reader->seen,
+						  reader->piece, PIECE);
 }
 
 /* ---- segments ---- */
@@ -142,12 +143,14 @@ static enum step open_segment(struct journal_reader *reader, uint64_t first)
 	if (wrong != NULL)
 		return damaged(reader, 0, "%s", wrong);
 	if (segment.first != first)
-		return damaged(reader, 24, "it begins with round %" PRIu64 " and should be called otherwise", segment.first);
+		return damaged(reader, 24, "it begins with round %" PRIu64 " and should be called otherwise",
+			       segment.first);
 	if (reader->history != 0 && segment.history != reader->history)
 		return damaged(reader, 40, "it is of another history, %016" PRIx64 " and not %016" PRIx64,
 			       segment.history, reader->history);
 	if (chained && segment.revision != reader->revision)
-		return damaged(reader, 32, "it begins at revision %" PRIu64 ", and the one before it ends at %" PRIu64,
+		return damaged(reader, 32, "it begins at revision %" PRIu64
+					   ", and the one before it ends at %" PRIu64,
 			       segment.revision, reader->revision);
 	reader->history = segment.history;
 	reader->revision = segment.revision;
@@ -242,7 +245,8 @@ static enum step look_into(struct journal_reader *next, uint64_t first, uint64_t
 		return step;
 	if (next->segment.revision != revision) {
 		next->offset = 0;
-		return damaged(next, 32, "it begins at revision %" PRIu64 ", and the one before it ends at %" PRIu64,
+		return damaged(next, 32, "it begins at revision %" PRIu64
+					 ", and the one before it ends at %" PRIu64,
 			       next->segment.revision, revision);
 	}
 	if (next->window.end != next->segment.bytes)
@@ -291,8 +295,8 @@ static enum step at_end(struct journal_reader *reader)
 			       reader->next);
 	if (first != 0 && first != reader->next)
 		return damaged(reader, reader->offset,
-			       "rounds %" PRIu64 " to %" PRIu64 " are gone: the next segment begins behind them",
-			       reader->next, first - 1);
+			       "rounds %" PRIu64 " to %" PRIu64
+			       " are gone: the next segment begins behind them", reader->next, first - 1);
 	if (first != 0)
 		step = look_at_next(reader, first);
 	if (step != STEP_END)
@@ -373,7 +377,7 @@ static enum step at_round(struct journal_reader *reader, const struct frame *fra
 
 static enum step look(struct journal_reader *reader, struct round *round)
 {
-	uint64_t usable = reader->window.end < reader->segment.bytes ? reader->window.end : reader->segment.bytes;
+	uint64_t told = reader->segment.bytes, usable = reader->window.end < told ? reader->window.end : told;
 	struct frame frame;
 	enum step step = STEP_FAILED;
 	uint64_t at;
@@ -389,7 +393,8 @@ static enum step look(struct journal_reader *reader, struct round *round)
 		return at_end(reader);
 	const char *wrong = frame_read(sectors, &frame);
 	if (wrong != NULL)
-		return damaged(reader, reader->offset, "where round %" PRIu64 " should be, %s", reader->next, wrong);
+		return damaged(reader, reader->offset, "where round %" PRIu64 " should be, %s", reader->next,
+			       wrong);
 	if (frame.number != reader->next)
 		return damaged(reader, reader->offset, "here is round %" PRIu64 ", and %" PRIu64 " should be",
 			       frame.number, reader->next);
@@ -456,7 +461,8 @@ struct journal_reader *journal_reader_new(const struct disk *disk, uint64_t hist
 	int rc = -ENOMEM;
 
 	if (reader != NULL) {
-		*reader = (struct journal_reader){ .disk = disk, .history = history, .from = from, .file = -1 };
+		*reader = (struct journal_reader){ .disk = disk, .history = history, .from = from,
+						   .file = -1 };
 		reader->piece = malloc(PIECE);
 		if (reader->piece != NULL)
 			rc = survey(reader);
@@ -473,13 +479,14 @@ static enum step begin(struct journal_reader *reader)
 	uint64_t from = reader->from;
 
 	if (reader->begin == 0) {
-		reader->end = (struct journal_end){ .round = from > 0 ? from : 1, .history = reader->history };
+		reader->end = (struct journal_end){ .round = from > 0 ? from : 1,
+						    .history = reader->history };
 		return STEP_END;
 	}
 	if (from != 0 && reader->begin > from) {
 		journal_blame(&reader->fault, "", 0, from, 0,
-			      "it begins with round %" PRIu64 ", rounds from %" PRIu64 " on are needed and gone",
-			      reader->begin, from);
+			      "it begins with round %" PRIu64 ", rounds from %" PRIu64
+			      " on are needed and gone", reader->begin, from);
 		return STEP_DAMAGED;
 	}
 	return open_segment(reader, reader->begin);

@@ -14,7 +14,7 @@
 struct salvaging {
 	uint64_t next; /* the round to be given next */
 	bool over;     /* one is missing, or no more are wanted */
-	bool at_end;   /* of the segment so far: whole, and no sector behind round next - 1 that is not zero */
+	bool at_end;   /* of the segment so far: whole, and nothing but zeros behind round next - 1 */
 	bool (*visit)(void *context, const struct round *round);
 	void *context;
 	struct journal_salvage *salvage;
@@ -36,7 +36,8 @@ static int give(struct salvaging *it, const struct frame *frame, const uint8_t *
 	if (records == NULL)
 		return -ENOMEM;
 	frame_records(sectors, frame, records);
-	const struct round round = { .number = frame->number, .time_us = frame->time_us, .revision = frame->revision,
+	const struct round round = { .number = frame->number, .time_us = frame->time_us,
+				     .revision = frame->revision,
 				     .count = frame->count, .records = records, .size = (size_t)frame->size };
 	it->over = !it->visit(it->context, &round);
 	it->next++;
@@ -100,8 +101,9 @@ static int take_segment(struct salvaging *it, const struct disk *disk, uint64_t 
 	return error;
 }
 
-int journal_salvage(const struct disk *disk, uint64_t from, bool (*visit)(void *context, const struct round *round),
-		    void *context, struct journal_salvage *salvage)
+int journal_salvage(const struct disk *disk, uint64_t from,
+		    bool (*visit)(void *context, const struct round *round), void *context,
+		    struct journal_salvage *salvage)
 {
 	struct salvaging it = { .next = from, .visit = visit, .context = context, .salvage = salvage };
 	struct segment_list list;

@@ -16,9 +16,11 @@ struct journal_salvage {
 	int64_t seen_us;
 };
 
-/* Looks at every sector of every segment, and calls `visit` (may be NULL) for the sound rounds from number `from` on, as
- * long as none is missing between them; until it returns false. Reads a segment at a time into memory. 0 or a negative errno. */
-int journal_salvage(const struct disk *disk, uint64_t from, bool (*visit)(void *context, const struct round *round),
-		    void *context, struct journal_salvage *salvage);
+/* Looks at every sector of every segment, and calls `visit` (may be NULL) for the sound rounds from number
+ * `from` on, as long as none is missing between them; until it returns false. Reads a segment at a time into
+ * memory. 0 or a negative errno. */
+int journal_salvage(const struct disk *disk, uint64_t from,
+		    bool (*visit)(void *context, const struct round *round), void *context,
+		    struct journal_salvage *salvage);
 
 #endif

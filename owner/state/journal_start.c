@@ -32,7 +32,8 @@ static int settle(struct journal *journal, const struct journal_end *end)
 		at += size;
 	}
 	if (rc == 0 && end->torn > 0)
-		rc = disk_read_all(disk, journal->file, last, sizeof last, end->offset + end->torn - sizeof last);
+		rc = disk_read_all(disk, journal->file, last, sizeof last,
+				   end->offset + end->torn - sizeof last);
 	if (rc != 0)
 		return rc;
 	if (end->torn > 0)
@@ -44,13 +45,17 @@ static int settle(struct journal *journal, const struct journal_end *end)
 	return rc;
 }
 
-/* The seal of the segment before an empty one: the process that wrote it may not have synced it; or it died just before it
- * wrote it, and who began to read at the empty one, because a snapshot reaches so far, has not seen that. */
+/* The seal of the segment before an empty one: the process that wrote it may not have synced it; or it died
+ * just before it wrote it, and who began to read at the empty one, because a snapshot reaches so far, has
+ * not seen that. */
 static int settle_seal(struct journal *journal, uint64_t first)
 {
 	const struct disk *disk = journal->disk;
 	const struct frame seal = {
-		.kind = FRAME_SEAL, .lag = 1, .number = journal->segment.first, .revision = journal->segment.revision
+		.kind = FRAME_SEAL,
+		.lag = 1,
+		.number = journal->segment.first,
+		.revision = journal->segment.revision,
 	};
 	char name[JOURNAL_NAME_BYTES];
 	uint8_t sector[FRAME_SECTOR];
@@ -168,7 +173,8 @@ struct journal *journal_open(const struct journal_settings *settings, const stru
 {
 	struct journal *journal = calloc(1, sizeof *journal);
 
-	assert(settings->segment_bytes % JOURNAL_SECTOR_BYTES == 0 && settings->segment_bytes >= JOURNAL_SEGMENT_LEAST);
+	assert(settings->segment_bytes % JOURNAL_SECTOR_BYTES == 0 &&
+	       settings->segment_bytes >= JOURNAL_SEGMENT_LEAST);
 	assert(end->round > 0);
 	if (journal == NULL) {
 		journal_blame(fault, end->name, end->offset, end->round, ENOMEM, "cannot be opened");

@@ -19,20 +19,22 @@ struct lookback {
 	int epoll;
 };
 
-static enum storage_result find_outcome(void *context, uint64_t session, uint64_t sequence, struct fate *fate, int *error)
+static enum storage_result find_outcome(void *context, uint64_t session, uint64_t sequence, struct fate *fate,
+					int *error)
 {
 	struct lookback *lookback = context;
 
 	return outcomes_find(lookback->outcomes, session, sequence, clock_monotonic_ns(), fate, error);
 }
 
-static enum storage_result read_backup(void *context, struct core *core, uint64_t connection, uint64_t id, uint64_t offset,
-				       uint8_t *bytes, size_t room, struct backup_part *part, int *error)
+static enum storage_result read_backup(void *context, struct core *core, uint64_t connection, uint64_t id,
+				       uint64_t offset, uint8_t *bytes, size_t room, struct backup_part *part,
+				       int *error)
 {
 	struct lookback *lookback = context;
 	bool began;
-	enum storage_result result = backups_read(lookback->backups, core, connection, id, offset, bytes, room,
-						  clock_monotonic_ns(), part, &began, error);
+	enum storage_result result = backups_read(lookback->backups, core, connection, id, offset, bytes,
+						  room, clock_monotonic_ns(), part, &began, error);
 
 	lookback->counters->backups += began;
 	return result;
@@ -62,7 +64,8 @@ struct lookback *lookback_new(const struct lookback_settings *settings)
 	lookback->epoll = epoll_create1(EPOLL_CLOEXEC);
 	lookback->backups = backups_new(&backups);
 	lookback->outcomes = settings->disk != NULL ? outcomes_new(&outcomes) : NULL;
-	if (lookback->epoll < 0 || lookback->backups == NULL || !watch(lookback, backups_descriptor(lookback->backups)) ||
+	if (lookback->epoll < 0 || lookback->backups == NULL ||
+	    !watch(lookback, backups_descriptor(lookback->backups)) ||
 	    (settings->disk != NULL &&
 	     (lookback->outcomes == NULL || !watch(lookback, outcomes_descriptor(lookback->outcomes)))))
 		lookback_destroy(&lookback);

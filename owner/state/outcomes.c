@@ -66,7 +66,8 @@ struct outcomes {
 
 static void keep_reply(struct question *q, const struct record *record)
 {
-	bool kept = (record->flags & RECORD_FLAG_CUT) == 0 && record->reply_size > 0 && record->reply_size <= sizeof q->reply;
+	bool kept = (record->flags & RECORD_FLAG_CUT) == 0 && record->reply_size > 0 &&
+		    record->reply_size <= sizeof q->reply;
 
 	if (kept)
 		memcpy(q->reply, record->reply, record->reply_size);
@@ -79,7 +80,9 @@ static void note_reply(struct question *q, const struct record *record)
 	q->waits = record->code == CODE_WAITING;
 	q->fate.code = (enum code)record->code;
 	q->fate.revision = record->revision;
-	q->fate.fate = q->waits ? FATE_WAITING : code_outcome(record->code) == OUTCOME_DONE ? FATE_RAN : FATE_REFUSED;
+	q->fate.fate = code_outcome(record->code) == OUTCOME_DONE ? FATE_RAN : FATE_REFUSED;
+	if (q->waits)
+		q->fate.fate = FATE_WAITING;
 	keep_reply(q, record);
 }
 
@@ -123,7 +126,8 @@ static void match(struct question *q, const struct record *record)
 	}
 }
 
-/* Can nothing that comes behind change the answer? A withdrawal can be taken back by what follows it at once. */
+/* Can nothing that comes behind change the answer? A withdrawal can be taken back by what follows it at
+ * once. */
 static bool is_settled(const struct question *q)
 {
 	return q->ended || (q->found && q->fate.fate == FATE_RAN && q->fate.opener_told);
@@ -247,8 +251,8 @@ static struct question *find(struct outcomes *o, uint64_t session, uint64_t sequ
 	return NULL;
 }
 
-/* What a pass says when it did not find the command. False: nothing yet, for the session had not ended when the
- * pass began, and what is asked for may have been recorded since. */
+/* What a pass says when it did not find the command. False: nothing yet, for the session had not ended when
+ * the pass began, and what is asked for may have been recorded since. */
 static bool conclude_missing(struct question *q)
 {
 	bool seen = q->opened || q->ended || q->highest > 0;
@@ -286,7 +290,8 @@ static void take_answers(struct outcomes *o, int64_t now_ns)
 		if (q == NULL)
 			continue;
 		found->passes = q->passes + 1;
-		found->state = found->error != 0 || conclude(found) || found->passes >= PASSES_MAX ? TOLD : WANTED;
+		bool over = found->error != 0 || conclude(found) || found->passes >= PASSES_MAX;
+		found->state = over ? TOLD : WANTED;
 		found->told_ns = now_ns;
 		*q = *found;
 	}
@@ -318,7 +323,8 @@ static void begin_pass(struct outcomes *o, int64_t now_ns)
 static void forget_old(struct outcomes *o, int64_t now_ns)
 {
 	for (size_t i = o->count; i-- > 0;)
-		if (o->questions[i].state == TOLD && o->questions[i].told_ns + REMEMBERED_MS * NS_PER_MS <= now_ns)
+		if (o->questions[i].state == TOLD &&
+		    o->questions[i].told_ns + REMEMBERED_MS * NS_PER_MS <= now_ns)
 			o->questions[i] = o->questions[--o->count];
 }
 
@@ -336,8 +342,8 @@ void outcomes_tend(struct outcomes *outcomes, int64_t now_ns)
 		begin_pass(outcomes, now_ns);
 }
 
-enum storage_result outcomes_find(struct outcomes *outcomes, uint64_t session, uint64_t sequence, int64_t now_ns,
-				  struct fate *fate, int *error)
+enum storage_result outcomes_find(struct outcomes *outcomes, uint64_t session, uint64_t sequence,
+				  int64_t now_ns, struct fate *fate, int *error)
 {
 	outcomes_tend(outcomes, now_ns);
 	struct question *q = find(outcomes, session, sequence);

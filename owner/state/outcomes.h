@@ -32,8 +32,8 @@ int outcomes_descriptor(const struct outcomes *outcomes);
 void outcomes_set_end(struct outcomes *outcomes, uint64_t round);
 
 /* As storage.outcome. */
-enum storage_result outcomes_find(struct outcomes *outcomes, uint64_t session, uint64_t sequence, int64_t now_ns,
-				  struct fate *fate, int *error);
+enum storage_result outcomes_find(struct outcomes *outcomes, uint64_t session, uint64_t sequence,
+				  int64_t now_ns, struct fate *fate, int *error);
 
 /* Takes in what the thread has found, and begins the next pass where there are questions. */
 void outcomes_tend(struct outcomes *outcomes, int64_t now_ns);

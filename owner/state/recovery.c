@@ -24,7 +24,8 @@ struct run {
 	bool stopped;
 };
 
-__attribute__((format(printf, 3, 4))) static enum recovery_result say(struct run *run, enum recovery_result result,
+__attribute__((format(printf, 3, 4))) static enum recovery_result say(struct run *run,
+								      enum recovery_result result,
 								       const char *format, ...)
 {
 	va_list arguments;
@@ -52,8 +53,8 @@ static void snapshot_progress(void *context, uint64_t done, uint64_t all)
 }
 
 /* Reads the head of a snapshot or, with `core` or `whole`, all of it. */
-static enum recovery_result read_snapshot(struct run *run, uint64_t round, struct snapshot_head *head, bool whole,
-					  struct core *core)
+static enum recovery_result read_snapshot(struct run *run, uint64_t round, struct snapshot_head *head,
+					  bool whole, struct core *core)
 {
 	char name[SNAPSHOT_NAME_BYTES], why[384];
 	struct snapshot_file file = { .disk = run->disk };
@@ -71,7 +72,8 @@ static enum recovery_result read_snapshot(struct run *run, uint64_t round, struc
 		return say(run, head->error != 0 ? RECOVERY_FAILED : RECOVERY_DAMAGED, "%s: %s", name, why);
 	}
 	if (head->round != round)
-		return say(run, RECOVERY_DAMAGED, "%s: it is of round %" PRIu64 ", which its name does not tell", name,
+		return say(run, RECOVERY_DAMAGED, "%s: it is of round %" PRIu64
+						  ", which its name does not tell", name,
 			   head->round);
 	return RECOVERED;
 }
@@ -83,7 +85,8 @@ static bool is_whole(const struct run *run)
 	struct journal_end end;
 	struct round round;
 	struct journal_reader *reader = journal_reader_new(run->disk, 0, 0, &fault);
-	bool whole = reader != NULL && journal_read(reader, &round, &end, &fault) == JOURNAL_ROUND && round.number == 1;
+	bool whole = reader != NULL && journal_read(reader, &round, &end, &fault) == JOURNAL_ROUND &&
+		     round.number == 1;
 
 	journal_reader_destroy(&reader);
 	return whole;
@@ -120,13 +123,14 @@ static enum recovery_result load_snapshot(struct run *run, uint64_t round)
 		return result;
 	const char *behaviour = core_behaviour(run->core)->name;
 	if (strcmp(head.behaviour, behaviour) != 0)
-		return say(run, RECOVERY_VERSION, "the state is of the behaviour %s, and this one is %s", head.behaviour,
-			   behaviour);
+		return say(run, RECOVERY_VERSION, "the state is of the behaviour %s, and this one is %s",
+			   head.behaviour, behaviour);
 	result = read_snapshot(run, round, &head, true, run->core);
 	if (result != RECOVERED)
 		return result;
 	if (store_digest(core_store(run->core)) != head.digest)
-		return say(run, RECOVERY_DAMAGED, "snapshot-%016" PRIx64 ": the state in it has another digest than it says",
+		return say(run, RECOVERY_DAMAGED, "snapshot-%016" PRIx64
+						  ": the state in it has another digest than it says",
 			   round);
 	recovery->history = head.history;
 	recovery->incarnation = head.incarnation;
@@ -161,7 +165,8 @@ static const char *subject(const struct run *run, const struct record *record)
 	return "an operation that is not there any more";
 }
 
-static enum recovery_result replay_record(struct run *run, const struct round *round, const struct record *record)
+static enum recovery_result replay_record(struct run *run, const struct round *round,
+					  const struct record *record)
 {
 	const struct recovery_options *options = run->options;
 	struct recovery *recovery = run->recovery;
@@ -171,35 +176,40 @@ static enum recovery_result replay_record(struct run *run, const struct round *r
 	if (record->kind == RECORD_RUN)
 		core_replay(run->core, record, round->time_us, false, why, sizeof why);
 #endif
-	enum code code = core_replay(run->core, record, round->time_us, !options->no_digests, why, sizeof why);
+	enum code code = core_replay(run->core, record, round->time_us, !options->no_digests, why,
+				     sizeof why);
 	if (code != CODE_OK) {
 		if (code == CODE_NO_MEMORY)
 			recovery->error = ENOMEM;
 		else if (recovery->diverged == 0)
 			recovery->diverged = record->revision;
 		return say(run, code == CODE_NO_MEMORY ? RECOVERY_FAILED : RECOVERY_DIVERGED,
-			   "revision %" PRIu64 " (round %" PRIu64 ", %s%s%s): %s", record->revision, round->number,
-			   record_name(record->kind), record->kind == RECORD_RUN ? " of " : "", subject(run, record), why);
+			   "revision %" PRIu64 " (round %" PRIu64 ", %s%s%s): %s", record->revision,
+			   round->number, record_name(record->kind), record->kind == RECORD_RUN ? " of " : "",
+			   subject(run, record), why);
 	}
-	if (options->no_digests && recovery->diverged == 0 && store_digest(core_store(run->core)) != record->digest)
+	if (options->no_digests && recovery->diverged == 0 &&
+	    store_digest(core_store(run->core)) != record->digest)
 		recovery->diverged = record->revision;
 	return RECOVERED;
 }
 
-/* Before anything is run on the state of a snapshot: behaviours rely on what they call their invariant, and a file
- * with checksums that are right need not be one that an owner wrote. The older version of a behaviour may have had another
- * one, and a rehearsal is of what ran. */
+/* Before anything is run on the state of a snapshot: behaviours rely on what they call their invariant, and
+ * a file with checksums that are right need not be one that an owner wrote. The older version of a behaviour
+ * may have had another one, and a rehearsal is of what ran. */
 static enum recovery_result judge_snapshot(struct run *run)
 {
 	const struct recovery *recovery = run->recovery;
 	const struct sole_behaviour *behaviour = core_behaviour(run->core);
 
-	if (recovery->snapshot_round == 0 || recovery->version != behaviour->version || run->options->any_version)
+	if (recovery->snapshot_round == 0 || recovery->version != behaviour->version ||
+	    run->options->any_version)
 		return RECOVERED;
 	const char *broken = core_invariant(run->core);
 	if (broken == NULL)
 		return RECOVERED;
-	return say(run, RECOVERY_DAMAGED, "snapshot-%016" PRIx64 ": the state in it breaks the invariant of %s: %.300s",
+	return say(run, RECOVERY_DAMAGED, "snapshot-%016" PRIx64
+					  ": the state in it breaks the invariant of %s: %.300s",
 		   recovery->snapshot_round, behaviour->name, broken);
 }
 
@@ -325,7 +335,8 @@ static enum recovery_result judge_end(struct run *run)
 	if (recovery->end.name[0] == '\0' && run->snapshot_count == 0)
 		return RECOVERY_EMPTY;
 	if (recovery->end.name[0] == '\0')
-		return say(run, RECOVERY_DAMAGED, "there is a snapshot and no journal: its files are missing");
+		return say(run, RECOVERY_DAMAGED,
+			   "there is a snapshot and no journal: its files are missing");
 	if (run->snapshot_count > 0 && recovery->end.round <= run->snapshots[0])
 		return say(run, RECOVERY_DAMAGED,
 			   "the journal ends before round %" PRIu64 ", and the snapshot is of round %" PRIu64
@@ -342,18 +353,19 @@ static enum recovery_result judge_version(struct run *run)
 	if (version == behaviour->version || run->options->any_version || recovery_never_began(run->recovery))
 		return RECOVERED;
 	if (version > behaviour->version)
-		return say(run, RECOVERY_VERSION, "the state is of version %u of %s, and this is version %u: run the newer one",
+		return say(run, RECOVERY_VERSION,
+			   "the state is of version %u of %s, and this is version %u: run the newer one",
 			   version, behaviour->name, behaviour->version);
 	if (behaviour->migrate == NULL)
 		return say(run, RECOVERY_VERSION,
-			   "the state is of version %u of %s, and this is version %u, which does not say how to take it over: "
-			   "run the older one, or write 'migrate' (sole-behaviour(3))",
+			   "the state is of version %u of %s, and this is version %u, which does not say how "
+			   "to take it over: run the older one, or write 'migrate' (sole-behaviour(3))",
 			   version, behaviour->name, behaviour->version);
 	return RECOVERED;
 }
 
-enum recovery_result recovery_run(const struct disk *disk, struct core *core, const struct recovery_options *options,
-				  struct recovery *recovery)
+enum recovery_result recovery_run(const struct disk *disk, struct core *core,
+				  const struct recovery_options *options, struct recovery *recovery)
 {
 	struct run *run = calloc(1, sizeof *run);
 	enum recovery_result result;
@@ -378,12 +390,13 @@ enum recovery_result recovery_run(const struct disk *disk, struct core *core, co
 	if (result == RECOVERED && !options->sound_only)
 		result = judge_version(run);
 	/* An older version's commands that come out otherwise are no damage. */
-	if (result == RECOVERY_DIVERGED && recovery->version != 0 && recovery->version != core_behaviour(core)->version) {
+	if (result == RECOVERY_DIVERGED && recovery->version != 0 &&
+	    recovery->version != core_behaviour(core)->version) {
 		char what[sizeof recovery->why];
 		memcpy(what, recovery->why, sizeof what);
 		result = say(run, RECOVERY_VERSION,
-			     "%.400s; it was written by version %u, and this is version %u: start and stop the older one "
-			     "cleanly, which leaves nothing to replay",
+			     "%.400s; it was written by version %u, and this is version %u: start and stop "
+			     "the older one cleanly, which leaves nothing to replay",
 			     what, recovery->version, core_behaviour(core)->version);
 	}
 	free(run);

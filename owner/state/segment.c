@@ -252,12 +252,13 @@ void journal_blame(struct journal_fault *fault, const char *name, uint64_t offse
 	va_start(arguments, format);
 	vsnprintf(what, sizeof what, format, arguments);
 	va_end(arguments);
-	*fault = (struct journal_fault){ .offset = offset, .round = round, .error = error < 0 ? -error : error };
+	*fault = (struct journal_fault){ .offset = offset, .round = round,
+					 .error = error < 0 ? -error : error };
 	snprintf(fault->name, sizeof fault->name, "%s", name);
 	if (*name == '\0')
 		snprintf(fault->text, sizeof fault->text, "the journal: %s%s%s", what, error != 0 ? ": " : "",
 			 error != 0 ? strerror(fault->error) : "");
 	else
-		snprintf(fault->text, sizeof fault->text, "%s: byte %" PRIu64 ": %s%s%s", fault->name, offset, what,
-			 error != 0 ? ": " : "", error != 0 ? strerror(fault->error) : "");
+		snprintf(fault->text, sizeof fault->text, "%s: byte %" PRIu64 ": %s%s%s", fault->name, offset,
+			 what, error != 0 ? ": " : "", error != 0 ? strerror(fault->error) : "");
 }

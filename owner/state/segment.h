@@ -67,7 +67,8 @@ int segment_wipe(const struct disk *disk, int file, uint64_t from, uint64_t to);
 int segment_remove(const struct disk *disk, const char *name);
 
 /* Fills *fault: `error` 0 or an errno. Text is "NAME: byte OFFSET: ..." and the errno's. */
-__attribute__((format(printf, 6, 7))) void journal_blame(struct journal_fault *fault, const char *name, uint64_t offset,
+__attribute__((format(printf, 6, 7))) void journal_blame(struct journal_fault *fault, const char *name,
+							 uint64_t offset,
 							  uint64_t round, int error, const char *format, ...);
 
 #endif

@@ -32,7 +32,7 @@ struct snapshot_head {
 	uint64_t digest;     /* store_digest */
 	uint64_t segment_bytes; /* of the round's journal; 0: not told */
 	uint64_t next_id;    /* sessions_next_id */
-	int error;           /* when reading fails: errno of the source or of memory; 0: what is there is wrong */
+	int error;           /* when reading fails: errno of source or memory; 0: what is there is wrong */
 };
 
 struct snapshot_sink {
@@ -58,9 +58,10 @@ bool snapshot_write(struct core *core, const struct snapshot_head *head, const s
  * emptied. No limit is asked; of the events, the newest are kept that the core's ring has room for.
  * `progress` (may be NULL) is told entries done and all, now and then. False: *why, of `why_size` bytes, says
  * what is wrong and at which byte; the core is in no known state, and fit to be destroyed. */
-bool snapshot_read_head(const struct snapshot_source *source, struct snapshot_head *head, char *why, size_t why_size);
+bool snapshot_read_head(const struct snapshot_source *source, struct snapshot_head *head, char *why,
+			size_t why_size);
 bool snapshot_read(const struct snapshot_source *source, struct snapshot_head *head, struct core *core,
-		   void (*progress)(void *context, uint64_t done, uint64_t all), void *progress_context, char *why,
-		   size_t why_size);
+		   void (*progress)(void *context, uint64_t done, uint64_t all), void *progress_context,
+		   char *why, size_t why_size);
 
 #endif

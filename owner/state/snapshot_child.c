@@ -3,8 +3,8 @@
  * snapshot_child.c - fork, write, sync, rename, _exit.
  *
  * The child comes from a process with threads: until _exit it may call only what a signal handler may. It
- * allocates nothing, logs nothing, and knows no stdio and no libzmq. What failed it tells by its exit status: an
- * errno, all of which fit.
+ * allocates nothing, logs nothing, and knows no stdio and no libzmq. What failed it tells by its exit
+ * status: an errno, all of which fit.
  */
 #include "owner/state/snapshot_child.h"
 

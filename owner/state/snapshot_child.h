@@ -21,7 +21,7 @@ struct snapshot_job {
 	bool sync;        /* the file, before it counts as written */
 	int folder;       /* with `to`: where the file is, open; else -1 */
 	const char *from; /* with `to`: the file's name */
-	const char *to;   /* renamed to this when it is synced, and the folder synced behind it; NULL: not renamed */
+	const char *to;   /* renamed to this when it is synced, then the folder synced; NULL: not renamed */
 };
 
 struct snapshot_child {
@@ -32,8 +32,8 @@ struct snapshot_child {
 /* 0, or an errno: there is no child. The files may be closed then and there: the child has its own. */
 int snapshot_child_start(struct snapshot_child *child, const struct snapshot_job *job);
 
-/* Has it ended? Then it is reaped, its pidfd closed, and *error tells how: 0, an errno of what failed, EBADMSG
- * when the state breaks the behaviour's invariant, or ECANCELED when it was killed. Never blocks. */
+/* Has it ended? Then it is reaped, its pidfd closed, and *error tells how: 0, an errno of what failed,
+ * EBADMSG when the state breaks the behaviour's invariant, or ECANCELED when it was killed. Never blocks. */
 bool snapshot_child_ended(struct snapshot_child *child, int *error);
 
 /* Kills and reaps it, if there is one; blocks for as long as the kernel needs for that. */

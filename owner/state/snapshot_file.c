@@ -59,8 +59,8 @@ static ssize_t read_file(void *context, void *bytes, size_t size)
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t got = file->disk->read(file->disk->context, file->file, (uint8_t *)bytes + done, size - done,
-					       file->offset);
+		ssize_t got = file->disk->read(file->disk->context, file->file, (uint8_t *)bytes + done,
+					       size - done, file->offset);
 		if (got < 0)
 			return got;
 		if (got == 0)
@@ -93,7 +93,8 @@ static bool write_file(void *context, const void *bytes, size_t size)
 	return writing->error == 0;
 }
 
-static int write_synced(const struct disk *disk, const char *name, struct core *core, const struct snapshot_head *head)
+static int write_synced(const struct disk *disk, const char *name, struct core *core,
+			const struct snapshot_head *head)
 {
 	struct writing writing = { .disk = disk, .file = disk->open(disk->context, name, DISK_CREATE) };
 	const struct snapshot_sink sink = { .context = &writing, .write = write_file };

@@ -25,8 +25,8 @@ struct snapshot_file {
 struct snapshot_source snapshot_file_source(struct snapshot_file *file);
 
 /* Writes the core's state under a temporary name, syncs it, gives it its name and syncs the folder: whatever
- * interrupts it, there is a whole file of that name or none. 0 or a negative errno; -EBADMSG: the state breaks its
- * behaviour's invariant, and nothing was written. Allocates nothing. */
+ * interrupts it, there is a whole file of that name or none. 0 or a negative errno; -EBADMSG: the state
+ * breaks its behaviour's invariant, and nothing was written. Allocates nothing. */
 int snapshot_save(const struct disk *disk, struct core *core, const struct snapshot_head *head);
 
 /* Removes what an interrupted snapshot_save left. */

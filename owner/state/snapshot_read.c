@@ -34,8 +34,9 @@ static bool read_head(struct snapshot_reader *r)
 	if (!take_number(r, 4, &format))
 		return false;
 	if (format != SNAPSHOT_FORMAT)
-		return refuse_at(r, r->block_at, "the snapshot is of format %llu, and this program reads format %d: use the "
-			      "version that wrote it, or a later one", (unsigned long long)format, SNAPSHOT_FORMAT);
+		return refuse_at(r, r->block_at, "the snapshot is of format %llu, and this program reads "
+						 "format %d: use the version that wrote it, or a later one",
+						 (unsigned long long)format, SNAPSHOT_FORMAT);
 #define FIELD(type, name)                                                                  \
 	{                                                                                  \
 		uint64_t number;                                                           \
@@ -54,7 +55,8 @@ static bool read_head(struct snapshot_reader *r)
 		return refuse_at(r, here, "the name of a behaviour that cannot be");
 	memcpy(head->behaviour, name, (size_t)size);
 	/* They are counted on from: there must be room above. */
-	sound = sound && head->revision <= INT64_MAX / 2 && head->time_us >= 0 && head->time_us <= INT64_MAX / 2 &&
+	sound = sound && head->revision <= INT64_MAX / 2 && head->time_us >= 0 &&
+		head->time_us <= INT64_MAX / 2 &&
 		head->token >= 0 && head->token <= INT64_MAX / 2 && head->next_id > 0 &&
 		head->next_id < UINT64_MAX >> SESSION_SLOT_BITS;
 	return sound || refuse_at(r, r->block_at, "the head of the snapshot has a number that cannot be");
@@ -92,7 +94,8 @@ static bool is_above(const uint8_t *key, size_t size, const uint8_t *before, siz
 }
 
 /* `before_size` is that of the key in r->keys[index ^ 1], and negative where there is none. */
-static bool read_entry(struct snapshot_reader *r, const char *name, struct map *map, unsigned index, int *before_size)
+static bool read_entry(struct snapshot_reader *r, const char *name, struct map *map, unsigned index,
+		       int *before_size)
 {
 	uint64_t size, here = stream_position(r);
 	struct value value;
@@ -107,7 +110,8 @@ static bool read_entry(struct snapshot_reader *r, const char *name, struct map *
 		return false;
 	entry.key_size = (size_t)size;
 	memcpy(r->keys[index], key, entry.key_size);
-	if (*before_size >= 0 && !is_above(r->keys[index], entry.key_size, r->keys[index ^ 1], (size_t)*before_size))
+	if (*before_size >= 0 && !is_above(r->keys[index], entry.key_size, r->keys[index ^ 1],
+					   (size_t)*before_size))
 		return refuse_at(r, here, "a key is not above the one before it");
 	*before_size = (int)size;
 	if (!take_number(r, 8, &entry.revision))
@@ -145,7 +149,9 @@ static bool read_map(struct snapshot_reader *r, char name[STORE_NAME_MAX_BYTES +
 	if (r->core != NULL) {
 		map = store_restore_map(core_store(r->core), name);
 		if (map == NULL)
-			return refuse_at(r, here, "there is no memory for the map '%s', or there are too many maps", name);
+			return refuse_at(r, here,
+					 "there is no memory for the map '%s', or there are too many maps",
+					 name);
 		map_expect(map, count);
 	}
 	for (uint64_t i = 0; i < count; i++) {
@@ -170,8 +176,9 @@ static bool read_maps(struct snapshot_reader *r)
 		if (!read_map(r, name, i == 0))
 			return false;
 	if (r->totals.entries != r->head->entries || r->digest != r->head->digest)
-		return refuse_at(r, stream_position(r), "the entries are not those that the head tells of: the memory of the process "
-			      "that wrote them may be faulty");
+		return refuse_at(r, stream_position(r),
+				 "the entries are not those that the head tells of: the memory of the "
+				 "process that wrote them may be faulty");
 	return true;
 }
 
@@ -216,7 +223,8 @@ static bool read_parked(struct snapshot_reader *r, struct session *session, uint
 			return refuse_at(r, here, "a parked request with a sequence that cannot be");
 		before = sequence;
 		if (session != NULL &&
-		    !restored(r, here, session_restore_parked(session, sequence, waiting ? NULL : &reply, payload),
+		    !restored(r, here,
+			      session_restore_parked(session, sequence, waiting ? NULL : &reply, payload),
 			      "a parked request"))
 			return false;
 	}
@@ -278,7 +286,8 @@ static bool read_session(struct snapshot_reader *r, uint64_t *slot)
 	if (r->core != NULL) {
 		if (!restored(r, here, sessions_restore(core_sessions(r->core), id, &opener, nonce, &session),
 			      "a session with an id or a nonce") ||
-		    !restored(r, here, session_restore_window(session, oldest, last), "a session with sequences"))
+		    !restored(r, here, session_restore_window(session, oldest, last),
+			      "a session with sequences"))
 			return false;
 		session->silence_ms = (uint32_t)silence_ms;
 	}
@@ -312,7 +321,8 @@ static bool read_events(struct snapshot_reader *r)
 		uint64_t before = revision, index_before = index, here = stream_position(r);
 		if (!take_number(r, 8, &revision) || !take_number(r, 4, &index) || !take_number(r, 4, &size))
 			return false;
-		if (revision < before || (revision == before && index <= index_before) || revision > r->head->revision)
+		if (revision < before || (revision == before && index <= index_before) ||
+		    revision > r->head->revision)
 			return refuse_at(r, here, "an event is not behind the one before it");
 		const uint8_t *values = size <= EVENT_MAX_BYTES ? take_bytes(r, (size_t)size) : NULL;
 		if (size > EVENT_MAX_BYTES || (values != NULL && !events_sound(values, (size_t)size)))
@@ -322,7 +332,9 @@ static bool read_events(struct snapshot_reader *r)
 		if (r->core != NULL)
 			events_restore(core_events(r->core), revision, (uint32_t)index, values, (size_t)size);
 	}
-	return revision <= r->head->revision || refuse_at(r, stream_position(r), "an event of a revision that has not been");
+	if (revision > r->head->revision)
+		return refuse_at(r, stream_position(r), "an event of a revision that has not been");
+	return true;
 }
 
 static bool read_end(struct snapshot_reader *r)
@@ -358,8 +370,8 @@ static bool read_body(struct snapshot_reader *r)
 	return read_maps(r) && read_sessions(r) && read_events(r) && read_end(r);
 }
 
-static void reader_init(struct snapshot_reader *r, const struct snapshot_source *source, struct snapshot_head *head, char *why,
-			size_t why_size)
+static void reader_init(struct snapshot_reader *r, const struct snapshot_source *source,
+			struct snapshot_head *head, char *why, size_t why_size)
 {
 	/* Not the block, nor the keys. */
 	memset(r, 0, offsetof(struct snapshot_reader, block));
@@ -369,7 +381,8 @@ static void reader_init(struct snapshot_reader *r, const struct snapshot_source 
 	r->why_size = why_size;
 }
 
-bool snapshot_read_head(const struct snapshot_source *source, struct snapshot_head *head, char *why, size_t why_size)
+bool snapshot_read_head(const struct snapshot_source *source, struct snapshot_head *head, char *why,
+			size_t why_size)
 {
 	struct snapshot_reader r;
 
@@ -385,13 +398,14 @@ static bool is_ours(struct snapshot_reader *r)
 
 	if (strcmp(name, r->head->behaviour) == 0)
 		return true;
-	snprintf(r->why, r->why_size, "the state is of the behaviour '%s', and this is '%s'", r->head->behaviour, name);
+	snprintf(r->why, r->why_size, "the state is of the behaviour '%s', and this is '%s'",
+		 r->head->behaviour, name);
 	return false;
 }
 
 bool snapshot_read(const struct snapshot_source *source, struct snapshot_head *head, struct core *core,
-		   void (*progress)(void *context, uint64_t done, uint64_t all), void *progress_context, char *why,
-		   size_t why_size)
+		   void (*progress)(void *context, uint64_t done, uint64_t all), void *progress_context,
+		   char *why, size_t why_size)
 {
 	struct snapshot_reader r;
 
@@ -402,7 +416,8 @@ bool snapshot_read(const struct snapshot_source *source, struct snapshot_head *h
 	bool sound = read_head(&r) && (core == NULL || is_ours(&r)) && read_body(&r);
 	buffer_clear(&r.pieces);
 	if (sound && core != NULL) {
-		core_set_scalars(core, &(struct core_scalars){ .revision = head->revision, .now_us = head->time_us,
+		core_set_scalars(core, &(struct core_scalars){ .revision = head->revision,
+							       .now_us = head->time_us,
 							       .token = head->token });
 		sessions_set_next_id(core_sessions(core), head->next_id);
 	}

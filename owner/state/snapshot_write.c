@@ -155,7 +155,8 @@ static void write_events(struct writer *w, const struct events *events)
 	events_gone(events, &revision, &index);
 	put_number(w, revision, 8);
 	put_number(w, index, 4);
-	for (place = events_first(events); place < events_next(events); place = events_get(events, place).next)
+	for (place = events_first(events); place < events_next(events);
+	     place = events_get(events, place).next)
 		count++;
 	put_number(w, count, 8);
 	for (place = events_first(events); place < events_next(events) && !w->failed;) {

@@ -75,8 +75,8 @@ static void progress(void *context, const char *what, uint64_t done, uint64_t al
 	starting->tell_ns = now_ns + TELL_AFTER_MS * NS_PER_MS;
 	unsigned percent = all > 0 ? (unsigned)(done * 100 / all) : 100;
 	/* A start that goes on is not one that hangs. */
-	notify("EXTEND_TIMEOUT_USEC=%d\nSTATUS=reading the state: %u %% of %" PRIu64 " %s", 10 * TELL_AFTER_MS * 1000,
-	       percent, all, what);
+	notify("EXTEND_TIMEOUT_USEC=%d\nSTATUS=reading the state: %u %% of %" PRIu64 " %s",
+	       10 * TELL_AFTER_MS * 1000, percent, all, what);
 	log_info("reading the state: %u %% of %" PRIu64 " %s", percent, all, what);
 }
 
@@ -89,10 +89,11 @@ static const char *advice(enum recovery_result result)
 {
 	switch (result) {
 	case RECOVERY_DAMAGED:
-		return "; nothing was changed: sole-owner --verify tells all that is wrong, --repair what can be saved";
+		return "; nothing was changed: sole-owner --verify tells all that is wrong, --repair what "
+		       "can be saved";
 	case RECOVERY_DIVERGED:
-		return "; the behaviour is not the one that wrote it, or does not depend on its inputs alone: --log shows what was asked for, "
-		       "sole-check tries it";
+		return "; the behaviour is not the one that wrote it, or does not depend on its inputs "
+		       "alone: --log shows what was asked for, sole-check tries it";
 	case RECOVERY_EMPTY:
 	case RECOVERY_VERSION:
 	case RECOVERY_FAILED:
@@ -109,22 +110,24 @@ static void look_at_clock(const struct state *state)
 	int64_t ahead_s = (core_scalars(state->core).now_us - clock_wall_us()) / 1000000;
 
 	if (ahead_s >= TOLD_FROM_S)
-		log_warn("%s: the clock of this machine is %" PRId64 " s behind the time that the state has seen: until it has caught up "
-			 "the state's time stands still, and nothing in it expires; set the clock right",
+		log_warn("%s: the clock of this machine is %" PRId64
+			 " s behind the time that the state has seen: until it has caught up the state's "
+			 "time stands still, and nothing in it expires; set the clock right",
 			 state->config->state, ahead_s);
 }
 
 static void recover(struct state *state, bool (*stop)(void *), void *context, struct recovery *recovery)
 {
 	int64_t began_ns = clock_monotonic_ns();
-	struct starting starting = { .stop = stop, .context = context, .tell_ns = began_ns + TELL_AFTER_MS * NS_PER_MS };
+	struct starting starting = { .stop = stop, .context = context,
+				     .tell_ns = began_ns + TELL_AFTER_MS * NS_PER_MS };
 	const struct recovery_options options = { .context = &starting, .progress = progress };
 	enum recovery_result result =
 		durability_start(state->durable, state->core, clock_wall_us(), &options, recovery);
 
 	if (result != RECOVERED)
-		fatal(exit_status(result), "the state in %s cannot be taken up: %s%s", state->config->state, recovery->why,
-		      advice(result));
+		fatal(exit_status(result), "the state in %s cannot be taken up: %s%s", state->config->state,
+		      recovery->why, advice(result));
 	/* What recovery did is no work of this incarnation. */
 	memset(state->counters, 0, sizeof *state->counters);
 	if (recovery->end.torn > 0)
@@ -133,12 +136,13 @@ static void recover(struct state *state, bool (*stop)(void *), void *context, st
 			 state->config->state, recovery->end.torn, recovery->end.offset, recovery->end.name,
 			 recovery->end.round);
 	if (recovery->snapshot_round == 0 && recovery->rounds == 0)
-		log_info("%s: nothing was there: a new state, history %016" PRIx64, state->config->state, recovery->history);
+		log_info("%s: nothing was there: a new state, history %016" PRIx64, state->config->state,
+			 recovery->history);
 	else
-		log_info("%s: history %016" PRIx64 ", incarnation %" PRIu64 ", revision %" PRIu64 " (snapshot of revision %" PRIu64
-			 " and %" PRIu64 " rounds) in %.3f s",
-			 state->config->state, recovery->history, recovery->incarnation, core_revision(state->core),
-			 recovery->snapshot_revision, recovery->rounds,
+		log_info("%s: history %016" PRIx64 ", incarnation %" PRIu64 ", revision %" PRIu64
+			 " (snapshot of revision %" PRIu64 " and %" PRIu64 " rounds) in %.3f s",
+			 state->config->state, recovery->history, recovery->incarnation,
+			 core_revision(state->core), recovery->snapshot_revision, recovery->rounds,
 			 (double)(clock_monotonic_ns() - began_ns) / (double)NS_PER_S);
 	look_at_clock(state);
 }
@@ -166,8 +170,8 @@ static void maker_start(struct state *state)
 
 	state->maker_runs = error == 0;
 	if (error != 0)
-		log_warn("no thread to make segments of the journal ahead of need (%s): rounds will wait for it now and then",
-			 strerror(error));
+		log_warn("no thread to make segments of the journal ahead of need (%s): rounds will wait for "
+			 "it now and then", strerror(error));
 }
 
 static void maker_stop(struct state *state)
@@ -186,8 +190,8 @@ static void want_segment(struct state *state, int64_t now_ns)
 		return;
 	int error = atomic_exchange(&state->maker_error, 0);
 	if (error != 0) {
-		log_warn("%s: no segment of the journal could be made ahead of need: %s: the owner has to end when the one in use is full",
-			 state->config->state, strerror(-error));
+		log_warn("%s: no segment of the journal could be made ahead of need: %s: the owner has to "
+			 "end when the one in use is full", state->config->state, strerror(-error));
 		state->maker_again_ns = now_ns + SPARE_AGAIN_S * NS_PER_S;
 	}
 	if (now_ns < state->maker_again_ns || !journal_spare_wanted(durability_journal(state->durable)))
@@ -208,7 +212,8 @@ struct state *state_open(const struct config *config, struct core *core, struct 
 	if (state == NULL)
 		fatal(EX_OSERR, "no memory");
 	*state = (struct state){ .core = core, .counters = counters, .config = config, .wake = wake };
-	int status = folder_open(&state->folder, config->state, FOLDER_LOCK | FOLDER_WRITE | FOLDER_MAKE, error);
+	int status = folder_open(&state->folder, config->state, FOLDER_LOCK | FOLDER_WRITE | FOLDER_MAKE,
+				 error);
 	if (status != 0)
 		fatal(status, "%s", error);
 	if (getrandom(&history, sizeof history, 0) != (ssize_t)sizeof history)
@@ -250,8 +255,8 @@ static bool failed(const struct state *state, int error)
 {
 	const char *problem = durability_problem(state->durable);
 
-	log_error("%s: %s: ending, since what was not written must not be answered; what was answered is safe",
-		  state->config->state, problem[0] != '\0' ? problem : strerror(-error));
+	log_error("%s: %s: ending, since what was not written must not be answered; what was answered is "
+		  "safe", state->config->state, problem[0] != '\0' ? problem : strerror(-error));
 	return false;
 }
 
@@ -289,7 +294,8 @@ static void snapshot_start(struct state *state, int64_t now_ns)
 	snprintf(temporary, sizeof temporary, "%s.tmp", name);
 	int folder = state->folder.descriptor, error = 0;
 	int file = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	const struct snapshot_job job = { .core = state->core, .head = &state->head, .file = file, .sync = true,
+	const struct snapshot_job job = { .core = state->core, .head = &state->head, .file = file,
+					  .sync = true,
 					  .folder = folder, .from = temporary, .to = name };
 	if (file < 0)
 		error = errno;
@@ -300,7 +306,8 @@ static void snapshot_start(struct state *state, int64_t now_ns)
 	if (error != 0) {
 		unlinkat(folder, temporary, 0);
 		state->counters->snapshots_failed++;
-		log_warn("%s: no snapshot can be begun: %s; the journal grows until one can", state->config->state, strerror(error));
+		log_warn("%s: no snapshot can be begun: %s; the journal grows until one can",
+			 state->config->state, strerror(error));
 		return;
 	}
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = state->child.pidfd };
@@ -324,17 +331,19 @@ static void snapshot_end(struct state *state, int error, int64_t now_ns)
 {
 	if (error == 0) {
 		state->counters->snapshots++;
-		log_info("%s: snapshot of round %" PRIu64 " written in %.3f s", state->config->state, state->head.round,
-			 (double)(now_ns - state->snapshot_started_ns) / (double)NS_PER_S);
+		log_info("%s: snapshot of round %" PRIu64 " written in %.3f s", state->config->state,
+			 state->head.round, (double)(now_ns - state->snapshot_started_ns) / (double)NS_PER_S);
 	} else {
 		remove_temporary(state);
 		state->counters->snapshots_failed++;
-		log_warn("%s: the snapshot failed: %s; the journal grows until one succeeds", state->config->state,
+		log_warn("%s: the snapshot failed: %s; the journal grows until one succeeds",
+			 state->config->state,
 			 error == EBADMSG ? "the state breaks the behaviour's invariant" : strerror(error));
 	}
 	error = durability_snapshot_done(state->durable, &state->head, error);
 	if (error != 0)
-		log_warn("%s: what is not needed any more cannot be removed: %s", state->config->state, strerror(-error));
+		log_warn("%s: what is not needed any more cannot be removed: %s", state->config->state,
+			 strerror(-error));
 }
 
 bool state_tend(struct state *state, int64_t now_ns, int64_t *next_ns)

@@ -87,9 +87,10 @@ void text_format_time(char text[TEXT_TIME_BYTES], int64_t time_us)
 
 	/* Years of more than four digits are of no clock. */
 	if (gmtime_r(&seconds, &utc) != NULL && utc.tm_year >= -1900 && utc.tm_year < 8100)
-		snprintf(date, sizeof date, "%04u-%02u-%02uT%02u:%02u:%02u", (unsigned)(utc.tm_year + 1900) % 10000,
-			 (unsigned)(utc.tm_mon + 1) % 100, (unsigned)utc.tm_mday % 100, (unsigned)utc.tm_hour % 100,
-			 (unsigned)utc.tm_min % 100, (unsigned)utc.tm_sec % 100);
+		snprintf(date, sizeof date, "%04u-%02u-%02uT%02u:%02u:%02u",
+			 (unsigned)(utc.tm_year + 1900) % 10000, (unsigned)(utc.tm_mon + 1) % 100,
+			 (unsigned)utc.tm_mday % 100, (unsigned)utc.tm_hour % 100, (unsigned)utc.tm_min % 100,
+			 (unsigned)utc.tm_sec % 100);
 	if (date[0] != '\0')
 		snprintf(text, TEXT_TIME_BYTES, "%s.%06uZ", date, (unsigned)micro);
 	else

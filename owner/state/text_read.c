@@ -141,7 +141,8 @@ static bool read_name(struct cursor *cursor, char name[TEXT_NAME_MAX + 1])
 {
 	size_t size = 0;
 
-	for (; cursor->at < cursor->end && *cursor->at > ' ' && *cursor->at < 0x7f && size < TEXT_NAME_MAX; size++)
+	for (; cursor->at < cursor->end && *cursor->at > ' ' && *cursor->at < 0x7f && size < TEXT_NAME_MAX;
+	     size++)
 		name[size] = *cursor->at++;
 	name[size] = '\0';
 	return size > 0;
@@ -188,7 +189,8 @@ static bool read_session(struct cursor *cursor, struct text_session *session)
 		return false;
 	for (uint64_t before = 0; cursor->at < cursor->end;) {
 		uint64_t sequence;
-		if (!skip(cursor, " ") || !read_unsigned(cursor, session->last, &sequence) || sequence <= before ||
+		if (!skip(cursor, " ") || !read_unsigned(cursor, session->last, &sequence) ||
+		    sequence <= before ||
 		    session->waiting_count == SESSION_PARKED_MAX)
 			return false;
 		session->waiting[session->waiting_count++] = before = sequence;
@@ -215,7 +217,8 @@ static bool read_entry(struct cursor *cursor, struct text_entry *entry)
 /* ---- lines ---- */
 
 /* The lines of the head have one place each; what is behind them is told by its first word. */
-enum stage { FORMAT, BEHAVIOUR, HISTORY, REVISION, TIME, TOKEN, HEAD_STAGES, SESSIONS = HEAD_STAGES, MAPS, ENDED };
+enum stage { FORMAT, BEHAVIOUR, HISTORY, REVISION, TIME, TOKEN, HEAD_STAGES, SESSIONS = HEAD_STAGES, MAPS,
+	     ENDED };
 
 static const struct {
 	const char *word, *expected;
@@ -264,7 +267,8 @@ static enum text_kind read_body_line(struct text_reader *reader, struct cursor *
 
 	if (reader->stage == SESSIONS && skip(cursor, "session ")) {
 		whole = read_session(cursor, &reader->session) && cursor->at == cursor->end;
-		return whole ? TEXT_SESSION : wrong(reader, "'session ID [uid N gid N pid N] last N [waiting N ...]'");
+		return whole ? TEXT_SESSION :
+			       wrong(reader, "'session ID [uid N gid N pid N] last N [waiting N ...]'");
 	}
 	if (skip(cursor, "map ")) {
 		reader->stage = MAPS;
@@ -274,8 +278,8 @@ static enum text_kind read_body_line(struct text_reader *reader, struct cursor *
 	if (reader->stage == MAPS && cursor->at < cursor->end && *cursor->at == '"') {
 		whole = read_entry(cursor, &reader->entry) && cursor->at == cursor->end;
 		return whole ? TEXT_ENTRY :
-			       wrong(reader, "'\"KEY\" VALUE @REVISION', VALUE an integer or in quotes, escapes as "
-					     "in sole-state(5)");
+			       wrong(reader, "'\"KEY\" VALUE @REVISION', VALUE an integer or in quotes, "
+					     "escapes as in sole-state(5)");
 	}
 	if (skip(cursor, "end") && cursor->at == cursor->end) {
 		reader->stage = ENDED;
