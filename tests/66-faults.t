@@ -42,7 +42,8 @@ plan skip_all => 'sanitizers and valgrind do not run under strace'
 # The folders are in memory: a thousand lives, and this is not about the machine's own disk.
 my $memory = tempdir('sole-test-XXXXXX', DIR => -w '/dev/shm' ? '/dev/shm' : folder(), CLEANUP => 1);
 my $state  = "$memory/state";
-my $short  = client_program() =~ s{client\z}{short.so}r;
+# In the test's own folder: the linker takes a blank in LD_PRELOAD for the end of a path.
+my $short = spew('short.so', slurp(client_program() =~ s{client\z}{short.so}r));
 my $trace  = path('trace');
 my $told   = path('told');
 my @small  = ('--keep-snapshots', '1', '--drain', '100ms', '-q');
