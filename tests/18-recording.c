@@ -375,6 +375,30 @@ static void what_is_not_recorded_is_not_told_of_later(void **state)
 	bench_free(bench);
 }
 
+/* Recording begins behind a replay of which nobody has taken the late answers. */
+static void what_was_answered_in_a_replay_is_not_told_of_again(void **state)
+{
+	struct bench *bench = bench_new(1 << 20);
+
+	(void)state;
+	uint64_t sequence = wait_for_answer(bench);
+	assert_int_equal(answer(bench, sequence, 10), CODE_OK);
+	const struct record run = last_of(bench, RECORD_RUN);
+	struct core *core = replayed(bench, &moody, &run);
+	char why[128];
+	assert_int_equal(core_replay(core, &run, 0, true, why, sizeof why), CODE_OK);
+	core_destroy(&bench->core);
+	bench->core = core;
+	struct buffer before = bench->records;
+	bench->records = (struct buffer){ 0 };
+	core_record_to(core, &bench->records);
+	assert_int_equal(put(bench, "a", 1), CODE_OK);
+	assert_int_equal(count_of(bench, RECORD_RUN), 1);
+	assert_int_equal(count_of(bench, RECORD_ANSWERED), 0);
+	buffer_clear(&before);
+	bench_free(bench);
+}
+
 /* An answer is told of: not of this session, too early, or another one. */
 static void an_answer_that_was_another_is_told_apart(void **state)
 {
@@ -702,6 +726,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_late_answer_that_is_not_kept_is_not_told_of),
 	cmocka_unit_test(without_memory_for_it_a_late_answer_is_given_and_not_told_of),
 	cmocka_unit_test(what_is_not_recorded_is_not_told_of_later),
+	cmocka_unit_test(what_was_answered_in_a_replay_is_not_told_of_again),
 	cmocka_unit_test(an_answer_that_was_another_is_told_apart),
 	cmocka_unit_test(a_hook_that_failed_is_recorded_so_and_not_asked_again),
 	cmocka_unit_test(what_finds_no_memory_is_put_off_and_in_replay_said),
