@@ -48,7 +48,9 @@ static void note_answered(struct core *core)
 	for (; core->late_recorded < machine->late_count; core->late_recorded++) {
 		const struct late *late = &machine->late[core->late_recorded];
 		const struct session *session = sessions_find(machine->sessions, late->session);
-		const struct stored_reply *stored = session_stored(session, late->sequence);
+		/* Its session may have ended by what was just done: nobody needs the answer. */
+		const struct stored_reply *stored =
+			session != NULL ? session_stored(session, late->sequence) : NULL;
 		/* What was withdrawn has a record of its own. */
 		if (core->records == NULL || stored == NULL || stored->code != CODE_OK)
 			continue;
