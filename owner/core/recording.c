@@ -45,14 +45,16 @@ static void note_answered(struct core *core)
 {
 	const struct machine *machine = &core->machine;
 
+	/* In replay it is not told, and by then its session may have ended. */
+	if (core->records == NULL)
+		core->late_recorded = machine->late_count;
 	for (; core->late_recorded < machine->late_count; core->late_recorded++) {
 		const struct late *late = &machine->late[core->late_recorded];
+		/* It is there: what waits is withdrawn before a session ends, so nobody is answered by its end. */
 		const struct session *session = sessions_find(machine->sessions, late->session);
-		/* Its session may have ended by what was just done: nobody needs the answer. */
-		const struct stored_reply *stored =
-			session != NULL ? session_stored(session, late->sequence) : NULL;
+		const struct stored_reply *stored = session_stored(session, late->sequence);
 		/* What was withdrawn has a record of its own. */
-		if (core->records == NULL || stored == NULL || stored->code != CODE_OK)
+		if (stored == NULL || stored->code != CODE_OK)
 			continue;
 		bool cut = stored->size > RECORD_REPLY_MAX;
 		struct record record = { .kind = RECORD_ANSWERED,
@@ -147,6 +149,7 @@ void record_migrated(struct core *core, unsigned from_version)
 	struct record record = { .kind = RECORD_MIGRATED, .version = from_version };
 
 	note(core, &record);
+	note_answered(core);
 	note_answered(core);
 }
 
