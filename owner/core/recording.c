@@ -150,7 +150,6 @@ void record_migrated(struct core *core, unsigned from_version)
 
 	note(core, &record);
 	note_answered(core);
-	note_answered(core);
 }
 
 void record_refused(struct core *core, const struct session *session, enum code code, const uint8_t *reply,
