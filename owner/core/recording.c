@@ -39,7 +39,7 @@ static void note(struct core *core, struct record *record)
 	core->record_count++;
 }
 
-/* Who waited and was answered by what was just done; their sessions are there. Only told: replay comes to the
+/* Who waited and was answered by what was just done. Only told: replay comes to the
  * same by itself, so without memory it is left out. */
 static void note_answered(struct core *core)
 {
@@ -48,7 +48,7 @@ static void note_answered(struct core *core)
 	for (; core->late_recorded < machine->late_count; core->late_recorded++) {
 		const struct late *late = &machine->late[core->late_recorded];
 		const struct session *session = sessions_find(machine->sessions, late->session);
-		/* Its session may have ended by what was just done: nobody needs the answer. */
+		/* A replay comes here only at ends and withdrawals: its session may have ended since. */
 		const struct stored_reply *stored =
 			session != NULL ? session_stored(session, late->sequence) : NULL;
 		/* What was withdrawn has a record of its own. */
