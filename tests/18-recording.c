@@ -399,6 +399,31 @@ static void what_was_answered_in_a_replay_is_not_told_of_again(void **state)
 	bench_free(bench);
 }
 
+/* A round in which a request is answered and its session ends, replayed as a whole. */
+static void a_session_that_ends_behind_its_late_answer_is_replayed(void **state)
+{
+	struct bench *bench = bench_new(1 << 20);
+	uint64_t other = open_session(bench, 2);
+
+	(void)state;
+	assert_int_equal(run_as(bench, other, 1, 0, WAIT, NULL, 0), CODE_WAITING);
+	const struct value list[] = { value_integer((int64_t)other), value_integer(1), value_integer(10) };
+	assert_int_equal(run(bench, ANSWER, list, 3), CODE_OK);
+	struct session *session = sessions_find(core_sessions(bench->core), other);
+	assert_int_equal(core_end_session(bench->core, &session), CODE_OK);
+	assert_replays(bench);
+	struct wire_reader reader = wire_reader(bench->records.data, bench->records.size);
+	struct core *core = core_of(bench, &moody);
+	struct record record;
+	char why[256];
+	while (record_read(&reader, &record))
+		if (core_replay(core, &record, 0, true, why, sizeof why) != CODE_OK)
+			fail_msg("%s", why);
+	assert_null(sessions_find(core_sessions(core), other));
+	core_destroy(&core);
+	bench_free(bench);
+}
+
 /* An answer is told of: not of this session, too early, or another one. */
 static void an_answer_that_was_another_is_told_apart(void **state)
 {
@@ -727,6 +752,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_memory_for_it_a_late_answer_is_given_and_not_told_of),
 	cmocka_unit_test(what_is_not_recorded_is_not_told_of_later),
 	cmocka_unit_test(what_was_answered_in_a_replay_is_not_told_of_again),
+	cmocka_unit_test(a_session_that_ends_behind_its_late_answer_is_replayed),
 	cmocka_unit_test(an_answer_that_was_another_is_told_apart),
 	cmocka_unit_test(a_hook_that_failed_is_recorded_so_and_not_asked_again),
 	cmocka_unit_test(what_finds_no_memory_is_put_off_and_in_replay_said),

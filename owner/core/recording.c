@@ -39,7 +39,7 @@ static void note(struct core *core, struct record *record)
 	core->record_count++;
 }
 
-/* Who waited and was answered by what was just done; their sessions are there. Only told: replay comes to the
+/* Who waited and was answered by what was just done. Only told: replay comes to the
  * same by itself, so without memory it is left out. */
 static void note_answered(struct core *core)
 {

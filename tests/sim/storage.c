@@ -109,7 +109,8 @@ static void draw_fault(struct world *world, bool *dies)
 	fault.call = *dies ? MEMORY_CHANGE : random_chance(random, 500) ? MEMORY_SYNC : MEMORY_WRITE;
 	fault.nth = 1 + (*dies ? random_below(random, 5) : 0);
 	fault.dead = *dies;
-	fault.drops = random_chance(random, 500);
+	/* Of the level interval those would be rounds that were only promised to outlive the owner, not its disk. */
+	fault.drops = random_chance(random, 500) && world->storage.level == DURABILITY_SYNC;
 	fault.for_ever = random_chance(random, 500);
 	memory_disk_fail(world->storage.disk, &fault);
 }
