@@ -28,6 +28,12 @@ $(BENCH)/%.o: %.c | $(FIRST)
 $(BENCH)/floor: $(BENCH)/tests/bench/floor.o $(BENCH_CREW)
 	$(call bench_say,LD,$@)$(CC) -o $@ $^
 
+# By itself, this file knows the library only as what the Makefile makes.
+ifndef PROGRAMS
+bin/libsole.a:
+	@$(MAKE) --no-print-directory -f Makefile $@
+endif
+
 $(BENCH)/sole_clients $(BENCH)/sole_fill: $(BENCH)/%: $(BENCH)/tests/bench/%.o $(BENCH_CREW) bin/libsole.a
 	$(call bench_say,LD,$@)$(CC) -o $@ $^ -lzmq
 
