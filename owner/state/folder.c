@@ -48,6 +48,7 @@ static int do_list(void *context, void (*found)(void *argument, const char *name
 		return -problem;
 	}
 	struct dirent *entry;
+	/* cppcheck-suppress readdirCalled ; one reader to a stream, and readdir_r is obsolete */
 	while (errno = 0, (entry = readdir(listing)) != NULL)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			found(argument, entry->d_name);
