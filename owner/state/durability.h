@@ -6,8 +6,8 @@
  * The order is the promise. A round runs; durability_commit; only when that has returned 0 may anything of
  * the round leave (replies, refusals, notices, events): what a client has heard is on disk. In the level
  * `interval` what has left may be lost with the machine's power, or by a disk that fails at a sync, never
- * with the owner alone, and replies tell. When commit fails the owner ends: nothing of the round leaves, and whether the round is on disk is
- * found out at the next start.
+ * with the owner alone, and replies tell. When commit fails the owner ends: nothing of the round leaves, and
+ * whether the round is on disk is found out at the next start.
  *
  * No clock, no threads, no logging: times and the disk come in. All of it blocks as long as the disk does.
  */
