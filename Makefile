@@ -37,7 +37,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
-COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire
+COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire zmtp
 OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table service/about \
               service/items service/service service/storage_items service/watch state/disk state/durability \
@@ -50,7 +50,7 @@ INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/
 OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
-LIBRARY_PURE  = engine compose receive request stream watches zmtp
+LIBRARY_PURE  = engine compose inbound receive request stream watches
 LIBRARY     = $(LIBRARY_PURE) connection context dealer library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
@@ -254,7 +254,7 @@ $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)
 
 # Only the sole_ functions leave the library, static or shared.
-LIBSOLE_O := $(LIBRARY_O) $(call objects,common,buffer wire rundir)
+LIBSOLE_O := $(LIBRARY_O) $(call objects,common,buffer wire zmtp rundir)
 $(BIN)/libsole.a: $(LIBSOLE_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole.o $^ && objcopy --localize-hidden $(BUILD)/libsole.o && \

@@ -133,8 +133,8 @@ static bool reach(struct stream *stream)
 		return false;
 	if (connect(stream->descriptor, (const struct sockaddr *)&stream->address, stream->address_size) != 0)
 		return false;
-	zmtp_reset(&stream->in);
-	zmtp_opening(opening);
+	inbound_reset(&stream->in);
+	zmtp_opening(opening, ZMTP_DEALER);
 	buffer_append(&stream->out, opening, sizeof opening);
 	/* From here on it blocks where stream_wait wants that, and else is told not to. */
 	return !stream->out.failed && write_out(stream) &&
@@ -172,7 +172,7 @@ void stream_move(struct stream *stream, const char *path, int64_t now_ns)
 void stream_close(struct stream *stream)
 {
 	drop(stream);
-	zmtp_clear(&stream->in);
+	inbound_clear(&stream->in);
 	buffer_clear(&stream->out);
 }
 
@@ -209,6 +209,14 @@ void stream_flush(struct stream *stream)
 	watch_for_room(stream);
 }
 
+/* The delimiter, and the head of the body's frame. */
+static size_t put_head(uint8_t *bytes, size_t body_size)
+{
+	size_t delimiter = zmtp_head(bytes, true, 0);
+
+	return delimiter + zmtp_head(bytes + delimiter, false, body_size);
+}
+
 /* The common case, in one system call: a small message, and nothing waits before it. Returns how much is sent. */
 static size_t send_small(struct stream *stream, uint8_t whole[ON_STACK_BYTES], size_t head, const struct buffer *body)
 {
@@ -221,7 +229,7 @@ static size_t send_small(struct stream *stream, uint8_t whole[ON_STACK_BYTES], s
 bool stream_send(struct stream *stream, const struct buffer *body)
 {
 	uint8_t whole[ON_STACK_BYTES];
-	size_t head = zmtp_head(whole, body->size), sent = 0;
+	size_t head = put_head(whole, body->size), sent = 0;
 
 	stream_flush(stream);
 	if (!stream->up || stream->mute || stream->out.size > 0)
@@ -258,23 +266,23 @@ static void answer_ping(struct stream *stream, const uint8_t *context, size_t si
 static bool next_body(struct stream *stream, const uint8_t **body, size_t *size)
 {
 	for (;;) {
-		switch (zmtp_next(&stream->in, body, size)) {
-		case ZMTP_BODY:
+		switch (inbound_next(&stream->in, body, size)) {
+		case INBOUND_BODY:
 			return true;
-		case ZMTP_READY:
+		case INBOUND_READY:
 			stream->up = stream->up_untold = true;
 			stream->tries = 0;
 			stream->next_ns = INT64_MAX;
 			break;
-		case ZMTP_MISSHAPEN: /* not from an owner */
+		case INBOUND_MISSHAPEN: /* not from an owner */
 			break;
-		case ZMTP_PING:
+		case INBOUND_PING:
 			answer_ping(stream, *body, *size);
 			break;
-		case ZMTP_FAULT:
+		case INBOUND_FAULT:
 			fail(stream);
 			return false;
-		case ZMTP_NOTHING:
+		case INBOUND_NOTHING:
 			return false;
 		}
 	}
@@ -284,7 +292,7 @@ static bool next_body(struct stream *stream, const uint8_t **body, size_t *size)
 static bool read_in(struct stream *stream, int flags)
 {
 	size_t room;
-	uint8_t *to = zmtp_room(&stream->in, &room);
+	uint8_t *to = inbound_room(&stream->in, &room);
 
 	if (to == NULL) {
 		fail(stream); /* no memory: what was under way is asked again */
@@ -297,7 +305,7 @@ static bool read_in(struct stream *stream, int flags)
 		fail(stream);
 		return false;
 	}
-	zmtp_filled(&stream->in, (size_t)got);
+	inbound_filled(&stream->in, (size_t)got);
 	return true;
 }
 

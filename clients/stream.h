@@ -12,7 +12,7 @@
 #define SOLE_CLIENTS_STREAM_H
 
 #include "clients/connection_event.h"
-#include "clients/zmtp.h"
+#include "clients/inbound.h"
 #include "common/buffer.h"
 
 #include <sys/socket.h>
@@ -25,7 +25,7 @@ struct stream {
 	int epoll;      /* where it is watched; -1: nowhere */
 	bool watched_for_room;
 	bool mute;      /* nothing can be written any more; there may be something to read */
-	struct zmtp in;
+	struct inbound in;
 	struct buffer out; /* what the socket did not take yet, from `sent` on */
 	size_t sent;
 	bool up, up_untold, down_untold;
