@@ -413,7 +413,7 @@ void note_process(struct service *service, const struct caller *caller)
 {
 	enum { FIRST_ROOM = 64 };
 
-	if (!caller->known)
+	if (!caller->known || caller_is_keyed(caller))
 		return;
 	if (service->process_count == service->process_room) {
 		size_t room = service->process_room ? service->process_room * 2 : FIRST_ROOM;
@@ -438,7 +438,8 @@ void service_resume(struct service *service, const struct identity *identity, in
 	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
 		const struct caller *opener = &session->opener;
 		session->heard_ns = now_ns;
-		session->dead = opener->known && born != NULL && opener->born != 0 && born(opener->pid) != opener->born;
+		session->dead = opener->known && !caller_is_keyed(opener) && born != NULL && opener->born != 0 &&
+				born(opener->pid) != opener->born;
 		if (!session->dead)
 			note_process(service, opener);
 	}

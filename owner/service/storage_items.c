@@ -56,12 +56,6 @@ static bool may_all(const struct exchange *x)
 	return caller->known && (caller->uid == 0 || caller->uid == x->service->settings.identity.uid);
 }
 
-/* The uid that opened a session, as session_belongs has it. */
-static bool opened_by(const struct caller *opener, const struct caller *caller)
-{
-	return opener->known == caller->known && (!caller->known || opener->uid == caller->uid);
-}
-
 /* ---- what became of a command ---- */
 
 static struct fate unknown(enum code why)
@@ -147,7 +141,7 @@ static void refuse_search(struct exchange *x, const struct request_header *heade
 /* Is it about a session of the asker's, as far as is known whose it was? */
 static bool may_ask(const struct exchange *x, const struct fate *fate)
 {
-	return may_all(x) || !fate->opener_told || opened_by(&fate->opener, &x->message->caller);
+	return may_all(x) || !fate->opener_told || caller_same(&fate->opener, &x->message->caller);
 }
 
 void item_outcome(struct exchange *x, const struct request_header *header, struct wire_reader payload)
