@@ -36,7 +36,8 @@ Q         := $(if $(V),,@)
 say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
-# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
+# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
+# certificate libzmq.
 COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire
 OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table service/about \
@@ -47,9 +48,10 @@ OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution c
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
+OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes remote state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
-              transport/endpoint transport/envelope transport/outboxes transport/transport
+              transport/door transport/endpoint transport/envelope transport/keyring transport/outboxes \
+              transport/refusals transport/transport transport/zap
 LIBRARY_PURE  = engine compose receive request watches
 LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
@@ -57,6 +59,7 @@ SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 COMMON_O   := $(call objects,common,$(COMMON))
 ZPL_O      := $(call objects,common,zpl)
+CURVE_O    := $(call objects,common,certificate)
 PURE_O     := $(call objects,owner,$(OWNER_PURE))
 SHELL_O    := $(call objects,owner,$(OWNER_SHELL))
 LIBRARY_O  := $(call objects,clients,$(LIBRARY))
@@ -224,7 +227,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
 OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
-$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
+$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(CURVE_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
 	  rm -f $@ && $(AR) rcs $@ $(BUILD)/libsole-owner.o

@@ -12,6 +12,7 @@
 #include "owner/state/lookback.h"
 #include "owner/memory.h"
 #include "owner/processes.h"
+#include "owner/remote.h"
 #include "owner/service/service.h"
 #include "owner/state/state.h"
 #include "owner/transport/transport.h"
@@ -50,6 +51,7 @@ enum {
 struct owner {
 	struct config config;
 	struct endpoint endpoint;
+	struct remote remote;
 	struct transport *transport;
 	struct service *service;
 	struct lookback *lookback;
@@ -65,6 +67,7 @@ struct owner {
 	int64_t message_ns; /* what the messages of the last rounds took, each, on average */
 	int64_t commit_ns;  /* of this round: what was waited for the disk */
 	unsigned stop_signals;
+	bool reread; /* SIGHUP */
 	int64_t started_ns, watchdog_ns, beat_ns;
 	int64_t tell_ns, memory_ns, cut_ns; /* when each is due */
 	int64_t tended_ns; /* when all that was looked at */
@@ -97,7 +100,11 @@ static void take_signals(struct owner *owner)
 
 	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
 		if (info.ssi_signo == SIGHUP) {
-			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
+			if (owner->remote.keyring == NULL)
+				log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
+			else
+				log_info("SIGHUP: reading the client keys anew");
+			owner->reread = true;
 			continue;
 		}
 		owner->stop_signals++;
@@ -245,17 +252,19 @@ static void core_open(struct owner *owner)
 static void transport_start(struct owner *owner)
 {
 	char error[RUNDIR_ERROR_MAX];
-	const struct transport_settings settings = {
+	struct transport_settings settings = {
 		.listener = owner->endpoint.listener,
 		.path = owner->endpoint.path,
 		.limits = &owner->config.limits,
 		.counters = &owner->counters,
 	};
 
+	remote_settings(&owner->remote, &owner->config, &settings);
 	if (transport_open(&owner->transport, &settings, error, sizeof error) != 0) {
 		endpoint_close(&owner->endpoint);
 		fatal(EX_OSERR, "%s", error);
 	}
+	remote_forget(&owner->remote);
 }
 
 /* ---- serving ---- */
@@ -454,6 +463,8 @@ static int64_t tend(struct owner *owner)
 	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
 
 	note_held_up(owner, now_ns);
+	remote_tend(&owner->remote, owner->transport, owner->reread);
+	owner->reread = false;
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
@@ -567,6 +578,7 @@ static int leave(struct owner *owner)
 	lookback_destroy(&owner->lookback);
 	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
 		status = EX_IOERR;
+	remote_close(&owner->remote);
 	endpoint_close(&owner->endpoint);
 	if (!owner->config.quiet) {
 		printf("reads: %" PRIu64 ", writes: %" PRIu64 "\n", owner->counters.reads, owner->counters.writes);
@@ -598,6 +610,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 		return inspect_run(&owner.config.inspection);
 	}
 	if (owner.config.check) {
+		remote_open(&owner.remote, &owner.config, -1);
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)
 			fatal(EX_IOERR, "cannot print the settings: %s", strerror(errno));
@@ -605,12 +618,14 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	}
 	signals_open(&owner);
 	wake_open(&owner);
+	remote_open(&owner.remote, &owner.config, owner.wake);
 	listen_open(&owner);
 	core_open(&owner);
 	transport_start(&owner);
 	owner.watchdog_ns = notify_watchdog_ns();
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
 	log_info("%s: serving at %s", owner.config.name, owner.endpoint.path);
+	remote_tell(&owner.remote, owner.transport);
 	serve(&owner);
 	if (!owner.failed)
 		drain(&owner);
