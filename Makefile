@@ -52,8 +52,8 @@ OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes remote st
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/door transport/endpoint transport/envelope transport/keyring transport/outboxes \
               transport/refusals transport/transport transport/zap
-LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
+LIBRARY_PURE  = engine compose receive request stream watches zmtp
+LIBRARY     = $(LIBRARY_PURE) connection context curve dealer library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -248,16 +248,16 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
+COMMAND     = command command_ask command_call command_keygen command_lock command_lookback command_owner command_run command_script command_table \
               command_txn command_watch children print signature
-$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
+$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(CURVE_O) $(COMMON_O)
 	$(call link,-lzmq)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)
 
 # Only the sole_ functions leave the library, static or shared.
-LIBSOLE_O := $(LIBRARY_O) $(call objects,common,buffer wire rundir)
+LIBSOLE_O := $(LIBRARY_O) $(CURVE_O) $(call objects,common,buffer wire rundir)
 $(BIN)/libsole.a: $(LIBSOLE_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole.o $^ && objcopy --localize-hidden $(BUILD)/libsole.o && \
