@@ -23,7 +23,8 @@ struct dealer {
 	/* There may be something to receive, or an event, although no descriptor says so: libzmq
 	 * writes to one only when its reader has looked and found nothing. */
 	bool recheck, recheck_monitor;
-	int64_t again_ns;         /* libzmq has given up: when to connect anew; INT64_MAX: not at all */
+	int64_t again_ns;         /* refused: when to connect anew; INT64_MAX: libzmq does that by itself */
+	unsigned failures;        /* handshakes, since one was well */
 	char hindrance[DEALER_WHY_MAX]; /* why the last handshake failed; "" after one that did not */
 	zmq_msg_t body;
 };
@@ -35,7 +36,7 @@ void dealer_close(struct dealer *dealer);
 /* What has happened since; call until CONNECTION_NOTHING, as receiving may until it gives nothing. */
 enum connection_event dealer_event(struct dealer *dealer);
 
-/* Connects anew where libzmq does not by itself, once it is time for that. */
+/* Connects anew after an owner that refused, once it is time for that. */
 void dealer_tend(struct dealer *dealer, const char *endpoint, int64_t now_ns);
 
 /* As stream.h has them. */

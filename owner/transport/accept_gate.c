@@ -104,7 +104,10 @@ static void write_peer(const struct arrival *arrival, char peer[ACCEPT_GATE_PEER
 {
 	char host[INET6_ADDRSTRLEN] = "?";
 
-	if (arrival->from.any.sa_family == AF_INET6) {
+	if (arrival->from.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&arrival->from.six.sin6_addr)) {
+		inet_ntop(AF_INET, &arrival->from.six.sin6_addr.s6_addr[12], host, sizeof host);
+		snprintf(peer, ACCEPT_GATE_PEER_MAX, "%s:%u", host, ntohs(arrival->from.six.sin6_port));
+	} else if (arrival->from.any.sa_family == AF_INET6) {
 		inet_ntop(AF_INET6, &arrival->from.six.sin6_addr, host, sizeof host);
 		snprintf(peer, ACCEPT_GATE_PEER_MAX, "[%s]:%u", host, ntohs(arrival->from.six.sin6_port));
 	} else {

@@ -56,10 +56,18 @@ static int configure_local(void *router, const struct door_settings *settings)
 	return set(router, ZMQ_USE_FD, settings->listener); /* never unlinked by libzmq */
 }
 
-/* No heartbeats of ZMTP: older peers do not know them. The kernel's do as well. */
-static int configure_tcp(void *router)
+/* Where the host is written as an IPv4 address nothing else is meant: then addresses are told as such, too. */
+static bool is_ipv4(const char *endpoint)
 {
-	return set(router, ZMQ_IPV6, 1) ||
+	const char *host = endpoint + sizeof "tcp://" - 1;
+
+	return strspn(host, "0123456789.") == strcspn(host, ":");
+}
+
+/* No heartbeats of ZMTP: older peers do not know them. The kernel's do as well. */
+static int configure_tcp(void *router, const struct door_settings *settings)
+{
+	return set(router, ZMQ_IPV6, !is_ipv4(settings->endpoint)) ||
 	       set(router, ZMQ_TCP_KEEPALIVE, 1) ||
 	       set(router, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S) ||
 	       set(router, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_EVERY_S) ||
@@ -104,9 +112,9 @@ static int open_router(struct door *door, void *context, const struct door_setti
 	case DOOR_CURVE:
 		if (configure_curve(door->router, settings) != 0)
 			return -1;
-		return configure_tcp(door->router);
+		return configure_tcp(door->router, settings);
 	case DOOR_CLEAR:
-		return configure_tcp(door->router);
+		return configure_tcp(door->router, settings);
 	}
 	return -1;
 }
