@@ -248,6 +248,14 @@ static void answer_item(struct exchange *x, struct request_header *header, struc
 	}
 }
 
+bool service_may(const struct exchange *x, enum right right)
+{
+	const struct caller *caller = &x->message->caller;
+	bool all = caller->known && (caller->uid == 0 || caller->uid == x->service->settings.identity.uid);
+
+	return right == RIGHT_NONE || all;
+}
+
 /* Is it a command that was not admitted before? Asked only where the answer makes a difference. */
 static bool is_fresh(const struct exchange *x, const struct request_header *header)
 {

@@ -8,6 +8,7 @@
 #ifndef SOLE_OWNER_SERVICE_PARTS_H
 #define SOLE_OWNER_SERVICE_PARTS_H
 
+#include "owner/service/access.h"
 #include "owner/service/service.h"
 
 enum {
@@ -83,6 +84,9 @@ void item_answer(struct exchange *x, const struct request_header *header, struct
 
 /* The shell is to tell when this process ends. Without memory its sessions end by silence. */
 void note_process(struct service *service, const struct caller *caller);
+
+/* service.c: may whoever sent this message do what takes that right? */
+bool service_may(const struct exchange *x, enum right right);
 
 /* items.c: may the sender of `a` withdraw a request of the sender of `b`? */
 bool same_sender(const struct service_message *a, const struct service_message *b, uint64_t session);
