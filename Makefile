@@ -40,7 +40,8 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire
 OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table service/about \
-              service/items service/service service/storage_items service/watch state/disk state/durability \
+              service/access service/denials service/items service/rights service/service service/sessions \
+              service/storage_items service/watch state/disk state/durability \
               state/frame state/journal state/journal_cut state/journal_read state/journal_salvage \
               state/journal_start state/recovery state/segment state/snapshot_blocks state/snapshot_file \
               state/snapshot_read state/snapshot_write state/text state/text_read state/window

