@@ -251,7 +251,7 @@ struct session *sessions_next(const struct sessions *sessions, size_t *cursor)
 
 bool session_belongs(const struct session *session, const struct caller *caller)
 {
-	return session->opener.known == caller->known && (!caller->known || session->opener.uid == caller->uid);
+	return caller_same(&session->opener, caller);
 }
 
 static struct stored_reply *at(const struct session *session, uint64_t sequence)

@@ -85,7 +85,7 @@ size_t sessions_count(const struct sessions *sessions);
  * just returned is fine. */
 struct session *sessions_next(const struct sessions *sessions, size_t *cursor);
 
-/* Whether this caller may use the session: the uid that opened it. */
+/* Whether this caller may use the session: the uid, or the key, that opened it. */
 bool session_belongs(const struct session *session, const struct caller *caller);
 
 /* The client has every reply below `sequence`: those are dropped. */

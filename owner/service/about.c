@@ -20,7 +20,6 @@ void item_status(struct exchange *x, const struct request_header *header)
 	const struct value list[] = {
 		value_text("name"), value_text(identity->name),
 		value_text("state"), value_text(service->leaving ? "leaving" : "serving"),
-		value_text("read-only"), value_text(service->read_only ? "yes" : "no"),
 		value_text("pid"), value_integer(identity->pid),
 		value_text("behaviour"), value_text(core_behaviour(core)->name),
 		value_text("behaviour-version"), value_integer(core_behaviour(core)->version),
@@ -40,6 +39,7 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("resident-bytes"), value_integer((int64_t)gauges->resident_bytes),
 		value_text("journal-bytes"), value_integer((int64_t)gauges->journal_bytes),
 		value_text("snapshot-round"), value_integer((int64_t)gauges->snapshot_round),
+		value_text("read-only"), value_text(service->read_only ? "yes" : "no"),
 		value_text("disk-free-bytes"), value_integer((int64_t)gauges->disk_free_bytes),
 		value_text("disk-low"), value_text(gauges->disk_low ? "yes" : "no"),
 	};

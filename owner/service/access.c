@@ -84,7 +84,7 @@ static bool is_member(const struct access_rule *rule, uid_t uid)
 /* A keyed caller has no uid, whatever stands there, and one that is not known is nobody. */
 static bool fits(const struct access_rule *rule, const struct caller *caller)
 {
-	bool local = caller->known && !caller->keyed;
+	bool keyed = caller_is_keyed(caller), local = caller->known && !keyed;
 
 	switch (rule->who) {
 	case WHO_USER:
@@ -92,10 +92,10 @@ static bool fits(const struct access_rule *rule, const struct caller *caller)
 	case WHO_GROUP:
 		return local && (caller->gid == rule->number || is_member(rule, caller->uid));
 	case WHO_KEY:
-		return caller->known && caller->keyed && strnlen(caller->key_name, KEY_NAME_MAX) <= ACCESS_KEY_BYTES &&
+		return keyed && caller->key_name[0] != '\0' && strnlen(caller->key_name, KEY_NAME_MAX) <= ACCESS_KEY_BYTES &&
 		       strncmp(caller->key_name, rule->key, KEY_NAME_MAX) == 0;
 	case WHO_ANY_KEY:
-		return caller->known && caller->keyed;
+		return keyed;
 	case WHO_RELAYED:
 		return !caller->known && !caller->clear;
 	case WHO_CLEAR:
@@ -109,7 +109,7 @@ static bool fits(const struct access_rule *rule, const struct caller *caller)
 const struct access_rule *access_find(const struct access *access, const struct caller *caller)
 {
 	static const struct access_rule nothing = { .right = RIGHT_NONE }, everything = { .right = RIGHT_ADMIN };
-	bool master = caller->known && !caller->keyed && (caller->uid == 0 || caller->uid == access->owner);
+	bool master = caller->known && !caller_is_keyed(caller) && (caller->uid == 0 || caller->uid == access->owner);
 
 	for (size_t i = 0; i < access->count; i++) {
 		const struct access_rule *rule = &access->rules[i];

@@ -7,20 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* As far as the owner can tell them apart, whatever process it is. */
-static bool same(const struct caller *a, const struct caller *b)
-{
-	if (a->known != b->known || a->keyed != b->keyed || a->clear != b->clear)
-		return false;
-	if (a->keyed)
-		return a->born == b->born;
-	return !a->known || a->uid == b->uid;
-}
-
 void denials_note(struct denials *denials, const struct caller *caller, const char *what)
 {
 	for (size_t i = 0; i < denials->count; i++)
-		if (same(&denials->list[i].caller, caller)) {
+		if (caller_same(&denials->list[i].caller, caller) && denials->list[i].caller.clear == caller->clear) {
 			denials->list[i].times++;
 			return;
 		}
@@ -36,8 +26,8 @@ void denials_note(struct denials *denials, const struct caller *caller, const ch
 
 void caller_words(const struct caller *caller, char *words, size_t size)
 {
-	if (caller->keyed)
-		snprintf(words, size, "the key %.*s", KEY_NAME_MAX, caller->key_name);
+	if (caller_is_keyed(caller))
+		snprintf(words, size, "the key '%.*s'", KEY_NAME_MAX, caller->key_name);
 	else if (caller->known)
 		snprintf(words, size, "uid %u, pid %d", (unsigned)caller->uid, (int)caller->pid);
 	else

@@ -25,7 +25,7 @@ void refuse(struct exchange *x, const struct request_header *header, enum code c
  * numbers that other connections use too. */
 bool same_sender(const struct service_message *a, const struct service_message *b, uint64_t session)
 {
-	if (a->caller.known != b->caller.known || a->caller.uid != b->caller.uid)
+	if (!caller_same(&a->caller, &b->caller))
 		return false;
 	return session != 0 || (a->caller.pid == b->caller.pid && a->peer == b->peer);
 }
@@ -211,7 +211,7 @@ static void item_open(struct exchange *x, const struct request_header *header, s
 	silence_ms = silence_ms < SILENCE_LEAST_MS ? SILENCE_LEAST_MS : silence_ms;
 	silence_ms = silence_ms > SILENCE_MOST_MS ? SILENCE_MOST_MS : silence_ms;
 	struct caller caller = x->message->caller;
-	if (caller.known && service->settings.process_born != NULL)
+	if (caller.known && !caller_is_keyed(&caller) && service->settings.process_born != NULL)
 		caller.born = service->settings.process_born(caller.pid);
 	enum code code = x->open_code =
 		core_open_session(service->core, &caller, list[0].bytes, (uint32_t)silence_ms, &session);

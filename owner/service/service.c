@@ -65,7 +65,7 @@ static size_t revoke_sessions(struct service *service)
 
 	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
 		const struct caller *opener = &session->opener;
-		bool judged = opener->known && (opener->keyed || opener->uid != (uid_t)-1);
+		bool judged = opener->known && (opener->key_name[0] != '\0' || !caller_is_keyed(opener));
 		session->revoked = judged && access_right(service->access, opener) < RIGHT_COMMAND;
 		count += session->revoked;
 	}
@@ -465,7 +465,7 @@ void note_process(struct service *service, const struct caller *caller)
 {
 	enum { FIRST_ROOM = 64 };
 
-	if (!caller->known)
+	if (!caller->known || caller_is_keyed(caller))
 		return;
 	if (service->process_count == service->process_room) {
 		size_t room = service->process_room ? service->process_room * 2 : FIRST_ROOM;
@@ -490,7 +490,8 @@ void service_resume(struct service *service, const struct identity *identity, in
 	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
 		const struct caller *opener = &session->opener;
 		session->heard_ns = now_ns;
-		session->dead = opener->known && born != NULL && opener->born != 0 && born(opener->pid) != opener->born;
+		session->dead = opener->known && !caller_is_keyed(opener) && born != NULL && opener->born != 0 &&
+				born(opener->pid) != opener->born;
 		if (!session->dead)
 			note_process(service, opener);
 	}

@@ -13,14 +13,14 @@ enum { PAGE_SESSIONS = 1000 };
 static void write_session(const struct service *service, const struct session *session, struct buffer *out)
 {
 	const struct caller *opener = &session->opener;
-	bool local = opener->known && !opener->keyed && opener->uid != (uid_t)-1;
+	bool keyed = caller_is_keyed(opener), local = opener->known && !keyed;
 	int64_t silent_ns = service->now_ns - session->heard_ns;
 	const struct value list[] = {
 		value_integer((int64_t)session->id),
 		local ? value_integer(opener->uid) : value_none(),
 		local ? value_integer(opener->gid) : value_none(),
 		local ? value_integer(opener->pid) : value_none(),
-		opener->keyed ? value_bytes(opener->key_name, strnlen(opener->key_name, KEY_NAME_MAX)) : value_none(),
+		keyed ? value_bytes(opener->key_name, strnlen(opener->key_name, KEY_NAME_MAX)) : value_none(),
 		value_integer((int64_t)session->last),
 		value_integer(session->waiting_count),
 		value_integer(silent_ns > 0 ? silent_ns / NS_PER_MS : 0),

@@ -47,14 +47,6 @@ void mark_durable(const struct service *service, bool fresh, size_t start, struc
 	}
 }
 
-/* ---- who may ---- */
-
-/* The uid that opened a session, as session_belongs has it. */
-static bool opened_by(const struct caller *opener, const struct caller *caller)
-{
-	return opener->known == caller->known && (!caller->known || opener->uid == caller->uid);
-}
-
 /* ---- what became of a command ---- */
 
 static struct fate unknown(enum code why)
@@ -140,7 +132,7 @@ static void refuse_search(struct exchange *x, const struct request_header *heade
 /* Is it about a session of the asker's, as far as is known whose it was? */
 static bool may_ask(const struct exchange *x, const struct fate *fate)
 {
-	return service_may(x, RIGHT_ADMIN) || !fate->opener_told || opened_by(&fate->opener, &x->message->caller);
+	return service_may(x, RIGHT_ADMIN) || !fate->opener_told || caller_same(&fate->opener, &x->message->caller);
 }
 
 void item_outcome(struct exchange *x, const struct request_header *header, struct wire_reader payload)
