@@ -48,11 +48,12 @@ OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution c
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
+OWNER_SHELL = $(INSPECTION) access_file config crash denial_log disk_space loader memory owner processes reload \
+              state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
 LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
+LIBRARY     = $(LIBRARY_PURE) admin connection context library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -246,7 +247,7 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
+COMMAND     = command command_admin command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
               command_txn command_watch children print signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)

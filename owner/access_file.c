@@ -5,6 +5,7 @@
  * Reading goes on after a mistake, so that all of them are told at once; rules with a mistake anywhere are never used.
  */
 #include "owner/access_file.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -253,8 +254,8 @@ static void take_setting(struct reader *r, const struct zpl_item *item)
 		mistakes_add(r->mistakes, item->line, "%s = %.60s: %s", item->name, item->value, problem);
 }
 
-void access_file_read(struct access *access, const struct zpl *zpl, bool section, const struct sole_behaviour *behaviour,
-		      struct mistakes *mistakes)
+static void read_rules(struct access *access, const struct zpl *zpl, bool section, const struct sole_behaviour *behaviour,
+		       struct mistakes *mistakes)
 {
 	struct reader r = { .access = access, .behaviour = behaviour, .mistakes = mistakes };
 	unsigned base = section ? 1 : 0;
@@ -289,21 +290,47 @@ static void check_writers(const char *path, uid_t owner, struct mistakes *mistak
 		mistakes_add(mistakes, 0, "can be written by anybody, who could give himself any right: chmod o-w");
 }
 
-bool access_file_load(struct access *access, const char *path, bool section, const struct sole_behaviour *behaviour)
+static bool tell(struct access *access, const char *path, struct mistakes *mistakes)
 {
-	struct mistakes *mistakes = calloc(1, sizeof *mistakes);
-	struct zpl zpl = { 0 };
-
-	if (mistakes == NULL)
-		return false;
-	zpl_load(&zpl, path, mistakes);
-	check_writers(path, access->owner, mistakes);
-	access_file_read(access, &zpl, section, behaviour, mistakes);
-	zpl_clear(&zpl);
-	mistakes_tell(mistakes, path);
 	bool sound = mistakes->count == 0;
+
+	mistakes_tell(mistakes, path);
 	free(mistakes);
 	if (!sound)
 		access_clear(access);
 	return sound;
+}
+
+static struct mistakes *no_mistakes(const char *path)
+{
+	struct mistakes *mistakes = calloc(1, sizeof *mistakes);
+
+	if (mistakes == NULL)
+		log_error("%s: there is no memory to read it", path);
+	return mistakes;
+}
+
+bool access_file_load(struct access *access, const char *path, const struct sole_behaviour *behaviour)
+{
+	struct mistakes *mistakes = no_mistakes(path);
+	struct zpl zpl;
+
+	if (mistakes == NULL)
+		return false;
+	if (zpl_load(&zpl, path, mistakes) == 0)
+		check_writers(path, access->owner, mistakes);
+	read_rules(access, &zpl, false, behaviour, mistakes);
+	zpl_clear(&zpl);
+	return tell(access, path, mistakes);
+}
+
+bool access_file_section(struct access *access, const struct zpl *zpl, const char *path, const struct sole_behaviour *behaviour)
+{
+	struct mistakes *mistakes = no_mistakes(path);
+
+	if (mistakes == NULL)
+		return false;
+	check_writers(path, access->owner, mistakes);
+	read_rules(access, zpl, true, behaviour, mistakes);
+	return tell(access, path, mistakes);
 }

@@ -15,13 +15,14 @@
 #include "common/zpl.h"
 #include "owner/service/access.h"
 
-/* The rules of a file, which stand at its top, or, `section`, below a line 'access' among other settings. They are added
- * to `access`, which access_init has made; each mistake is added to `mistakes`. `behaviour` has the operations. */
-void access_file_read(struct access *access, const struct zpl *zpl, bool section, const struct sole_behaviour *behaviour,
-		      struct mistakes *mistakes);
+/* All add to `access`, which access_init has made. `behaviour` has the operations. False: there were mistakes, and each
+ * has been told; `access` holds nothing then. A file that others than root and the owner's own user could write is a
+ * mistake. */
 
-/* Loads the file and reads it so. A file that others than root and the owner's own user could write is a mistake. False:
- * there were mistakes, and they have been told; `access` holds nothing then. */
-bool access_file_load(struct access *access, const char *path, bool section, const struct sole_behaviour *behaviour);
+/* The rules of a file of their own, where they stand at its top. */
+bool access_file_load(struct access *access, const char *path, const struct sole_behaviour *behaviour);
+
+/* Those of `zpl`, read from the file `path`, below a line 'access' among other settings. */
+bool access_file_section(struct access *access, const struct zpl *zpl, const char *path, const struct sole_behaviour *behaviour);
 
 #endif

@@ -7,11 +7,14 @@
  */
 #include "owner/config.h"
 #include "owner/crash.h"
+#include "owner/denial_log.h"
+#include "owner/disk_space.h"
 #include "owner/transport/endpoint.h"
 #include "owner/loader.h"
 #include "owner/state/lookback.h"
 #include "owner/memory.h"
 #include "owner/processes.h"
+#include "owner/reload.h"
 #include "owner/service/service.h"
 #include "owner/state/state.h"
 #include "owner/transport/transport.h"
@@ -59,6 +62,11 @@ struct owner {
 	const struct sole_behaviour *behaviour;
 	struct counters counters;
 	struct gauges gauges;
+	struct access access;
+	struct denial_log denial_log;
+	struct disk_space disk_space;
+	bool read_only; /* as far as it has been told */
+	bool hung_up;   /* SIGHUP: settings are to be read again */
 	int signals; /* signalfd */
 	int wake;    /* epoll of what is neither a message nor the clock: signals, ends of processes */
 	bool more;   /* there are notices that could leave at once */
@@ -97,7 +105,7 @@ static void take_signals(struct owner *owner)
 
 	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
 		if (info.ssi_signo == SIGHUP) {
-			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
+			owner->hung_up = true;
 			continue;
 		}
 		owner->stop_signals++;
@@ -150,6 +158,18 @@ static void behaviour_open(struct owner *owner, const struct sole_behaviour *lin
 		owner->behaviour = loader_open(owner->config.behaviour, &why);
 	if (owner->behaviour == NULL || why != NULL)
 		fatal(EX_CONFIG, "%s", why);
+}
+
+/* Whom the socket lets in and no rule does. */
+static void access_open(struct owner *owner)
+{
+	enum { OTHERS = 0066 };
+
+	if (!access_of_config(&owner->config, geteuid(), owner->behaviour, &owner->access))
+		exit(EX_CONFIG);
+	if (owner->access.count == 0 && (owner->config.socket_mode & OTHERS) != 0 && !owner->config.check)
+		log_warn("socket-mode lets others in, and without rules of access only root and uid %u are served: see --access in sole-owner(8)",
+			 (unsigned)owner->access.owner);
 }
 
 static void find_path(const struct config *config, char path[RUNDIR_PATH_MAX])
@@ -231,6 +251,8 @@ static void core_open(struct owner *owner)
 		.started_ns = owner->started_ns,
 		.process_born = process_born,
 		.durability = owner->config.durability,
+		.access = &owner->access,
+		.read_only = owner->config.read_only,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
@@ -239,6 +261,8 @@ static void core_open(struct owner *owner)
 	if (owner->config.state != NULL)
 		state_take_up(owner, &identity);
 	crash_serving(owner->state != NULL);
+	if (owner->state != NULL)
+		disk_space_init(&owner->disk_space, state_folder(owner->state)->descriptor, owner->config.state);
 	lookback_open(owner, &identity);
 }
 
@@ -406,6 +430,38 @@ static void tell_supervisor(struct owner *owner, int64_t now_ns)
 	owner->tell_ns = now_ns + TELL_EVERY_MS * NS_PER_MS;
 }
 
+static void tell_read_only(struct owner *owner)
+{
+	const struct caller *by;
+	bool now = service_is_read_only(owner->service, &by);
+	char who[96] = "its settings";
+
+	if (now == owner->read_only)
+		return;
+	owner->read_only = now;
+	if (by != NULL)
+		caller_words(by, who, sizeof who);
+	log_info("%s, told so by %s", now ? "read-only: commands are refused" : "commands are taken again", who);
+}
+
+/* Settings again, as far as they can change. What the new rules end is recorded, and told, with the next round. */
+static void take_settings(struct owner *owner)
+{
+	struct access access;
+
+	owner->hung_up = false;
+	if (!reload(&owner->config, owner->access.owner, owner->behaviour, &access))
+		return;
+	struct access before = owner->access;
+	owner->access = access;
+	struct revoked revoked = service_set_access(owner->service, &owner->access);
+	access_clear(&before);
+	core_take_limits(service_core(owner->service));
+	owner->counters.reloads++;
+	log_info("SIGHUP: took %zu rules of access, and limits; %zu sessions and %zu watches end for want of a right",
+		 owner->access.count, revoked.sessions, revoked.watches);
+}
+
 /* A peer that sends a message without end, or many that each send a part, fill memory before
  * anything counts as received. */
 static void guard_memory(struct owner *owner, int64_t now_ns)
@@ -454,6 +510,8 @@ static int64_t tend(struct owner *owner)
 	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
 
 	note_held_up(owner, now_ns);
+	if (owner->hung_up)
+		take_settings(owner);
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
@@ -480,6 +538,11 @@ static int64_t tend(struct owner *owner)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
 		guard_memory(owner, now_ns);
+	tell_read_only(owner);
+	int64_t denial_ns = denial_log_tell(&owner->denial_log, service_denials(owner->service), now_ns);
+	int64_t disk_ns = owner->state == NULL ? INT64_MAX :
+			  disk_space_look(&owner->disk_space, (uint64_t)owner->config.disk_warning_bytes, &owner->gauges,
+					  &owner->counters, now_ns);
 	beat(owner, now_ns, owner->watchdog_ns / 2);
 	/* An owner that nobody asks sleeps. */
 	bool asked = owner->counters.reads + owner->counters.writes != owner->told_operations;
@@ -487,6 +550,8 @@ static int64_t tend(struct owner *owner)
 		owner->gauges.connections > 0 ? owner->memory_ns : INT64_MAX,
 		asked ? owner->tell_ns : INT64_MAX,
 		owner->watchdog_ns > 0 ? owner->beat_ns + owner->watchdog_ns / 2 : INT64_MAX,
+		denial_ns,
+		disk_ns,
 	};
 	for (size_t i = 0; i < sizeof due / sizeof *due; i++)
 		if (due[i] < next_ns)
@@ -591,6 +656,8 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	owner.started_ns = clock_monotonic_ns();
 	config_read(&owner.config, argc, argv);
 	behaviour_open(&owner, behaviour);
+	if (!inspect_asked(&owner.config.inspection))
+		access_open(&owner);
 	if (inspect_asked(&owner.config.inspection)) {
 		owner.config.inspection.behaviour = owner.behaviour;
 		owner.config.inspection.limits = &owner.config.limits;
