@@ -87,7 +87,7 @@ static const char *advice(int code)
 	case SOLE_INVALID:
 		return "`sole ops` lists what each operation takes";
 	case SOLE_DENIED:
-		return "ask as a user whom the owner's rules of access allow it";
+		return "ask as a user whom they allow it, or see ACCESS in sole-owner(8)";
 	case SOLE_READ_ONLY:
 		return "`sole read-only off` has it take commands again";
 	case SOLE_BUSY:

@@ -676,6 +676,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	core_open(&owner);
 	transport_start(&owner);
 	owner.watchdog_ns = notify_watchdog_ns();
+	denial_log_init(&owner.denial_log, clock_monotonic_ns());
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
 	log_info("%s: serving at %s", owner.config.name, owner.endpoint.path);
 	serve(&owner);

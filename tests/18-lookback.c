@@ -645,7 +645,7 @@ static void who_may_not_have_all_has_no_backup(void **state)
 	struct rig *rig = *state;
 
 	fetch(rig, &alice, C1, 1, 0);
-	rig_refused(rig, 0, CODE_DENIED, -1, "takes the right 'admin'");
+	rig_refused(rig, 0, CODE_DENIED, -1, "it takes the right 'admin'");
 	fetch(rig, &relayed, 0, 1, 0);
 	rig_refused(rig, 0, CODE_DENIED, -1, "give this caller 'command'");
 	fetch(rig, &owner, 0, 1, 0); /* over a broker, or a connection that has ended */

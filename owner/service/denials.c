@@ -24,6 +24,11 @@ void denials_note(struct denials *denials, const struct caller *caller, const ch
 	snprintf(denial->what, sizeof denial->what, "%s", what);
 }
 
+void denials_forget_first(struct denials *denials)
+{
+	memmove(denials->list, denials->list + 1, --denials->count * sizeof *denials->list);
+}
+
 void caller_words(const struct caller *caller, char *words, size_t size)
 {
 	if (caller_is_keyed(caller))

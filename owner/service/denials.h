@@ -26,11 +26,8 @@ struct denials {
 
 void denials_note(struct denials *denials, const struct caller *caller, const char *what);
 
-static inline void denials_forget(struct denials *denials)
-{
-	denials->count = 0;
-	denials->others = 0;
-}
+/* The one that has stood longest is told. */
+void denials_forget_first(struct denials *denials);
 
 /* "uid 1000, pid 4242", "the key backup", "a caller behind a broker", "a caller on tcp in the clear". */
 void caller_words(const struct caller *caller, char *words, size_t size);

@@ -74,14 +74,13 @@ bool item_allowed(struct exchange *x, const struct request_header *header)
 	if (!service_may(x, right)) {
 		if (header->kind == ITEM_OPEN)
 			x->open_code = CODE_DENIED;
-		snprintf(text, sizeof text, "this takes the right '%s', and the owner's rules of access give this caller %s%s%s",
-			 right_name(right), x->rule->right == RIGHT_NONE ? "" : "'",
-			 x->rule->right == RIGHT_NONE ? "no right" : right_name(x->rule->right), x->rule->right == RIGHT_NONE ? "" : "'");
+		snprintf(text, sizeof text, "it takes the right '%s', and the rules of access give this caller '%s'", right_name(right),
+			 right_name(x->rule->right));
 		deny(x, header, text);
 		return false;
 	}
 	if (header->kind == ITEM_WATCH && !access_allows(x->rule, ACCESS_WATCH, true)) {
-		deny(x, header, "the owner's rules of access give this caller certain operations only, and 'watch' is none of them");
+		deny(x, header, "the rules of access give this caller certain operations only, and 'watch' is none of them");
 		return false;
 	}
 	return true;

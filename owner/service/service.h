@@ -129,7 +129,7 @@ struct revoked {
 };
 struct revoked service_set_access(struct service *service, const struct access *access);
 
-/* Who was refused what since it was last asked, for the shell to tell; it is to denials_forget what it has told. */
+/* Who was refused what since it was last asked, for the shell to tell, and then to forget. */
 struct denials *service_denials(struct service *service);
 
 /* Are commands refused? And by whose word: NULL where it has been so from the start. */

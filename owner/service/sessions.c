@@ -95,9 +95,9 @@ void item_read_only(struct exchange *x, const struct request_header *header, str
 {
 	struct service *service = x->service;
 	struct value list[1];
-	size_t count;
+	size_t count = 0;
 
-	if (!wire_read_list(&payload, list, 1, &count) || count > 1 ||
+	if ((payload.left > 0 && !wire_read_list(&payload, list, 1, &count)) || count > 1 ||
 	    (count == 1 && (list[0].type != VALUE_INTEGER || list[0].integer < 0 || list[0].integer > 1))) {
 		refuse(x, header, CODE_INVALID, "read-only takes 1, 0, or nothing to be told which it is");
 		return;
