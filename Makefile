@@ -141,7 +141,7 @@ bench: all bench-build
 
 ## deps: installs what building and testing need, through apt, if anything is missing
 DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev perl \
-             libzmq-ffi-perl mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
+             libzmq-ffi-perl mandoc procps strace systemd iproute2 python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -169,8 +169,8 @@ bench-deps:
 MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1 owner/kit/sole-check.1
 MAN3       = clients/sole.3 owner/sole-behaviour.3
 MAN5       = owner/state/sole-state.5
-MAN7       = common/sole-protocol.7
-MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8 systemd/sole.target.8
+MAN7       = common/sole-protocol.7 systemd/sole-systemd.7
+MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 # Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
 PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
              /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages

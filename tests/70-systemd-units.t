@@ -29,7 +29,7 @@ for my $unit (map({ "$_@.service" } @services), 'sole-owner@.socket', 'sole.targ
     ok(-e "$units/$unit", "$unit is installed below /usr/local");
 }
 ok(-e "$root/usr/local/lib/$_.d/sole.conf", "so is the file for $_") for qw(sysusers tmpfiles);
-ok(-e "$root/usr/local/share/man/man8/sole.target.8", '... and the page about them');
+ok(-e "$root/usr/local/share/man/man7/sole-systemd.7", '... and the page about them');
 for my $service (@services) {
     my ($program) = slurp("$units/$service@.service") =~ /^ExecStart=(\S+)/m;
     is($program, "/usr/local/bin/$service", "$service\@ runs the program that was installed");
