@@ -143,7 +143,7 @@ bench: all bench-build
 
 ## deps: installs what building and testing need, through apt, if anything is missing
 DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev perl \
-             libzmq-ffi-perl mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
+             libzmq-ffi-perl mandoc procps strace systemd iproute2 python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -171,11 +171,17 @@ bench-deps:
 MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1 owner/kit/sole-check.1
 MAN3       = clients/sole.3 owner/sole-behaviour.3
 MAN5       = owner/state/sole-state.5
-MAN7       = common/sole-protocol.7
+MAN7       = common/sole-protocol.7 systemd/sole-systemd.7
 MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 # Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
 PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
              /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages
+# Where systemd looks: below /usr its own folders, as it tells; below /usr/local those that it looks into as well.
+UNITS      = $(sort $(wildcard systemd/*.service systemd/*.socket systemd/*.target))
+systemd_dir = $$([ "$(PREFIX)" = /usr ] && pkg-config --variable=$(1) systemd 2>/dev/null || echo "$(PREFIX)/lib/$(2)")
+UNIT_DIR   = $(call systemd_dir,systemdsystemunitdir,systemd/system)
+SYSUSERS_DIR = $(call systemd_dir,sysusersdir,sysusers.d)
+TMPFILES_DIR = $(call systemd_dir,tmpfilesdir,tmpfiles.d)
 install: all
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
 	  $(foreach n,1 3 5 7 8,"$(DESTDIR)$(PREFIX)/share/man/man$n")
@@ -194,6 +200,11 @@ install: all
 	install -m 644 $(MAN5) "$(DESTDIR)$(PREFIX)/share/man/man5"
 	install -m 644 $(MAN7) "$(DESTDIR)$(PREFIX)/share/man/man7"
 	install -m 644 $(MAN8) "$(DESTDIR)$(PREFIX)/share/man/man8"
+	install -d "$(DESTDIR)$(UNIT_DIR)" "$(DESTDIR)$(SYSUSERS_DIR)" "$(DESTDIR)$(TMPFILES_DIR)"
+	for unit in $(UNITS); do to="$(DESTDIR)$(UNIT_DIR)/$${unit##*/}"; \
+	  sed -e 's|^ExecStart=sole-|ExecStart=$(PREFIX)/bin/sole-|' "$$unit" >"$$to" && chmod 644 "$$to" || exit 1; done
+	install -m 644 systemd/sole.sysusers.conf "$(DESTDIR)$(SYSUSERS_DIR)/sole.conf"
+	install -m 644 systemd/sole.tmpfiles.conf "$(DESTDIR)$(TMPFILES_DIR)/sole.conf"
 
 ## uninstall: removes what install put there
 uninstall:
@@ -203,6 +214,8 @@ uninstall:
 	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(PREFIX)/lib/libsole-owner.a" \
 	  "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole.pc" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole-owner.pc" \
 	  "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)/sole.py" \
+	  $(foreach u,$(UNITS),"$(DESTDIR)$(UNIT_DIR)/$(notdir $u)") "$(DESTDIR)$(SYSUSERS_DIR)/sole.conf" \
+	  "$(DESTDIR)$(TMPFILES_DIR)/sole.conf" \
 	  $(foreach m,$(MAN1) $(MAN3) $(MAN5) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
 
 ## clean: removes bin/ and build/

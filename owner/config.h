@@ -46,6 +46,9 @@ void config_clear(struct config *config);
  * settings are others and wait for the next start. */
 void config_take(struct config *config, const struct config *fresh);
 
+/* The name of the file of settings, for words. */
+const char *config_file(const struct config *config);
+
 /* Prints the configuration in force and the memory it allows at the worst. */
 void config_print(const struct config *config);
 

@@ -56,3 +56,9 @@ int64_t denial_log_tell(struct denial_log *log, struct denials *denials, int64_t
 	log->next_ns = log->lines > 0 ? now_ns + TELL_EVERY_MS * NS_PER_MS : log->earned_ns + LINE_EVERY_MS * NS_PER_MS;
 	return denials->count > 0 ? log->next_ns : INT64_MAX;
 }
+
+void denial_log_end(struct denials *denials)
+{
+	for (; denials->count > 0; denials_forget_first(denials))
+		tell(&denials->list[0]);
+}

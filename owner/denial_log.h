@@ -18,4 +18,7 @@ void denial_log_init(struct denial_log *log, int64_t now_ns);
 /* Returns when to call again at the latest; INT64_MAX: when there are more. */
 int64_t denial_log_tell(struct denial_log *log, struct denials *denials, int64_t now_ns);
 
+/* What has not been told yet. */
+void denial_log_end(struct denials *denials);
+
 #endif

@@ -11,7 +11,7 @@ bool access_of_config(const struct config *config, uid_t owner, const struct sol
 	access_init(access, owner);
 	if (config->access != NULL)
 		return access_file_load(access, config->access, behaviour);
-	return !config->access_section || access_file_section(access, &config->settings, config->file, behaviour);
+	return !config->access_section || access_file_section(access, &config->settings, config_file(config), behaviour);
 }
 
 bool reload(struct config *config, uid_t owner, const struct sole_behaviour *behaviour, struct access *access)
