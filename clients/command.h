@@ -79,6 +79,9 @@ struct sole_value read_standard_input(void);
  * --bytes), and all else bytes. */
 struct sole_value value_of(const char *text);
 
+/* A number from 1 on; ends the program with EX_USAGE otherwise: "'x' is not a WHAT". */
+uint64_t number_of(const char *text, const char *what);
+
 /* Whole milliseconds, from 1 on; ends the program with EX_USAGE otherwise. */
 int64_t milliseconds_of(int64_t ns, const char *what);
 
@@ -138,5 +141,6 @@ command_function command_lock, command_watch;
 command_function command_ping, command_stats, command_status;
 command_function command_outcome, command_backup;
 command_function command_keygen;
+command_function command_sessions, command_read_only;
 
 #endif

@@ -87,7 +87,9 @@ static const char *advice(int code)
 	case SOLE_INVALID:
 		return "`sole ops` lists what each operation takes";
 	case SOLE_DENIED:
-		return "ask as a user that the owner serves";
+		return "ask as a user whom they allow it, or see ACCESS in sole-owner(8)";
+	case SOLE_READ_ONLY:
+		return "`sole read-only off` has it take commands again";
 	case SOLE_BUSY:
 		return "ask again";
 	case SOLE_EXPIRED:

@@ -110,7 +110,10 @@ static void item_run(struct exchange *x, const struct request_header *header, st
 		refuse_spent(x, header);
 		return;
 	}
-	if (service->cancel_count > 0 && cancel_noted(x, header))
+	verdict = run_verdict(x, header, payload);
+	if (verdict != CODE_OK)
+		;
+	else if (service->cancel_count > 0 && cancel_noted(x, header))
 		verdict = CODE_CANCELLED;
 	else if (deadline_passed(service, header))
 		verdict = CODE_EXPIRED;
@@ -305,6 +308,15 @@ void item_answer(struct exchange *x, const struct request_header *header, struct
 		return;
 	case ITEM_BACKUP:
 		item_backup(x, header, payload);
+		return;
+	case ITEM_SESSIONS:
+		item_sessions(x, header, payload);
+		return;
+	case ITEM_END_SESSION:
+		item_end_session(x, header, payload);
+		return;
+	case ITEM_READ_ONLY:
+		item_read_only(x, header, payload);
 		return;
 	case ITEM_LEAVING:
 	case ITEM_EVENTS:
