@@ -36,27 +36,33 @@ Q         := $(if $(V),,@)
 say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
-# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
+# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
+# certificate libzmq.
 COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire zmtp
 OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table service/about \
-              service/items service/service service/storage_items service/watch state/disk state/durability \
+              service/access service/denials service/items service/rights service/service service/sessions \
+              service/storage_items service/watch state/disk state/durability \
               state/frame state/journal state/journal_cut state/journal_read state/journal_salvage \
               state/journal_start state/recovery state/segment state/snapshot_blocks state/snapshot_file \
               state/snapshot_read state/snapshot_write state/text state/text_read state/window
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
+OWNER_SHELL = $(INSPECTION) access_file config crash denial_log disk_space loader memory owner processes reload remote \
+              state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
-              transport/endpoint transport/envelope transport/outboxes transport/transport
+              transport/door transport/endpoint transport/envelope transport/keyring transport/local \
+              transport/local_in transport/local_out transport/outboxes transport/parcel transport/refusals \
+              transport/tcp transport/transport transport/zap
 LIBRARY_PURE  = engine compose inbound receive request stream watches
-LIBRARY     = $(LIBRARY_PURE) connection context dealer library lookback values
+LIBRARY     = $(LIBRARY_PURE) admin connection context curve dealer library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 COMMON_O   := $(call objects,common,$(COMMON))
 ZPL_O      := $(call objects,common,zpl)
+CURVE_O    := $(call objects,common,certificate)
 PURE_O     := $(call objects,owner,$(OWNER_PURE))
 SHELL_O    := $(call objects,owner,$(OWNER_SHELL))
 LIBRARY_O  := $(call objects,clients,$(LIBRARY))
@@ -141,7 +147,7 @@ bench: all bench-build
 
 ## deps: installs what building and testing need, through apt, if anything is missing
 DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev perl \
-             libzmq-ffi-perl mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
+             libzmq-ffi-perl mandoc procps strace systemd iproute2 python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -169,11 +175,17 @@ bench-deps:
 MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1 owner/kit/sole-check.1
 MAN3       = clients/sole.3 owner/sole-behaviour.3
 MAN5       = owner/state/sole-state.5
-MAN7       = common/sole-protocol.7
+MAN7       = common/sole-protocol.7 systemd/sole-systemd.7
 MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 # Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
 PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
              /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages
+# Where systemd looks: below /usr its own folders, as it tells; below /usr/local those that it looks into as well.
+UNITS      = $(sort $(wildcard systemd/*.service systemd/*.socket systemd/*.target))
+systemd_dir = $$([ "$(PREFIX)" = /usr ] && pkg-config --variable=$(1) systemd 2>/dev/null || echo "$(PREFIX)/lib/$(2)")
+UNIT_DIR   = $(call systemd_dir,systemdsystemunitdir,systemd/system)
+SYSUSERS_DIR = $(call systemd_dir,sysusersdir,sysusers.d)
+TMPFILES_DIR = $(call systemd_dir,tmpfilesdir,tmpfiles.d)
 install: all
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
 	  $(foreach n,1 3 5 7 8,"$(DESTDIR)$(PREFIX)/share/man/man$n")
@@ -192,6 +204,11 @@ install: all
 	install -m 644 $(MAN5) "$(DESTDIR)$(PREFIX)/share/man/man5"
 	install -m 644 $(MAN7) "$(DESTDIR)$(PREFIX)/share/man/man7"
 	install -m 644 $(MAN8) "$(DESTDIR)$(PREFIX)/share/man/man8"
+	install -d "$(DESTDIR)$(UNIT_DIR)" "$(DESTDIR)$(SYSUSERS_DIR)" "$(DESTDIR)$(TMPFILES_DIR)"
+	for unit in $(UNITS); do to="$(DESTDIR)$(UNIT_DIR)/$${unit##*/}"; \
+	  sed -e 's|^ExecStart=sole-|ExecStart=$(PREFIX)/bin/sole-|' "$$unit" >"$$to" && chmod 644 "$$to" || exit 1; done
+	install -m 644 systemd/sole.sysusers.conf "$(DESTDIR)$(SYSUSERS_DIR)/sole.conf"
+	install -m 644 systemd/sole.tmpfiles.conf "$(DESTDIR)$(TMPFILES_DIR)/sole.conf"
 
 ## uninstall: removes what install put there
 uninstall:
@@ -201,6 +218,8 @@ uninstall:
 	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(PREFIX)/lib/libsole-owner.a" \
 	  "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole.pc" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole-owner.pc" \
 	  "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)/sole.py" \
+	  $(foreach u,$(UNITS),"$(DESTDIR)$(UNIT_DIR)/$(notdir $u)") "$(DESTDIR)$(SYSUSERS_DIR)/sole.conf" \
+	  "$(DESTDIR)$(TMPFILES_DIR)/sole.conf" \
 	  $(foreach m,$(MAN1) $(MAN3) $(MAN5) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
 
 ## clean: removes bin/ and build/
@@ -224,7 +243,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
 OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
-$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
+$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(CURVE_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
 	  rm -f $@ && $(AR) rcs $@ $(BUILD)/libsole-owner.o
@@ -245,16 +264,17 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
+COMMAND     = command command_admin command_ask command_call command_keygen command_lock command_lookback command_owner \
+              command_run command_script command_table \
               command_txn command_watch children print signature
-$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
+$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(CURVE_O) $(COMMON_O)
 	$(call link,-lzmq)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)
 
 # Only the sole_ functions leave the library, static or shared.
-LIBSOLE_O := $(LIBRARY_O) $(call objects,common,buffer wire zmtp rundir)
+LIBSOLE_O := $(LIBRARY_O) $(CURVE_O) $(call objects,common,buffer wire zmtp rundir)
 $(BIN)/libsole.a: $(LIBSOLE_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole.o $^ && objcopy --localize-hidden $(BUILD)/libsole.o && \

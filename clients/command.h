@@ -11,6 +11,7 @@
  *	command_lock.c   lock
  *	command_watch.c  watch
  *	command_owner.c  ping status stats
+ *	command_keygen.c keygen
  *	command_lookback.c  outcome backup
  *	command_run.c    starts the command that lock and watch are given
  *	children.c       status start stop restart, of a supervisor's children
@@ -36,6 +37,7 @@ enum {
 
 struct settings {
 	const char *owner, *endpoint, *supervisor;
+	const char *server_key, *client_key;
 	int64_t timeout_ns; /* 0: for ever */
 	bool timeout_given;
 	bool verbose, quiet, json, bytes;
@@ -76,6 +78,9 @@ struct sole_value read_standard_input(void);
 /* What an operand says: "-" is standard input, an integer's canonical decimal that integer (unless
  * --bytes), and all else bytes. */
 struct sole_value value_of(const char *text);
+
+/* A number from 1 on; ends the program with EX_USAGE otherwise: "'x' is not a WHAT". */
+uint64_t number_of(const char *text, const char *what);
 
 /* Whole milliseconds, from 1 on; ends the program with EX_USAGE otherwise. */
 int64_t milliseconds_of(int64_t ns, const char *what);
@@ -135,5 +140,7 @@ command_function command_ops, command_call, command_txn;
 command_function command_lock, command_watch;
 command_function command_ping, command_stats, command_status;
 command_function command_outcome, command_backup;
+command_function command_keygen;
+command_function command_sessions, command_read_only;
 
 #endif

@@ -509,6 +509,9 @@ static bool take_item(struct engine *engine, const struct message_header *messag
 	case ITEM_DESCRIBE:
 	case ITEM_OUTCOME:
 	case ITEM_BACKUP:
+	case ITEM_SESSIONS:
+	case ITEM_END_SESSION:
+	case ITEM_READ_ONLY:
 		take_control(engine, item);
 		return true;
 	case ITEM_WATCH:

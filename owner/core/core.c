@@ -119,6 +119,19 @@ const struct sole_behaviour *core_behaviour(const struct core *core)
 	return core->settings.behaviour;
 }
 
+const struct sole_operation_entry *core_operation(const struct core *core, uint16_t number)
+{
+	return operation_find(core->machine.index, number);
+}
+
+void core_take_limits(struct core *core)
+{
+	const struct limits *limits = core->settings.limits;
+
+	store_set_limits(core->machine.store, (uint64_t)limits->entries, (uint64_t)limits->state_bytes);
+	sessions_set_limits(core->machine.sessions, (size_t)limits->sessions, (uint64_t)limits->session_replies_bytes);
+}
+
 const char *core_invariant(const struct core *core)
 {
 	const struct machine *machine = &core->machine;

@@ -52,6 +52,12 @@ struct store *core_store(struct core *core);
 struct events *core_events(struct core *core);
 const struct sole_behaviour *core_behaviour(const struct core *core);
 
+/* The operation of that number, or NULL. */
+const struct sole_operation_entry *core_operation(const struct core *core, uint16_t number);
+
+/* The limits have been changed: those that are kept elsewhere are taken from them. Not for events_bytes. */
+void core_take_limits(struct core *core);
+
 /* NULL, or what the behaviour says is wrong with its state. May walk everything. */
 const char *core_invariant(const struct core *core);
 

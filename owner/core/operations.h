@@ -12,14 +12,35 @@
 #include <sole/behaviour.h>
 #include <sys/types.h>
 
-/* Who asks, by the kernel's word where there is one. */
+enum { KEY_NAME_MAX = 32 };
+
+/* Who asks, by the kernel's word where there is one; on tcp by the key that the connection proved to have. */
 struct caller {
-	uid_t uid;
+	uid_t uid; /* of a keyed caller -1, as is the gid; its pid is 0 */
 	gid_t gid;
 	pid_t pid;
 	bool known; /* false: relayed, or a transport that does not tell */
+	bool keyed; /* known by a CURVE key: `born` is of the key, not of a process, and never 0 */
+	bool clear; /* on tcp, in the clear: not known, and not relayed either */
+	char key_name[KEY_NAME_MAX]; /* what the key's certificate is called; "" when not keyed, or long ago */
 	uint64_t born; /* which of the processes that had this pid: of the boot and the start time; 0: not told */
 };
+
+/* Also of one that was read from a disk, where `keyed` and the name are not kept: no process runs as uid -1. */
+static inline bool caller_is_keyed(const struct caller *caller)
+{
+	return caller->known && caller->uid == (uid_t)-1;
+}
+
+/* May the one go on with what the other began? A user's processes may, and who has the same key; of those that are not known
+ * all may. */
+static inline bool caller_same(const struct caller *a, const struct caller *b)
+{
+	if (a->known != b->known || (a->known && a->uid != b->uid))
+		return false;
+	bool keyed = caller_is_keyed(a);
+	return keyed == caller_is_keyed(b) && (!keyed || a->born == b->born);
+}
 
 struct operation_index;
 

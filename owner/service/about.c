@@ -39,6 +39,9 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("resident-bytes"), value_integer((int64_t)gauges->resident_bytes),
 		value_text("journal-bytes"), value_integer((int64_t)gauges->journal_bytes),
 		value_text("snapshot-round"), value_integer((int64_t)gauges->snapshot_round),
+		value_text("read-only"), value_text(service->read_only ? "yes" : "no"),
+		value_text("disk-free-bytes"), value_integer((int64_t)gauges->disk_free_bytes),
+		value_text("disk-low"), value_text(gauges->disk_low ? "yes" : "no"),
 	};
 
 	answer_list(x, header, list, sizeof list / sizeof *list);
