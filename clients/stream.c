@@ -87,7 +87,7 @@ static void drop(struct stream *stream)
 	stream->descriptor = -1;
 	buffer_reset(&stream->out);
 	stream->sent = 0;
-	stream->mute = false;
+	stream->mute = stream->drained = stream->unsure = stream->unread = false;
 	if (stream->up) {
 		stream->up = false;
 		stream->down_untold = true;
@@ -226,6 +226,18 @@ static size_t send_small(struct stream *stream, uint8_t whole[ON_STACK_BYTES], s
 	return sent > 0 ? (size_t)sent : 0;
 }
 
+bool stream_is_settled(struct stream *stream)
+{
+	uint8_t byte;
+
+	if (stream->unsure && stream->descriptor >= 0) {
+		ssize_t got = recv(stream->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		stream->unsure = false;
+		stream->unread = got >= 0 || (errno != EAGAIN && errno != EINTR); /* the end, too, is read */
+	}
+	return !stream_recheck(stream);
+}
+
 bool stream_send(struct stream *stream, const struct buffer *body)
 {
 	uint8_t whole[ON_STACK_BYTES];
@@ -299,13 +311,17 @@ static bool read_in(struct stream *stream, int flags)
 		return false;
 	}
 	ssize_t got = recv(stream->descriptor, to, room, flags);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+	stream->unread = false;
+	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+		stream->unsure = false;
 		return false;
+	}
 	if (got <= 0) {
 		fail(stream);
 		return false;
 	}
 	inbound_filled(&stream->in, (size_t)got);
+	stream->drained = flags != 0 && (size_t)got < room;
 	return true;
 }
 
@@ -314,9 +330,15 @@ static bool receive(struct stream *stream, const uint8_t **body, size_t *size, i
 	while (stream->descriptor >= 0) {
 		if (next_body(stream, body, size))
 			return true;
-		/* Until nothing is left, also where that takes one more call: the end of a connection is heard of
-		 * before anything is sent into it. */
-		if (stream->descriptor < 0 || !read_in(stream, flags))
+		if (stream->descriptor < 0)
+			return false;
+		/* What has come since, poll(2) tells; but that it was the end must be known before anything is sent. */
+		if (stream->drained && !stream->unread) {
+			stream->drained = false;
+			stream->unsure = true;
+			return false;
+		}
+		if (!read_in(stream, flags))
 			return false;
 	}
 	return false;

@@ -267,6 +267,9 @@ static void what_had_come_before_the_end_is_handed_out_before_it(void **state)
 	assert_true(stream_receive(&stream, &body, &size));
 	assert_int_equal(size, 10);
 	assert_false(stream_receive(&stream, &body, &size));
+	assert_int_equal(stream_event(&stream), CONNECTION_NOTHING); /* nobody has looked yet */
+	assert_false(stream_is_settled(&stream));
+	assert_false(stream_receive(&stream, &body, &size));
 	assert_int_equal(stream_event(&stream), CONNECTION_DOWN);
 	assert_false(stream_send(&stream, &sent));
 	buffer_clear(&sent);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -29,12 +30,12 @@ static const uint64_t listener_data = UINT64_MAX;
 
 uint64_t link_handle(const struct link *link)
 {
-	return LOCAL_HANDLE | (uint64_t)(link->generation & 0x7fffffff) << 32 | link->slot;
+	return (uint64_t)link->generation << 32 | LOCAL_HANDLE | link->slot;
 }
 
 struct link *link_find(const struct local *local, uint64_t handle)
 {
-	uint32_t slot = (uint32_t)handle;
+	size_t slot = (uint32_t)(handle ^ LOCAL_HANDLE);
 	struct link *link = slot < local->slot_count ? local->slots[slot] : NULL;
 
 	return link != NULL && link->descriptor >= 0 && link_handle(link) == handle ? link : NULL;
@@ -117,7 +118,7 @@ static void welcome(struct local *local, int descriptor)
 		return;
 	}
 	*link = (struct link){ .descriptor = descriptor, .slot = link->slot, .generation = link->generation + 1,
-			       .caller = caller_of(descriptor), .whole_ns = local->now_ns };
+			       .caller = caller_of(descriptor), .whole_ns = local->now_ns, .turn = 1 };
 	local->open++;
 	begin_handshake(local, link);
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = link_handle(link) };
@@ -133,6 +134,12 @@ static void welcome(struct local *local, int descriptor)
 	link_line_up(local, link);
 }
 
+/* Not through the gate, which is for libzmq's thread. */
+static int accept_one(const struct local *local)
+{
+	return (int)syscall(SYS_accept4, local->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
 /* Nobody has a descriptor left for a newcomer: it is taken from the queue all the same, or the queue would stay full, and
  * be told of for ever. */
 static bool turn_away(struct local *local)
@@ -140,7 +147,7 @@ static bool turn_away(struct local *local)
 	if ((errno != EMFILE && errno != ENFILE) || local->spare < 0)
 		return false;
 	close(local->spare);
-	int descriptor = accept4(local->listener, NULL, NULL, SOCK_CLOEXEC);
+	int descriptor = accept_one(local);
 	if (descriptor >= 0) {
 		close(descriptor);
 		local->counters->connections_refused++;
@@ -153,7 +160,7 @@ static void accept_newcomers(struct local *local)
 {
 	local->knocked = false;
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		int descriptor = accept4(local->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int descriptor = accept_one(local);
 		if (descriptor >= 0)
 			welcome(local, descriptor);
 		else if (errno != EINTR && errno != ECONNABORTED && !turn_away(local))
@@ -207,7 +214,7 @@ unsigned local_cut_silent(struct local *local, int64_t since_ns, bool filling)
 	for (size_t i = 0; i < local->slot_count; i++) {
 		struct link *link = local->slots[i];
 		if (link->descriptor < 0 || link->whole_ns > since_ns ||
-		    (filling && link->held.size == link->held.taken && !link->readable))
+		    (filling && link->held.size == link->held.taken && !link->readable && link_is_clear(link)))
 			continue;
 		link_end(local, link);
 		cut++;
@@ -318,10 +325,14 @@ void local_event(struct local *local, uint64_t handle, uint32_t events)
 		return;
 	if ((events & EPOLLOUT) != 0)
 		link_flush(local, link);
-	if ((events & ~(uint32_t)EPOLLOUT) != 0) {
-		link->readable = true;
-		link_line_up(local, link);
+	if ((events & ~(uint32_t)EPOLLOUT) == 0)
+		return;
+	if (!link_is_clear(link)) { /* it has gone, and nobody will read what waits */
+		link_end(local, link);
+		return;
 	}
+	link->readable = true;
+	link_line_up(local, link);
 }
 
 bool local_has_input(const struct local *local)
@@ -331,7 +342,7 @@ bool local_has_input(const struct local *local)
 
 /* Each who is in the line has one turn, so that a fast one is no faster than its turn. Who has more goes to its end;
  * who had none, because the round was full, stays before all. */
-size_t local_receive(struct local *local, int64_t now_ns, struct local_intake *left, struct transport_message *messages)
+size_t local_receive(struct local *local, int64_t now_ns, struct intake *left, struct transport_message *messages)
 {
 	local->now_ns = now_ns;
 	if (local->knocked)
@@ -364,6 +375,11 @@ void local_subscribe(struct local *local, uint64_t connection, bool wanted)
 
 	if (link != NULL)
 		link->subscribed = wanted;
+}
+
+void local_set_most(struct local *local, uint64_t most)
+{
+	local->most = most;
 }
 
 uint64_t local_connections(const struct local *local)

@@ -13,9 +13,12 @@
 #ifndef SOLE_OWNER_LOCAL_H
 #define SOLE_OWNER_LOCAL_H
 
-#include "owner/transport/transport.h"
+#include "common/buffer.h"
+#include "owner/core/counters.h"
+#include "owner/core/limits.h"
+#include "owner/transport/message.h"
 
-#define LOCAL_HANDLE (UINT64_C(1) << 63)
+#define LOCAL_HANDLE (UINT64_C(1) << 31) /* in the lower half, where others have a descriptor */
 
 struct local;
 
@@ -39,14 +42,9 @@ void local_event(struct local *local, uint64_t handle, uint32_t events);
 /* Is there anything to receive already? */
 bool local_has_input(const struct local *local);
 
-/* How much of a round is still free, and is taken from it. */
-struct local_intake {
-	size_t messages, bytes;
-};
-
 /* Takes in newcomers and messages; each message is stored at `messages`, its number in the return value. They stay until
  * local_release. */
-size_t local_receive(struct local *local, int64_t now_ns, struct local_intake *left, struct transport_message *messages);
+size_t local_receive(struct local *local, int64_t now_ns, struct intake *left, struct transport_message *messages);
 
 /* As the transport's functions of these names; `index` counts the messages of the last local_receive. */
 void local_reply(struct local *local, size_t index, const struct buffer *body);
@@ -58,6 +56,9 @@ void local_broadcast(struct local *local, const struct buffer *body);
 void local_tend(struct local *local, int64_t now_ns, int64_t *next_ns);
 bool local_ended(struct local *local, uint64_t *connection);
 unsigned local_cut_silent(struct local *local, int64_t since_ns, bool filling);
+
+/* From now on so many may be open. */
+void local_set_most(struct local *local, uint64_t most);
 uint64_t local_connections(const struct local *local);
 uint64_t local_outbox_bytes(const struct local *local);
 

@@ -18,7 +18,6 @@
 #include <xxhash.h>
 
 enum {
-	TURN_MESSAGES = 16, /* of one connection in one round */
 	DIRECT_BYTES = LOCAL_READ_BYTES / 2, /* a message longer than that is not for the arena */
 	KEEP_BYTES = 4096,  /* of a connection that has nothing to keep */
 };
@@ -75,7 +74,7 @@ static void answer_command(struct local *local, struct link *link, const struct 
 }
 
 static void take_message(struct local *local, struct link *link, const struct parcel *parcel,
-			 struct local_intake *left, struct transport_message *messages)
+			 struct intake *left, struct transport_message *messages)
 {
 	static const struct caller nobody = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	uint64_t handle = link_handle(link);
@@ -98,7 +97,7 @@ static void take_message(struct local *local, struct link *link, const struct pa
 }
 
 /* Takes messages up to a turn's. False: the peer is not to be listened to. *more: it has not been all. */
-static bool take_span(struct local *local, struct link *link, struct span *span, struct local_intake *left,
+static bool take_span(struct local *local, struct link *link, struct span *span, struct intake *left,
 		      struct transport_message *messages, bool *more)
 {
 	struct parcel parcel;
@@ -122,7 +121,7 @@ static bool take_span(struct local *local, struct link *link, struct span *span,
 			break;
 		case PARCEL_MESSAGE:
 		case PARCEL_GARBAGE:
-			if (taken == TURN_MESSAGES || left->messages == 0 || left->bytes == 0) {
+			if (taken == link->turn || left->messages == 0 || left->bytes == 0) {
 				*more = true;
 				return true;
 			}
@@ -223,11 +222,14 @@ static enum read read_short(struct local *local, struct link *link, struct span 
 	return READ_SOME;
 }
 
-bool link_take(struct local *local, struct link *link, struct local_intake *left, struct transport_message *messages)
+bool link_take(struct local *local, struct link *link, struct intake *left, struct transport_message *messages)
 {
 	struct span span = { .bytes = link->held.bytes + link->held.taken, .size = link->held.size - link->held.taken };
 	bool more = false, sound = true;
 
+	/* Who does not read its answers is not listened to: what it asks waits in its own socket. */
+	if (!link_is_clear(link))
+		return false;
 	/* What was read before comes first; and when something of it is taken, what is kept must stay where it is. */
 	if (span.size > 0) {
 		sound = take_span(local, link, &span, left, messages, &more);

@@ -3,8 +3,9 @@
  * local_out.c - replies and notices to a socket, and what waits for peers that do not read.
  *
  * A reply goes at once, in one system call. Several of a round to one peer are put together and go at its end. What the
- * socket does not take waits, in bytes that are bounded for each peer and for all; beyond them a whole message is
- * dropped and counted, never a part of one.
+ * socket does not take waits, and until it is gone nothing more is taken from that peer: so what waits is the answers of one
+ * turn, whose size grows only while the peer reads. For all peers together it is bounded in bytes; beyond them a whole
+ * message is dropped and counted, never a part of one.
  */
 #include "owner/transport/local_parts.h"
 
@@ -17,6 +18,7 @@
 enum {
 	CORK_BYTES = 65536,    /* what is put together of a round before it is written */
 	KEEP_BYTES = 65536,    /* of an empty buffer */
+	TURN_MOST = 16,        /* messages of one peer in one round */
 	SMALL_BYTES = 4096,    /* copied together: cheaper than to write two pieces */
 };
 
@@ -43,9 +45,13 @@ static void watch_for_room(struct local *local, struct link *link)
 
 	if (wanted == link->watched_for_room)
 		return;
-	struct epoll_event event = { .events = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.u64 = link_handle(link) };
-	if (epoll_ctl(local->epoll, EPOLL_CTL_MOD, link->descriptor, &event) == 0)
-		link->watched_for_room = wanted;
+	struct epoll_event event = { .events = wanted ? EPOLLOUT : EPOLLIN, .data.u64 = link_handle(link) };
+	if (epoll_ctl(local->epoll, EPOLL_CTL_MOD, link->descriptor, &event) != 0)
+		return;
+	link->watched_for_room = wanted;
+	local->counters->outbox_waits += wanted;
+	if (!wanted && (link->readable || link->held.taken < link->held.size))
+		link_line_up(local, link);
 }
 
 /* Its end is to be heard from reading, after what it still sent. */
@@ -58,7 +64,7 @@ static void give_up(struct local *local, struct link *link)
 
 static size_t write_some(struct local *local, struct link *link, const struct iovec *pieces, size_t count)
 {
-	struct msghdr message = { .msg_iov = (struct iovec *)pieces, .msg_iovlen = count };
+	struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = count };
 	ssize_t sent;
 
 	do
@@ -111,7 +117,7 @@ static bool keep(struct local *local, struct link *link, const struct iovec *pie
 
 void link_write(struct local *local, struct link *link, const uint8_t *bytes, size_t size)
 {
-	const struct iovec piece = { (void *)bytes, size };
+	const struct iovec piece = { (void *)(uintptr_t)bytes, size };
 
 	if (link->broken || waiting_bytes(link) > SMALL_BYTES)
 		return; /* it does not read, or will ask again */
@@ -123,10 +129,9 @@ void link_write(struct local *local, struct link *link, const uint8_t *bytes, si
 
 /* ---- messages ---- */
 
-static bool fits(const struct local *local, const struct link *link, size_t size)
+static bool fits(const struct local *local, size_t size)
 {
-	return waiting_bytes(link) + size <= (uint64_t)local->limits->outbox_bytes &&
-	       local->out_bytes + size <= (uint64_t)local->limits->outbox_total_bytes;
+	return local->out_bytes + size <= (uint64_t)local->limits->outbox_total_bytes;
 }
 
 static bool drop(struct local *local)
@@ -157,7 +162,7 @@ static bool send_pieces(struct local *local, struct link *link, const struct iov
 	for (size_t i = 0; i < count; i++)
 		size += pieces[i].iov_len;
 	bool clear = link_is_clear(link);
-	if (!clear && !fits(local, link, size))
+	if (!clear && !fits(local, size))
 		return drop(local);
 	if (with_others)
 		return cork(local, link, pieces, count);
@@ -171,7 +176,7 @@ static bool send_pieces(struct local *local, struct link *link, const struct iov
 			local->counters->messages_sent++;
 			return true;
 		}
-		if (sent == 0 && !fits(local, link, size))
+		if (sent == 0 && !fits(local, size))
 			return drop(local);
 	}
 	if (!keep(local, link, pieces, count, sent)) {
@@ -179,7 +184,6 @@ static bool send_pieces(struct local *local, struct link *link, const struct iov
 			give_up(local, link); /* half a message: nothing can follow it */
 		return drop(local);
 	}
-	local->counters->outbox_waits++;
 	local->counters->messages_sent++;
 	watch_for_room(local, link);
 	return true;
@@ -198,7 +202,7 @@ static bool send_message(struct local *local, struct link *link, const uint8_t *
 		return true;
 	}
 	if (size > sizeof whole) {
-		const struct iovec pieces[] = { { (void *)path, path_size }, { head, head_size }, { body->data, body->size } };
+		const struct iovec pieces[] = { { (void *)(uintptr_t)path, path_size }, { head, head_size }, { body->data, body->size } };
 		return send_pieces(local, link, pieces, 3, with_others);
 	}
 	memcpy(whole, path, path_size);
@@ -227,8 +231,13 @@ void local_release(struct local *local)
 		if (link->descriptor >= 0)
 			link_flush(local, link);
 	}
-	for (size_t i = 0; i < local->round_count; i++)
-		local->round[i].link->in_round = 0;
+	for (size_t i = 0; i < local->round_count; i++) {
+		struct link *link = local->round[i].link;
+		if (link->in_round == 0)
+			continue;
+		link->in_round = 0;
+		link->turn = !link_is_clear(link) ? 1 : link->turn < TURN_MOST ? 2 * link->turn : TURN_MOST;
+	}
 	local->round_count = local->corked_count = local->arena_used = 0;
 }
 

@@ -28,10 +28,11 @@ struct link {
 	} held;
 	bool readable, pending;   /* there is, or may be, something to read; it is in the line of those with something to take */
 	unsigned in_round;        /* messages of the present round */
+	unsigned turn;            /* how many it may have in one: few until it is seen to read its answers */
 
 	struct buffer out;        /* what its socket did not take yet, from `sent` on */
 	size_t sent;
-	bool watched_for_room;    /* epoll tells when it takes more */
+	bool watched_for_room;    /* epoll tells when it takes more, and not when there is more to read */
 	bool corked;              /* `out` is written at the end of the round */
 	bool broken;              /* nothing can be written; its end is still to be read */
 
@@ -90,7 +91,7 @@ void link_end(struct local *local, struct link *link);
 /* ---- local_in.c ---- */
 
 /* Takes from one connection what it may take of a round. True: there is more, for another round. */
-bool link_take(struct local *local, struct link *link, struct local_intake *left, struct transport_message *messages);
+bool link_take(struct local *local, struct link *link, struct intake *left, struct transport_message *messages);
 
 /* ---- local_out.c ---- */
 

@@ -62,7 +62,7 @@ enum parcel_found parcel_find(uint8_t *bytes, size_t size, struct parcel *parcel
 	*parcel = (struct parcel){ .path = bytes };
 	for (;;) {
 		enum zmtp_parsed parsed = zmtp_frame(bytes + at, size - at, &frame);
-		parcel->whole = at + frame.whole;
+		parcel->whole = at + (frame.whole > 0 ? frame.whole : ZMTP_HEAD_BYTES);
 		if (parsed == ZMTP_WRONG || parcel->whole > WHOLE_MAX)
 			return PARCEL_WRONG;
 		if (parsed == ZMTP_PARTIAL)
