@@ -217,11 +217,14 @@ uninstall:
 	  "$(DESTDIR)$(TMPFILES_DIR)/sole.conf" \
 	  $(foreach m,$(MAN1) $(MAN3) $(MAN5) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
 
+# What is linked or included, of all that building and testing need.
+LIBRARIES  = $(subst $(empty) ,$(comma) ,$(strip $(filter-out libc6-dev libcmocka-dev libclang-%,$(filter %-dev,$(DEPS)))))
 ## deb: packages of Debian into build/deb: sole, libsole0, libsole-dev, python3-sole; checked by lintian
 deb:
 	@rm -rf build/deb && mkdir -p build/deb/sole-$(VERSION)
 	@tar -c --exclude=./bin --exclude=./build --exclude=./.git . | tar -x -C build/deb/sole-$(VERSION)
 	@cp -r systemd/debian build/deb/sole-$(VERSION)/debian
+	@sed -i 's/@LIBRARIES@/$(LIBRARIES)/' build/deb/sole-$(VERSION)/debian/control
 	$(call say,DEB,sole $(VERSION))cd build/deb/sole-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL \
 	  DEB_BUILD_OPTIONS="$${DEB_BUILD_OPTIONS:-parallel=$$(nproc)}" dpkg-buildpackage -us -uc -b >../build.log 2>&1 || \
 	  { tail -n 30 ../build.log; exit 1; }
