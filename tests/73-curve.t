@@ -202,6 +202,29 @@ subtest 'what is wrong with the files of keys is told before anything is asked' 
     }
 };
 
+subtest 'Python has keys, too' => sub {
+    my $python = -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
+    plan skip_all => 'no pyzmq' if run({ name => 'python' }, $python, '-c', 'import zmq')->{status} != 0;
+    my $ask = sub {
+        my ($server, $own, $text) = @_;
+        return run({ name => 'python', env => { PYTHONPATH => "$FindBin::Bin/../clients/python", PYTHONDONTWRITEBYTECODE => 1 } },
+            $python, '-c', "import sys, asyncio, sole\nat, server, own = (word or None for word in sys.argv[1:4])\n$text", $at,
+            map { length $_ ? keygen($_) : '' } $server, $own);
+    };
+    my $simple = "with sole.Client(endpoint=at, server_key=server, client_key=own, timeout=2) as c:\n    print(c.add('python'))\n";
+    my $told = $ask->('owner', 'bob', $simple);
+    is $told->{out}, "1\n", 'a client with a key is served' or diag $told->{err};
+    like $ask->('owner', 'mallory', $simple)->{err}, qr/unreachable: the owner does not let this client's key in/, 'one that is not known is told';
+    like $ask->('mallory', 'bob', $simple)->{err}, qr/unreachable: what listens there hung up: the owner has another key/,
+        'and so is one with the key of another owner';
+    like $ask->('', '', $simple)->{err}, qr/unreachable: .*server_key and client_key/, 'and one without';
+    like $ask->('owner', '', $simple)->{err}, qr/ValueError: CURVE takes both/, 'one key alone is no good';
+    like $ask->('owner', 'open', $simple)->{err}, qr/ValueError: .*others may get at the secret key/, 'nor a secret that others may read';
+    my $later = "async def main():\n    async with sole.AsyncClient(endpoint=at, server_key=server, client_key=own) as c:\n"
+        . "        print(await c.add('python'))\nasyncio.run(main())\n";
+    is $ask->('owner', 'bob', $later)->{out}, "2\n", 'AsyncClient takes them as well';
+};
+
 # ---- whose session it is ----
 
 subtest 'a session belongs to the key that opened it' => sub {
