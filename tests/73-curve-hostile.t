@@ -105,7 +105,7 @@ subtest 'what is no CURVE is no harm' => sub {
     cmp_ok counters($local)->{handshakes_failed}, '>=', 8, 'and counted where libzmq tells';
 };
 
-subtest 'a thousand peers with a key that is not known leave a log that can be read' => sub {
+subtest 'four hundred peers with a key that is not known leave a log that can be read' => sub {
     my ($lines, $before) = (scalar(() = $owner->err =~ /refused a connection/g), counters($local)->{keys_refused});
     my $start = time;
     keygen('mallory');
@@ -122,7 +122,7 @@ subtest 'a thousand peers with a key that is not known leave a log that can be r
     cmp_ok $refused, '>=', 300, "$refused were refused and counted";
     my $told = () = $owner->err =~ /refused a connection/g;
     cmp_ok $told - $lines, '<=', 22 + 2 * (time - $start), 'ten are told at once and then one a second';
-    like $owner->err, qr/\(and \d+ more before, not told\)/, 'with how many were not';
+    ok $owner->wait_output('err', qr/\(and \d+ more before, not told\)|refused \d+ more connections on tcp/), 'with how many were not';
     cmp_ok $longest, '<', seconds(1), 'others are served all the while';
 };
 
@@ -214,7 +214,12 @@ subtest 'a message without an end is cut on tcp, too' => sub {
     while (time < $end && !$cut) {
         my $wrote = syswrite $endless, $left;
         if (defined $wrote) { substr $left, 0, $wrote, ''; $left = $bytes if $left eq '' }
-        elsif ($!{EAGAIN}) { IO::Select->new($endless)->can_write($end - time > 0 ? $end - time : 0) }
+        elsif ($!{EAGAIN}) {
+            # The end of what the owner sends comes though it has no room for what we do.
+            my $both = IO::Select->new($endless);
+            IO::Select::select($both, $both, undef, $end - time > 0 ? $end - time : 0);
+            $cut = 1 if defined sysread($endless, my $heard, 4096) && $heard eq '';
+        }
         else { $cut = 1 }
     }
     ok $cut, 'the connection was cut';

@@ -337,11 +337,21 @@ void transport_broadcast(struct transport *transport, const struct buffer *body)
 
 /* ---- all connections ---- */
 
+static void note_earlier(int64_t *next_ns, int64_t due_ns)
+{
+	if (due_ns < *next_ns)
+		*next_ns = due_ns;
+}
+
 void transport_tend(struct transport *transport, int64_t now_ns, int64_t *next_ns)
 {
 	transport->now_ns = now_ns;
 	take_events(transport);
 	*next_ns = outboxes_retry(transport->outboxes, now_ns);
+	for (size_t i = 0; i < transport->door_count; i++)
+		note_earlier(next_ns, door_tend(&transport->doors[i], now_ns));
+	if (transport->zap != NULL)
+		note_earlier(next_ns, zap_tend(transport->zap, now_ns));
 }
 
 bool transport_ended(struct transport *transport, uint64_t *connection)
