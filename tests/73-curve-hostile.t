@@ -209,7 +209,7 @@ subtest 'a message without an end is cut on tcp, too' => sub {
     my $endless = clear_client($where) or die "not served\n";
     $endless->blocking(0);
     my $bytes = frame(1, 'x' x 65536);
-    my ($left, $end, $cut) = ($bytes, time + seconds(60), 0);
+    my ($left, $end, $cut, $heard) = ($bytes, time + seconds(60), 0);
     local $SIG{PIPE} = 'IGNORE';
     while (time < $end && !$cut) {
         my $wrote = syswrite $endless, $left;
@@ -217,8 +217,8 @@ subtest 'a message without an end is cut on tcp, too' => sub {
         elsif ($!{EAGAIN}) {
             # The end of what the owner sends comes though it has no room for what we do.
             my $both = IO::Select->new($endless);
-            IO::Select::select($both, $both, undef, $end - time > 0 ? $end - time : 0);
-            $cut = 1 if defined sysread($endless, my $heard, 4096) && $heard eq '';
+            IO::Select->select($both, $both, undef, $end - time > 0 ? $end - time : 0);
+            $cut = 1 if defined sysread($endless, $heard, 4096) && $heard eq '';
         }
         else { $cut = 1 }
     }
