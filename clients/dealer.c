@@ -152,6 +152,8 @@ static void take_failure(struct dealer *dealer, uint16_t event, uint32_t value)
 {
 	char endpoint[256];
 	size_t size = sizeof endpoint;
+
+	dealer->failure_told = true;
 	bool over = curve_failed(dealer->socket, event, value, dealer->hindrance, sizeof dealer->hindrance);
 
 	if ((!over && ++dealer->failures <= FAILURES_SOON) || dealer->again_ns != INT64_MAX)
@@ -168,6 +170,14 @@ void dealer_tend(struct dealer *dealer, const char *endpoint, int64_t now_ns)
 	dealer->again_ns = INT64_MAX;
 	zmq_connect(dealer->socket, endpoint);
 	dealer->recheck_monitor = true;
+}
+
+/* Where something spoke that is no ZeroMQ at all, there is no other word than the end. */
+static void take_end(struct dealer *dealer)
+{
+	if (!dealer->failure_told)
+		take_failure(dealer, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, ZMQ_PROTOCOL_ERROR_ZMTP_UNSPECIFIED);
+	dealer->failure_told = false;
 }
 
 enum connection_event dealer_event(struct dealer *dealer)
@@ -188,6 +198,8 @@ enum connection_event dealer_event(struct dealer *dealer)
 			event = CONNECTION_UP;
 		else if (number == ZMQ_EVENT_DISCONNECTED && dealer->up)
 			event = CONNECTION_DOWN;
+		else if (number == ZMQ_EVENT_DISCONNECTED)
+			take_end(dealer);
 		else if ((number & curve_failures) != 0)
 			take_failure(dealer, number, value);
 	}

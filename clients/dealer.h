@@ -25,6 +25,7 @@ struct dealer {
 	bool recheck, recheck_monitor;
 	int64_t again_ns;         /* refused: when to connect anew; INT64_MAX: libzmq does that by itself */
 	unsigned failures;        /* handshakes, since one was well */
+	bool failure_told;        /* and libzmq said why: the end of that connection is told next */
 	char hindrance[DEALER_WHY_MAX]; /* why the last handshake failed; "" after one that did not */
 	zmq_msg_t body;
 };

@@ -529,7 +529,7 @@ static int64_t tend(struct owner *owner)
 	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
 
 	note_held_up(owner, now_ns);
-	remote_tend(&owner->remote, owner->transport, owner->hung_up);
+	remote_tend(&owner->remote, owner->transport, owner->service, owner->hung_up);
 	if (owner->hung_up)
 		take_settings(owner);
 	transport_tend(owner->transport, now_ns, &next_ns);
@@ -716,7 +716,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
 	log_info("%s: serving at %s%s", owner.config.name, owner.endpoint.path,
 		 owner.endpoint.inherited ? ", which was handed over" : "");
-	remote_tell(&owner.remote, owner.transport);
+	remote_begin(&owner.remote, owner.transport, owner.service, owner.access.count > 0);
 	serve(&owner);
 	if (!owner.failed)
 		drain(&owner);

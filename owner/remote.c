@@ -51,7 +51,12 @@ void remote_forget(struct remote *remote)
 	certificate_clear(&remote->certificate);
 }
 
-void remote_tell(const struct remote *remote, const struct transport *transport)
+static bool is_known(const void *context, uint64_t number)
+{
+	return keyring_has_number(context, number);
+}
+
+void remote_begin(const struct remote *remote, const struct transport *transport, struct service *service, bool rules)
 {
 	char endpoint[256];
 
@@ -62,15 +67,20 @@ void remote_tell(const struct remote *remote, const struct transport *transport)
 		log_warn("also at %s, in the clear: whoever reaches it can read, change and forge what is said there", endpoint);
 	else
 		log_info("also at %s, with CURVE: %zu client keys", endpoint, keyring_count(remote->keyring));
+	if (!rules)
+		log_warn("no rule of access says what those who come by tcp may do, so they may do nothing: see --access");
+	if (remote->keyring != NULL)
+		service_end_keys(service, is_known, remote->keyring);
 }
 
-void remote_tend(struct remote *remote, struct transport *transport, bool again)
+void remote_tend(struct remote *remote, struct transport *transport, struct service *service, bool again)
 {
 	if (remote->keyring == NULL || (!keyring_changed(remote->keyring) && !again))
 		return;
 	if (!keyring_reload(remote->keyring))
 		return;
 	unsigned cut = transport_cut_revoked(transport);
-	if (cut > 0)
-		log_info("client keys: cut %u connections by tcp; who may still come connects again", cut);
+	size_t sessions = service_end_keys(service, is_known, remote->keyring);
+	if (cut > 0 || sessions > 0)
+		log_info("client keys: cut %u connections by tcp, ended %zu sessions; who may still come connects again", cut, sessions);
 }

@@ -6,6 +6,7 @@
 #define SOLE_OWNER_REMOTE_H
 
 #include "owner/config.h"
+#include "owner/service/service.h"
 #include "owner/transport/transport.h"
 
 struct remote {
@@ -23,10 +24,12 @@ void remote_close(struct remote *remote);
 void remote_settings(const struct remote *remote, const struct config *config, struct transport_settings *settings);
 void remote_forget(struct remote *remote);
 
-/* One line: where it listens and who may come. */
-void remote_tell(const struct remote *remote, const struct transport *transport);
+/* One line: where it listens and who may come. `rules`: whether there are any of access. Sessions of an earlier owner end
+ * whose keys may not come any more. */
+void remote_begin(const struct remote *remote, const struct transport *transport, struct service *service, bool rules);
 
-/* Reads the client keys anew if they have changed, or anyway when `again`; connections with keys that are gone are cut. */
-void remote_tend(struct remote *remote, struct transport *transport, bool again);
+/* Reads the client keys anew if they have changed, or anyway when `again`; connections and sessions of keys that are gone
+ * end. */
+void remote_tend(struct remote *remote, struct transport *transport, struct service *service, bool again);
 
 #endif

@@ -221,6 +221,11 @@ void door_take_events(struct door *door, int64_t now_ns)
 		;
 }
 
+int64_t door_tend(struct door *door, int64_t now_ns)
+{
+	return refusals_tend(&door->refusals, now_ns);
+}
+
 static bool has_input(void *socket)
 {
 	int events = 0;

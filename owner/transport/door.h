@@ -51,6 +51,9 @@ void door_endpoint(const struct door *door, char *endpoint, size_t size);
 /* Whether there is anything to receive, or an event: their descriptors tell of changes only. */
 bool door_has_input(const struct door *door);
 
+/* Tells in the log what is due. Returns when it is again; INT64_MAX: not at all. */
+int64_t door_tend(struct door *door, int64_t now_ns);
+
 /* Takes in beginnings and ends of connections, as many as there are, up to a bound. */
 void door_take_events(struct door *door, int64_t now_ns);
 

@@ -30,7 +30,10 @@
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
 
-enum { KEYS_MAX = 10000 };
+enum {
+	KEYS_MAX = 10000,
+	NAME_BYTES = KEY_NAME_MAX - 2, /* the longest that a rule of access can name */
+};
 
 struct entry {
 	struct known_key key;
@@ -126,9 +129,9 @@ static int take_file(struct entry **entries, const char *folder, const char *nam
 		log_warn("client keys: %.64s is a secret key and of no use to an owner: leave it with its client", name);
 		return 0;
 	}
-	if (strlen(name) >= KEY_NAME_MAX || rundir_name_problem(name) != NULL) {
+	if (strlen(name) > NAME_BYTES || rundir_name_problem(name) != NULL) {
 		log_error("client keys: '%.64s' is not taken: name a key's file with at most %d letters, digits, '-', '_' and '.'",
-			  name, KEY_NAME_MAX - 1);
+			  name, NAME_BYTES);
 		return 0;
 	}
 	if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
@@ -306,6 +309,15 @@ const struct known_key *keyring_find(const struct keyring *keyring, const char *
 	const struct entry *entry = find(keyring->entries, text);
 
 	return entry != NULL ? &entry->key : NULL;
+}
+
+bool keyring_has_number(const struct keyring *keyring, uint64_t number)
+{
+	const struct entry *entry = keyring->entries;
+
+	while (entry != NULL && entry->key.number != number)
+		entry = entry->hh.next;
+	return entry != NULL;
 }
 
 size_t keyring_count(const struct keyring *keyring)

@@ -39,6 +39,9 @@ bool keyring_reload(struct keyring *keyring);
 /* The key of that text, NULL when it is not one of these (any more), or no key. Valid until the next keyring_reload. */
 const struct known_key *keyring_find(const struct keyring *keyring, const char *text);
 
+/* The same by its number. */
+bool keyring_has_number(const struct keyring *keyring, uint64_t number);
+
 size_t keyring_count(const struct keyring *keyring);
 
 #endif

@@ -255,7 +255,10 @@ void tcp_tend(struct tcp *tcp, int64_t now_ns, int64_t *next_ns)
 {
 	tcp->now_ns = now_ns;
 	take_events(tcp);
+	int64_t door_ns = door_tend(&tcp->door, now_ns);
 	*next_ns = outboxes_retry(tcp->outboxes, now_ns);
+	if (door_ns < *next_ns)
+		*next_ns = door_ns;
 }
 
 bool tcp_ended(struct tcp *tcp, uint64_t *connection)
