@@ -52,8 +52,8 @@ OWNER_SHELL = $(INSPECTION) access_file config crash denial_log disk_space loade
               state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
-LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) admin connection context library lookback values
+LIBRARY_PURE  = engine compose receive request stream watches zmtp
+LIBRARY     = $(LIBRARY_PURE) admin connection context dealer library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
