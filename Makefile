@@ -36,7 +36,8 @@ Q         := $(if $(V),,@)
 say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
-# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
+# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
+# certificate libzmq.
 COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire
 OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table service/about \
@@ -48,17 +49,19 @@ OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution c
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) access_file config crash denial_log disk_space loader memory owner processes reload \
+OWNER_SHELL = $(INSPECTION) access_file config crash denial_log disk_space loader memory owner processes reload remote \
               state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
-              transport/endpoint transport/envelope transport/outboxes transport/transport
+              transport/door transport/endpoint transport/envelope transport/keyring transport/outboxes \
+              transport/refusals transport/transport transport/zap
 LIBRARY_PURE  = engine compose receive request stream watches zmtp
-LIBRARY     = $(LIBRARY_PURE) admin connection context dealer library lookback values
+LIBRARY     = $(LIBRARY_PURE) admin connection context curve dealer library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 COMMON_O   := $(call objects,common,$(COMMON))
 ZPL_O      := $(call objects,common,zpl)
+CURVE_O    := $(call objects,common,certificate)
 PURE_O     := $(call objects,owner,$(OWNER_PURE))
 SHELL_O    := $(call objects,owner,$(OWNER_SHELL))
 LIBRARY_O  := $(call objects,clients,$(LIBRARY))
@@ -239,7 +242,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
 OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
-$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
+$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(CURVE_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
 	  rm -f $@ && $(AR) rcs $@ $(BUILD)/libsole-owner.o
@@ -260,16 +263,17 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_admin command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
+COMMAND     = command command_admin command_ask command_call command_keygen command_lock command_lookback command_owner \
+              command_run command_script command_table \
               command_txn command_watch children print signature
-$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
+$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(CURVE_O) $(COMMON_O)
 	$(call link,-lzmq)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)
 
 # Only the sole_ functions leave the library, static or shared.
-LIBSOLE_O := $(LIBRARY_O) $(call objects,common,buffer wire rundir)
+LIBSOLE_O := $(LIBRARY_O) $(CURVE_O) $(call objects,common,buffer wire rundir)
 $(BIN)/libsole.a: $(LIBSOLE_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole.o $^ && objcopy --localize-hidden $(BUILD)/libsole.o && \

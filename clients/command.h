@@ -11,6 +11,7 @@
  *	command_lock.c   lock
  *	command_watch.c  watch
  *	command_owner.c  ping status stats
+ *	command_keygen.c keygen
  *	command_lookback.c  outcome backup
  *	command_run.c    starts the command that lock and watch are given
  *	children.c       status start stop restart, of a supervisor's children
@@ -36,6 +37,7 @@ enum {
 
 struct settings {
 	const char *owner, *endpoint, *supervisor;
+	const char *server_key, *client_key;
 	int64_t timeout_ns; /* 0: for ever */
 	bool timeout_given;
 	bool verbose, quiet, json, bytes;
@@ -138,6 +140,7 @@ command_function command_ops, command_call, command_txn;
 command_function command_lock, command_watch;
 command_function command_ping, command_stats, command_status;
 command_function command_outcome, command_backup;
+command_function command_keygen;
 command_function command_sessions, command_read_only;
 
 #endif

@@ -36,9 +36,9 @@ struct connection {
 	char endpoint[CONNECTION_ENDPOINT_MAX];
 };
 
-/* Begins to connect to `endpoint`, or to the owner called `name` if it is NULL. Returns SOLE_OK, or a code with
+/* Begins to connect to `endpoint`, or to the owner that the options name if it is NULL; with their keys. Returns SOLE_OK, or a code with
  * a sentence in `why`; nothing is left open then. */
-int connection_open(struct connection *connection, const char *endpoint, const char *name,
+int connection_open(struct connection *connection, const char *endpoint, const struct sole_options *options,
 		    char why[CONNECTION_WHY_MAX]);
 void connection_close(struct connection *connection);
 
@@ -54,6 +54,12 @@ static inline bool connection_is_remote(const struct connection *connection)
 static inline bool connection_is_up(const struct connection *connection)
 {
 	return connection->remote ? connection->dealer.up : connection->stream.up;
+}
+
+/* Why the owner is not reached, in a sentence; "" when nothing is known. Valid as long as the connection, and may change. */
+static inline const char *connection_hindrance(const struct connection *connection)
+{
+	return connection->remote ? connection->dealer.hindrance : "";
 }
 
 /* ---- waiting ---- */

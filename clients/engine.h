@@ -96,6 +96,7 @@ struct engine_options {
 	uint32_t silence_ms;
 	bool relative;        /* the owner's clock is another host's */
 	void (*random)(void *bytes, size_t size);
+	const char *hindrance; /* why no owner is reached, "" when that is not known: read when that is to be told; or NULL */
 };
 
 /* A message that was sent and has not been answered. */

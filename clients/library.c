@@ -336,7 +336,7 @@ static int open_handle(struct sole *s, const struct sole_options *options, char 
 		snprintf(why, CONNECTION_WHY_MAX, "cannot make a descriptor: %s", strerror(errno));
 		return SOLE_SYSTEM;
 	}
-	int code = connection_open(&s->connection, endpoint, options->owner, why);
+	int code = connection_open(&s->connection, endpoint, options, why);
 	if (code != SOLE_OK)
 		return code;
 	s->timeout_ns = options->timeout_ns > 0 ? options->timeout_ns : TIMEOUT_DEFAULT_NS;
@@ -348,6 +348,7 @@ static int open_handle(struct sole *s, const struct sole_options *options, char 
 		.silence_ms = options->silence_ms > 0 ? options->silence_ms : SILENCE_DEFAULT_MS,
 		.relative = connection_is_remote(&s->connection),
 		.random = library_random,
+		.hindrance = connection_hindrance(&s->connection),
 	};
 	if (!engine_init(&s->engine, &engine)) {
 		connection_close(&s->connection);

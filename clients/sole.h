@@ -152,6 +152,9 @@ struct sole_options {
 	uint32_t window;      /* requests under way at once, 1 to 256; 0: 256 */
 	uint32_t silence_ms;  /* the owner ends the session when it hears nothing for so
 	                         long; 0: 30 s. The library pings while it is dispatched. */
+	const char *server_key; /* for tcp://, with CURVE: the file of the owner's public key, and */
+	const char *client_key; /* that of a pair of one's own, as `sole keygen` makes them. NULL:
+	                           $SOLE_SERVER_KEY and $SOLE_CLIENT_KEY; neither: in the clear */
 };
 
 #define SOLE_FOREVER INT64_MAX

@@ -20,6 +20,10 @@ static struct config told; /* the options' targets; copied out when all is read 
 
 static const struct option_spec options[] = {
 	{ "endpoint", 'e', OPTION_TEXT, &told.endpoint, 0, 0, "ipc://PATH", "listen there instead of DIR/NAME.sock" },
+	{ "listen", 'l', OPTION_TEXT, &told.listen, 0, 0, "tcp://HOST:PORT", "listen there, too, for other hosts" },
+	{ "key", 'k', OPTION_TEXT, &told.key, 0, 0, "FILE", "with --listen: the owner's own keys (sole keygen FILE)" },
+	{ "client-keys", 'K', OPTION_TEXT, &told.client_keys, 0, 0, "DIR", "with --listen: who may come, a public key a file" },
+	{ "in-the-clear", 0, OPTION_FLAG, &told.in_the_clear, 0, 0, NULL, "with --listen: no keys, and no secrets" },
 	{ "config", 'c', OPTION_TEXT, &told.file, 0, 0, "FILE", "read settings, named like these options, from FILE; -FILE: if it is there" },
 	{ "behaviour", 'b', OPTION_TEXT, &told.behaviour, 0, 0, "FILE.so", "run this behaviour instead of the table" },
 	{ "state", 's', OPTION_TEXT, &told.state, 0, 0, "DIR", "keep the state in this folder: it outlives the owner" },
@@ -157,6 +161,35 @@ static const char *problem_of_state(int *status)
 	return text[0] != '\0' ? text : NULL;
 }
 
+/* Host and port, which libzmq takes apart; `*` lets the system choose the port. */
+static bool is_tcp_endpoint(const char *text)
+{
+	static const char scheme[] = "tcp://";
+	const char *colon = strrchr(text, ':');
+
+	if (strncmp(text, scheme, sizeof scheme - 1) != 0 || colon <= text + sizeof scheme - 1)
+		return false;
+	return strcmp(colon, ":*") == 0 || (colon[1] != '\0' && strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
+					   strlen(colon + 1) <= 5 && atoi(colon + 1) >= 1 && atoi(colon + 1) <= 65535);
+}
+
+/* Never in the clear by leaving something out. */
+static void check_listen(void)
+{
+	if (told.listen == NULL && (told.key != NULL || told.client_keys != NULL || told.in_the_clear))
+		fatal(EX_CONFIG, "--key, --client-keys and --in-the-clear say how to listen on tcp: give --listen tcp://HOST:PORT, too");
+	if (told.listen == NULL)
+		return;
+	if (!is_tcp_endpoint(told.listen))
+		fatal(EX_CONFIG, "'%.120s' is no place to listen: give tcp://HOST:PORT, as in tcp://192.0.2.7:5555 or tcp://*:5555",
+		      told.listen);
+	if (told.in_the_clear && (told.key != NULL || told.client_keys != NULL))
+		fatal(EX_CONFIG, "--in-the-clear uses no keys: leave it out, or --key and --client-keys");
+	if (!told.in_the_clear && (told.key == NULL || told.client_keys == NULL))
+		fatal(EX_CONFIG, "--listen needs --key FILE (sole keygen makes one) and --client-keys DIR; what is not to be "
+		      "encrypted must be told so: --in-the-clear");
+}
+
 static void take_operands(int count, char **operands)
 {
 	const char *problem;
@@ -243,6 +276,7 @@ void config_read(struct config *config, int argc, char **argv)
 	problem = problem_of_state(&status);
 	if (problem != NULL)
 		fatal(status, "%s", problem);
+	check_listen();
 	*config = told;
 }
 
@@ -343,6 +377,12 @@ void config_print(const struct config *config)
 		       (long long)config->sync_interval_ns / 1000, (long long)config->snapshot_after,
 		       (long long)config->snapshots_kept, (long long)config->segment_bytes);
 	}
+	if (config->listen != NULL)
+		printf("listen = %s\n", config->listen);
+	if (config->key != NULL)
+		printf("key = %s\nclient-keys = %s\n", config->key, config->client_keys);
+	if (config->in_the_clear)
+		printf("in-the-clear = yes\n");
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
 	if (config->access != NULL)
 		printf("access = %s\n", config->access);

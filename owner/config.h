@@ -15,6 +15,9 @@
 struct config {
 	const char *name;     /* the operand */
 	const char *endpoint; /* "ipc://PATH", or NULL */
+	const char *listen;   /* "tcp://HOST:PORT" beside that, or NULL */
+	const char *key, *client_keys; /* with `listen`: the owner's certificate, the folder of theirs; or NULL, and */
+	bool in_the_clear;
 	const char *file;
 	const char *behaviour; /* a shared object, or NULL */
 	const char *state;     /* the folder that keeps the state, or NULL: memory only */

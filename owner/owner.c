@@ -15,6 +15,7 @@
 #include "owner/memory.h"
 #include "owner/processes.h"
 #include "owner/reload.h"
+#include "owner/remote.h"
 #include "owner/service/service.h"
 #include "owner/state/state.h"
 #include "owner/transport/transport.h"
@@ -53,6 +54,7 @@ enum {
 struct owner {
 	struct config config;
 	struct endpoint endpoint;
+	struct remote remote;
 	struct transport *transport;
 	struct service *service;
 	struct lookback *lookback;
@@ -271,17 +273,19 @@ static void core_open(struct owner *owner)
 static void transport_start(struct owner *owner)
 {
 	char error[RUNDIR_ERROR_MAX];
-	const struct transport_settings settings = {
+	struct transport_settings settings = {
 		.listener = owner->endpoint.listener,
 		.path = owner->endpoint.path,
 		.limits = &owner->config.limits,
 		.counters = &owner->counters,
 	};
 
+	remote_settings(&owner->remote, &owner->config, &settings);
 	if (transport_open(&owner->transport, &settings, error, sizeof error) != 0) {
 		endpoint_close(&owner->endpoint);
 		fatal(EX_OSERR, "%s", error);
 	}
+	remote_forget(&owner->remote);
 }
 
 /* ---- serving ---- */
@@ -526,6 +530,7 @@ static int64_t tend(struct owner *owner)
 	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
 
 	note_held_up(owner, now_ns);
+	remote_tend(&owner->remote, owner->transport, owner->service, owner->hung_up);
 	if (owner->hung_up)
 		take_settings(owner);
 	transport_tend(owner->transport, now_ns, &next_ns);
@@ -659,6 +664,7 @@ static int leave(struct owner *owner)
 	tell_leaving(owner);
 	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
 		status = EX_IOERR;
+	remote_close(&owner->remote);
 	endpoint_close(&owner->endpoint);
 	denial_log_end(service_denials(owner->service));
 	access_clear(&owner->access);
@@ -694,6 +700,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 		return inspect_run(&owner.config.inspection);
 	}
 	if (owner.config.check) {
+		remote_open(&owner.remote, &owner.config, -1);
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)
 			fatal(EX_IOERR, "cannot print the settings: %s", strerror(errno));
@@ -701,6 +708,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	}
 	signals_open(&owner);
 	wake_open(&owner);
+	remote_open(&owner.remote, &owner.config, owner.wake);
 	listen_open(&owner);
 	core_open(&owner);
 	transport_start(&owner);
@@ -709,6 +717,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
 	log_info("%s: serving at %s%s", owner.config.name, owner.endpoint.path,
 		 owner.endpoint.inherited ? ", which was handed over" : "");
+	remote_begin(&owner.remote, owner.transport, owner.service, owner.access.count > 0);
 	serve(&owner);
 	if (!owner.failed)
 		drain(&owner);

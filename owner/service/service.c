@@ -80,6 +80,23 @@ struct revoked service_set_access(struct service *service, const struct access *
 	return (struct revoked){ .sessions = revoke_sessions(service), .watches = watches_revoke(service) };
 }
 
+size_t service_end_keys(struct service *service, bool (*known)(const void *context, uint64_t number), const void *context)
+{
+	struct session *session;
+	size_t cursor = 0, count = 0;
+
+	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
+		const struct caller *opener = &session->opener;
+		if (!caller_is_keyed(opener) || known(context, opener->born))
+			continue;
+		session->revoked = true;
+		count++;
+	}
+	if (count > 0)
+		service->sessions_ns = service->now_ns;
+	return count;
+}
+
 struct denials *service_denials(struct service *service)
 {
 	return &service->denials;

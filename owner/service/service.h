@@ -129,6 +129,10 @@ struct revoked {
 };
 struct revoked service_set_access(struct service *service, const struct access *access);
 
+/* Sessions of keys of which `known` is false, as their numbers are told, end at the next service_tend. Returns how many there
+ * are. */
+size_t service_end_keys(struct service *service, bool (*known)(const void *context, uint64_t number), const void *context);
+
 /* Who was refused what since it was last asked, for the shell to tell, and then to forget. */
 struct denials *service_denials(struct service *service);
 

@@ -12,6 +12,7 @@
 #include "owner/transport/connections.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -21,6 +22,8 @@ enum {
 	FILLING_LOOKS = 8,  /* for unread bytes, of one who may be sending */
 };
 
+#define BESIDE ((uint32_t)1 << 31) /* no descriptor has this bit */
+
 struct connection {
 	bool open, subscribed, cut;
 	bool in_ended;        /* is in the list of those with ends to tell */
@@ -29,6 +32,7 @@ struct connection {
 	struct routing_id id; /* of this generation; none before its first message */
 	int64_t whole_ns;     /* when it last delivered a whole message, or was accepted */
 	int descriptor;
+	char origin[CONNECTION_TEXT_MAX], key[CONNECTION_TEXT_MAX]; /* or "" */
 	struct connection *next_ended;
 };
 
@@ -36,6 +40,9 @@ struct connections {
 	struct connection **by_descriptor;
 	size_t room;
 	uint64_t open, most;
+	uint64_t *open_in_all; /* of all tables that share the limit: the first one's */
+	uint64_t open_together;
+	uint32_t mark;         /* in the handles of this table */
 	struct connection *ended;
 	struct counters *counters;
 };
@@ -47,7 +54,19 @@ struct connections *connections_new(uint64_t most, struct counters *counters)
 	if (connections == NULL)
 		return NULL;
 	connections->most = most;
+	connections->open_in_all = &connections->open_together;
 	connections->counters = counters;
+	return connections;
+}
+
+struct connections *connections_new_beside(struct connections *first)
+{
+	struct connections *connections = connections_new(first->most, first->counters);
+
+	if (connections == NULL)
+		return NULL;
+	connections->open_in_all = first->open_in_all;
+	connections->mark = BESIDE;
 	return connections;
 }
 
@@ -98,14 +117,19 @@ static struct connection *record_make(struct connections *connections, int descr
 }
 
 /* Generations wrap after 2^32 connections of one descriptor; one more keeps 0 for none even then. */
-static uint64_t handle(const struct connection *connection, uint32_t generation)
+static uint64_t handle(const struct connections *connections, const struct connection *connection, uint32_t generation)
 {
-	return ((uint64_t)generation << 32 | (uint32_t)connection->descriptor) + 1;
+	return ((uint64_t)generation << 32 | connections->mark | (uint32_t)connection->descriptor) + 1;
 }
 
 static int handle_descriptor(uint64_t handle)
 {
-	return (int)(uint32_t)(handle - 1);
+	return (int)((uint32_t)(handle - 1) & ~BESIDE);
+}
+
+bool connections_names(const struct connections *connections, uint64_t connection)
+{
+	return connection != 0 && ((uint32_t)(connection - 1) & BESIDE) == connections->mark;
 }
 
 /* The record when it is open and the handle stands for it. */
@@ -113,7 +137,7 @@ static struct connection *find(const struct connections *connections, uint64_t w
 {
 	struct connection *connection = wanted != 0 ? record(connections, handle_descriptor(wanted)) : NULL;
 
-	if (connection == NULL || !connection->open || handle(connection, connection->generation) != wanted)
+	if (connection == NULL || !connection->open || handle(connections, connection, connection->generation) != wanted)
 		return NULL;
 	return connection;
 }
@@ -137,10 +161,12 @@ static void note_end(struct connections *connections, struct connection *connect
 static void begin_generation(struct connections *connections, struct connection *connection)
 {
 	connections->open += !connection->open;
+	*connections->open_in_all += !connection->open;
 	connection->open = true;
 	connection->generation++;
 	connection->subscribed = connection->cut = false;
 	connection->id.size = 0;
+	connection->key[0] = '\0';
 	note_end(connections, connection);
 }
 
@@ -150,13 +176,14 @@ void connections_accepted(struct connections *connections, int descriptor, int64
 	struct connection *connection = record_make(connections, descriptor);
 
 	connections->counters->connections_opened++;
-	if (connection == NULL || connections->open >= connections->most) {
+	if (connection == NULL || *connections->open_in_all >= connections->most) {
 		connections->counters->connections_refused++;
 		shutdown(descriptor, SHUT_RDWR);
 	}
 	if (connection == NULL)
 		return;
 	begin_generation(connections, connection);
+	connection->origin[0] = '\0';
 	connection->whole_ns = now_ns;
 }
 
@@ -167,6 +194,7 @@ void connections_disconnected(struct connections *connections, int descriptor)
 	if (connection == NULL || !connection->open)
 		return;
 	connections->open--;
+	--*connections->open_in_all;
 	connection->open = connection->subscribed = false;
 	note_end(connections, connection);
 }
@@ -177,7 +205,7 @@ bool connections_ended(struct connections *connections, uint64_t *connection)
 
 	if (first == NULL)
 		return false;
-	*connection = handle(first, ++first->ends_told);
+	*connection = handle(connections, first, ++first->ends_told);
 	if (first->ends_told == last_ended(first)) {
 		first->in_ended = false;
 		connections->ended = first->next_ended;
@@ -219,7 +247,23 @@ uint64_t connections_heard(struct connections *connections, int descriptor, cons
 		memcpy(connection->id.bytes, id, id_size);
 	}
 	connection->whole_ns = now_ns;
-	return handle(connection, connection->generation);
+	return handle(connections, connection, connection->generation);
+}
+
+void connections_set_origin(struct connections *connections, int descriptor, const char *origin)
+{
+	struct connection *connection = record(connections, descriptor);
+
+	if (connection != NULL)
+		snprintf(connection->origin, sizeof connection->origin, "%s", origin);
+}
+
+void connections_set_key(struct connections *connections, uint64_t connection, const char *key)
+{
+	struct connection *found = find(connections, connection);
+
+	if (found != NULL && found->key[0] == '\0')
+		snprintf(found->key, sizeof found->key, "%s", key);
 }
 
 void connections_subscribe(struct connections *connections, uint64_t connection, bool wanted)
@@ -246,9 +290,23 @@ uint64_t connections_next_subscribed(const struct connections *connections, uint
 	for (size_t i = first; i < connections->room; i++) {
 		const struct connection *next = connections->by_descriptor[i];
 		if (next != NULL && next->subscribed)
-			return handle(next, next->generation);
+			return handle(connections, next, next->generation);
 	}
 	return 0;
+}
+
+const char *connections_origin(const struct connections *connections, int descriptor)
+{
+	const struct connection *connection = record(connections, descriptor);
+
+	return connection != NULL ? connection->origin : "";
+}
+
+int64_t connections_heard_ns(const struct connections *connections, int descriptor)
+{
+	const struct connection *connection = record(connections, descriptor);
+
+	return connection != NULL ? connection->whole_ns : 0;
 }
 
 uint64_t connections_count(const struct connections *connections)
@@ -288,4 +346,32 @@ unsigned connections_cut_silent(struct connections *connections, int64_t since_n
 		cut = cut_silent(connections, since_ns, true);
 	}
 	return cut;
+}
+
+/* ---- cutting by key ---- */
+
+unsigned connections_cut_keys(struct connections *connections,
+			      bool (*may_stay)(const void *context, const char *key), const void *context)
+{
+	unsigned cut = 0;
+
+	for (size_t i = 0; i < connections->room; i++) {
+		struct connection *connection = connections->by_descriptor[i];
+		if (connection == NULL || !connection->open || connection->cut || may_stay(context, connection->key))
+			continue;
+		shutdown((int)i, SHUT_RDWR);
+		connection->cut = true;
+		cut++;
+	}
+	return cut;
+}
+
+void connections_cut(struct connections *connections, uint64_t connection)
+{
+	struct connection *found = find(connections, connection);
+
+	if (found == NULL || found->cut)
+		return;
+	shutdown(found->descriptor, SHUT_RDWR);
+	found->cut = true;
 }

@@ -42,6 +42,7 @@ enum envelope_taken envelope_receive(struct envelope *envelope, void *router)
 	struct return_path *path = &envelope->path;
 	zmq_msg_t frame;
 
+	path->router = router;
 	path->count = 0;
 	envelope->overlong = false;
 	zmq_msg_init(&envelope->body);
@@ -106,9 +107,16 @@ struct caller envelope_caller(struct envelope *envelope)
 				.known = true };
 }
 
+const char *envelope_key(struct envelope *envelope)
+{
+	const char *text = zmq_msg_gets(&envelope->body, "User-Id");
+
+	return text != NULL ? text : "";
+}
+
 uint64_t envelope_peer(struct envelope *envelope)
 {
-	uint64_t number = 0;
+	uint64_t number = (uintptr_t)envelope->path.router;
 
 	for (int i = 0; i < envelope->path.count; i++) {
 		zmq_msg_t *frame = &envelope->path.frames[i];
@@ -125,8 +133,9 @@ int envelope_descriptor(struct envelope *envelope)
 
 /* ---- return paths ---- */
 
-bool return_path_init(struct return_path *path, const void *id, size_t id_size)
+bool return_path_init(struct return_path *path, void *router, const void *id, size_t id_size)
 {
+	path->router = router;
 	path->count = 0;
 	if (zmq_msg_init_size(&path->frames[0], id_size) != 0)
 		return false;
@@ -141,6 +150,7 @@ void return_path_copy(struct return_path *copy, struct return_path *path)
 		zmq_msg_init(&copy->frames[i]);
 		zmq_msg_copy(&copy->frames[i], &path->frames[i]);
 	}
+	copy->router = path->router;
 	copy->count = path->count;
 }
 
@@ -152,8 +162,10 @@ void return_path_clear(struct return_path *path)
 }
 
 /* The first frame decides: once ROUTER has taken it, the rest goes too. */
-enum sent return_path_send(struct return_path *path, void *router, zmq_msg_t *body)
+enum sent return_path_send(struct return_path *path, zmq_msg_t *body)
 {
+	void *router = path->router;
+
 	for (int i = 0; i < path->count; i++) {
 		zmq_msg_t copy;
 		zmq_msg_init(&copy);

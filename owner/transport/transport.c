@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * transport.c - the ROUTER socket and its monitor, opened, waited for, read in batches.
+ * transport.c - the doors by which messages come, waited for together and read in batches.
  *
- * ROUTER drops silently by default: it is made mandatory, so that a full peer is
- * EAGAIN and a gone one EHOSTUNREACH. Frames are envelope.c's, which connections
+ * How a socket is set up is door.c's, frames are envelope.c's, which connections
  * there are is connections.c's, what waits to leave is outboxes.c's.
  */
 #include "owner/transport/transport.h"
 #include "owner/transport/accept_gate.h"
-#include "owner/transport/connections.h"
-#include "owner/transport/envelope.h"
+#include "owner/transport/door.h"
 #include "owner/transport/outboxes.h"
+#include "owner/transport/zap.h"
 #include "common/protocol.h"
 
 #include <errno.h>
@@ -19,21 +18,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	HIGH_WATER_MESSAGES = 16, /* per peer and direction; replies beyond it wait in its outbox */
-	BACKLOG = 128,
-	MONITOR_BATCH = 4096,     /* events taken in at once */
-};
+enum { DOORS_MAX = 2, SOCKETS_MAX = 16 };
 
 struct transport {
-	void *context, *router, *monitor;
-	int router_fd, monitor_fd;
+	void *context;
+	struct door doors[DOORS_MAX]; /* the first is the Unix socket's */
+	size_t door_count;
+	size_t turn;                  /* whose messages are taken first */
+	struct zap *zap;              /* NULL: there is no door that asks */
 	const struct limits *limits;
 	struct counters *counters;
-	struct connections *connections;
 	struct outboxes *outboxes;
 	struct envelope *batch;
 	struct transport_message *messages;
+	struct door **came_by;        /* each message of the batch */
 	size_t batch_count, batch_room;
 	uint64_t gate_refused; /* as far as it is counted */
 	int64_t now_ns;
@@ -41,55 +39,52 @@ struct transport {
 
 /* ---- opening and closing ---- */
 
-static int set(void *socket, int option, int value)
-{
-	return zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
-/* Every option of the socket, with its reason. */
-static int configure(const struct transport *t, const struct transport_settings *settings)
-{
-	const int64_t message_max = PROTOCOL_MESSAGE_MAX_BYTES;
-	void *router = t->router;
-
-	return set(router, ZMQ_ROUTER_MANDATORY, 1) ||           /* be told instead of dropping */
-	       set(router, ZMQ_SNDHWM, HIGH_WATER_MESSAGES) ||   /* what is not read is ours to bound */
-	       set(router, ZMQ_RCVHWM, HIGH_WATER_MESSAGES) ||   /* a fast peer waits in its own socket */
-	       set(router, ZMQ_LINGER, 0) ||                     /* set anew at close */
-	       set(router, ZMQ_BACKLOG, BACKLOG) ||
-	       set(router, ZMQ_HANDSHAKE_IVL, 5000) ||           /* a silent connection is no client */
-	       set(router, ZMQ_USE_FD, settings->listener) ||    /* never unlinked by libzmq */
-	       zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
-}
-
-/* No high-water mark: the I/O thread must never wait for us with an event. */
-static int monitor_open(struct transport *t)
-{
-	static const char name[] = "inproc://transport-monitor";
-
-	if (zmq_socket_monitor(t->router, name, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
-		return -1;
-	t->monitor = zmq_socket(t->context, ZMQ_PAIR);
-	if (t->monitor == NULL || set(t->monitor, ZMQ_RCVHWM, 0) != 0 || set(t->monitor, ZMQ_LINGER, 0) != 0)
-		return -1;
-	return zmq_connect(t->monitor, name);
-}
-
-/* Everything of the transport that is not libzmq's. */
-static int make_room(struct transport *t)
+/* Everything of the transport that is not libzmq's. *most: connections that there may be. */
+static int make_room(struct transport *t, uint64_t *most)
 {
 	int room = accept_gate_init();
-	uint64_t most = (uint64_t)t->limits->connections;
 
 	if (room < 0)
 		return -1;
-	if (most > (uint64_t)room)
-		most = (uint64_t)room;
-	t->connections = connections_new(most, t->counters);
+	*most = (uint64_t)t->limits->connections < (uint64_t)room ? (uint64_t)t->limits->connections : (uint64_t)room;
 	t->batch_room = (size_t)t->limits->round_messages;
 	t->batch = calloc(t->batch_room, sizeof *t->batch);
 	t->messages = calloc(t->batch_room, sizeof *t->messages);
-	return t->connections == NULL || t->batch == NULL || t->messages == NULL ? -1 : 0;
+	t->came_by = calloc(t->batch_room, sizeof *t->came_by);
+	t->outboxes = outboxes_new(t->limits, t->counters);
+	return t->batch == NULL || t->messages == NULL || t->came_by == NULL || t->outboxes == NULL ? -1 : 0;
+}
+
+static int open_door(struct transport *t, const struct door_settings *settings, struct connections *connections,
+		     const char **step)
+{
+	return door_open(&t->doors[t->door_count++], t->context, settings, connections, step);
+}
+
+static int open_local(struct transport *t, const struct transport_settings *settings, uint64_t most, const char **step)
+{
+	char endpoint[128];
+	const struct door_settings door = { .kind = DOOR_LOCAL, .listener = settings->listener, .endpoint = endpoint,
+					    .counters = t->counters };
+
+	snprintf(endpoint, sizeof endpoint, "ipc://%s", settings->path);
+	return open_door(t, &door, connections_new(most, t->counters), step);
+}
+
+/* Who answers for keys is there before anybody can ask. */
+static int open_tcp(struct transport *t, const struct transport_settings *settings, const char **step)
+{
+	const struct door_settings door = { .kind = settings->keyring != NULL ? DOOR_CURVE : DOOR_CLEAR,
+					    .endpoint = settings->tcp, .certificate = settings->certificate,
+					    .keyring = settings->keyring, .counters = t->counters };
+
+	if (settings->keyring != NULL) {
+		*step = "cannot answer for client keys";
+		t->zap = zap_open(t->context, settings->keyring, t->counters);
+		if (t->zap == NULL)
+			return -1;
+	}
+	return open_door(t, &door, connections_new_beside(t->doors[0].connections), step);
 }
 
 int transport_open(struct transport **transport, const struct transport_settings *settings, char *error,
@@ -97,39 +92,29 @@ int transport_open(struct transport **transport, const struct transport_settings
 {
 	struct transport *t = calloc(1, sizeof *t);
 	const char *step = "cannot make room for connections (an owner needs 64 descriptors: see ulimit -n)";
-	char uri[128];
+	const char *where = "";
+	uint64_t most;
 
 	if (t == NULL)
 		goto fail;
 	t->limits = settings->limits;
 	t->counters = settings->counters;
-	if (make_room(t) != 0)
+	if (make_room(t, &most) != 0)
 		goto fail;
 	step = "cannot start ZeroMQ";
 	t->context = zmq_ctx_new();
-	if (t->context == NULL || zmq_ctx_set(t->context, ZMQ_MAX_SOCKETS, 16) != 0)
+	if (t->context == NULL || zmq_ctx_set(t->context, ZMQ_MAX_SOCKETS, SOCKETS_MAX) != 0)
 		goto fail;
-	t->router = zmq_socket(t->context, ZMQ_ROUTER);
-	if (t->router == NULL || configure(t, settings) != 0)
+	if (open_local(t, settings, most, &step) != 0)
 		goto fail;
-	t->outboxes = outboxes_new(t->router, t->limits, t->counters);
-	if (t->outboxes == NULL)
+	if (settings->tcp != NULL && open_tcp(t, settings, &step) != 0) {
+		where = settings->tcp;
 		goto fail;
-	step = "cannot watch connections";
-	if (monitor_open(t) != 0)
-		goto fail;
-	size_t fd_size = sizeof t->router_fd;
-	if (zmq_getsockopt(t->router, ZMQ_FD, &t->router_fd, &fd_size) != 0 ||
-	    zmq_getsockopt(t->monitor, ZMQ_FD, &t->monitor_fd, &fd_size) != 0)
-		goto fail;
-	step = "cannot serve the socket";
-	snprintf(uri, sizeof uri, "ipc://%s", settings->path);
-	if (zmq_bind(t->router, uri) != 0)
-		goto fail;
+	}
 	*transport = t;
 	return 0;
 fail:
-	snprintf(error, error_size, "%s: %s", step, zmq_strerror(errno));
+	snprintf(error, error_size, "%s%s%.100s: %s", step, *where != '\0' ? " " : "", where, zmq_strerror(errno));
 	transport_close(&t, 0);
 	*transport = NULL;
 	return -1;
@@ -143,135 +128,144 @@ void transport_close(struct transport **transport, int linger_ms)
 		return;
 	transport_release(t);
 	outboxes_destroy(&t->outboxes);
-	if (t->router != NULL) {
-		zmq_socket_monitor(t->router, NULL, 0);
-		set(t->router, ZMQ_LINGER, linger_ms);
-		zmq_close(t->router);
-	}
-	if (t->monitor != NULL)
-		zmq_close(t->monitor);
+	for (size_t i = 0; i < t->door_count; i++)
+		door_close(&t->doors[i], linger_ms);
+	zap_close(&t->zap);
 	if (t->context != NULL)
 		while (zmq_ctx_term(t->context) != 0 && errno == EINTR)
 			;
-	connections_destroy(&t->connections);
+	for (size_t i = t->door_count; i-- > 0;)
+		door_clear(&t->doors[i]);
 	free(t->batch);
 	free(t->messages);
+	free(t->came_by);
 	free(t);
 	*transport = NULL;
 }
 
-/* ---- waiting, and the monitor ---- */
-
-/* Each event is a frame of u16 number and u32 value in the machine's order, and a frame with
- * the address; the value of both kinds we asked for is the descriptor. */
-static bool take_event(struct transport *t)
+void transport_tcp_endpoint(const struct transport *transport, char *endpoint, size_t size)
 {
-	uint8_t frame[6], address[256];
-	uint16_t event;
-	uint32_t value;
-
-	int size = zmq_recv(t->monitor, frame, sizeof frame, ZMQ_DONTWAIT);
-	if (size < 0)
-		return false;
-	zmq_recv(t->monitor, address, sizeof address, ZMQ_DONTWAIT);
-	if (size != (int)sizeof frame)
-		return true;
-	memcpy(&event, frame, sizeof event);
-	memcpy(&value, frame + sizeof event, sizeof value);
-	if (event == ZMQ_EVENT_ACCEPTED)
-		connections_accepted(t->connections, (int)value, t->now_ns);
-	else if (event == ZMQ_EVENT_DISCONNECTED)
-		connections_disconnected(t->connections, (int)value);
-	return true;
+	endpoint[0] = '\0';
+	if (transport->door_count > 1)
+		door_endpoint(&transport->doors[1], endpoint, size);
 }
 
+/* ---- waiting, and the monitors ---- */
+
+/* Answers for keys come first: who waits for one has no message yet. */
 static void take_events(struct transport *t)
 {
-	for (int i = 0; i < MONITOR_BATCH && take_event(t); i++)
+	while (t->zap != NULL && zap_serve(t->zap, t->now_ns))
 		;
+	for (size_t i = 0; i < t->door_count; i++)
+		door_take_events(&t->doors[i], t->now_ns);
 	/* The gate refuses in the I/O thread, where no event tells of it. */
 	uint64_t refused = accept_gate_refused();
 	t->counters->connections_refused += refused - t->gate_refused;
 	t->gate_refused = refused;
 }
 
-static bool has_input(void *socket)
-{
-	int events = 0;
-	size_t size = sizeof events;
-
-	return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
-}
-
 /* ZMQ_FD tells of changes only, so the sockets are asked before each wait. (zmq_poll does the
  * same with one more system call.) */
 int transport_wait(struct transport *transport, int descriptor, int timeout_ms)
 {
-	struct pollfd fds[] = {
-		{ .fd = transport->router_fd, .events = POLLIN },
-		{ .fd = transport->monitor_fd, .events = POLLIN },
-		{ .fd = descriptor, .events = POLLIN },
-	};
-	bool input = has_input(transport->router) || has_input(transport->monitor);
+	enum { DESCRIPTOR, KEYS, FIRST_DOOR };
+	struct pollfd fds[FIRST_DOOR + 2 * DOORS_MAX];
+	nfds_t count = FIRST_DOOR;
+	bool input = false;
 
-	if (poll(fds, 3, input ? 0 : timeout_ms) < 0)
+	fds[DESCRIPTOR] = (struct pollfd){ .fd = descriptor, .events = POLLIN };
+	fds[KEYS] = (struct pollfd){ .fd = transport->zap != NULL ? zap_descriptor(transport->zap) : -1, .events = POLLIN };
+	for (size_t i = 0; i < transport->door_count; i++) {
+		const struct door *door = &transport->doors[i];
+		fds[count++] = (struct pollfd){ .fd = door->router_descriptor, .events = POLLIN };
+		fds[count++] = (struct pollfd){ .fd = door->monitor_descriptor, .events = POLLIN };
+		input = input || door_has_input(door);
+	}
+	if (poll(fds, count, input ? 0 : timeout_ms) < 0)
 		return 0;
-	input = input || fds[0].revents != 0 || fds[1].revents != 0;
-	return (input ? TRANSPORT_INPUT : 0) | (fds[2].revents != 0 ? TRANSPORT_DESCRIPTOR : 0);
+	for (nfds_t i = KEYS; i < count; i++)
+		input = input || fds[i].revents != 0;
+	return (input ? TRANSPORT_INPUT : 0) | (fds[DESCRIPTOR].revents != 0 ? TRANSPORT_DESCRIPTOR : 0);
 }
 
 /* ---- a batch ---- */
 
 /* A relayed message tells that its connection is alive, but what is sent there unasked would not
  * find the client behind it. */
-static void place(struct transport *t, struct transport_message *message, struct envelope *envelope)
+static void place(struct transport *t, size_t index)
 {
-	zmq_msg_t *id = &envelope->path.frames[0];
-	int descriptor = envelope_descriptor(envelope);
-	uint64_t connection = connections_heard(t->connections, descriptor, zmq_msg_data(id),
-						zmq_msg_size(id), t->now_ns);
+	struct transport_message *message = &t->messages[index];
+	struct envelope *envelope = &t->batch[index];
+	struct door *door = t->came_by[index];
+	uint64_t connection = door_heard(door, envelope, t->now_ns);
 
 	message->connection = envelope->path.count == 1 ? connection : 0;
-	message->subscribed = connections_subscribed(t->connections, message->connection) != NULL;
+	message->subscribed = connections_subscribed(door->connections, message->connection) != NULL;
+}
+
+/* What is being taken in: no more than fits, and not more garbage than that. */
+struct intake {
+	size_t room, bytes, bytes_max, garbage;
+};
+
+static bool is_full(const struct transport *t, const struct intake *intake)
+{
+	return t->batch_count >= intake->room || intake->bytes >= intake->bytes_max || intake->garbage >= t->batch_room;
+}
+
+static void take_messages(struct transport *t, struct door *door, struct intake *intake)
+{
+	while (!is_full(t, intake)) {
+		struct envelope *envelope = &t->batch[t->batch_count];
+		struct transport_message *message = &t->messages[t->batch_count];
+		enum envelope_taken taken = envelope_receive(envelope, door->router);
+		if (taken == ENVELOPE_NOTHING)
+			return;
+		if (taken == ENVELOPE_GARBAGE) {
+			t->counters->messages++;
+			t->counters->messages_malformed++;
+			intake->garbage++;
+			continue;
+		}
+		*message = (struct transport_message){
+			.peer = envelope_peer(envelope),
+			.overlong = envelope->overlong,
+			.body = zmq_msg_data(&envelope->body),
+			.size = zmq_msg_size(&envelope->body),
+		};
+		if (!door_caller(door, envelope, &message->caller)) {
+			door_refuse(door, envelope, t->now_ns);
+			envelope_clear(envelope);
+			intake->garbage++;
+			continue;
+		}
+		t->came_by[t->batch_count++] = door;
+		intake->bytes += message->size;
+	}
 }
 
 size_t transport_receive(struct transport *transport, int64_t now_ns, size_t most,
 			 const struct transport_message **messages)
 {
 	struct transport *t = transport;
-	size_t bytes = 0, bytes_max = (size_t)t->limits->round_bytes, garbage = 0;
-	size_t room = most < t->batch_room ? most : t->batch_room;
+	struct intake intake = { .room = most < t->batch_room ? most : t->batch_room,
+				 .bytes_max = (size_t)t->limits->round_bytes };
 
 	t->now_ns = now_ns;
 	transport_release(t);
 	/* Where round follows on round, transport_tend would come too late for a client that reads fast. */
 	outboxes_retry(t->outboxes, now_ns);
-	while (t->batch_count < room && bytes < bytes_max && garbage < t->batch_room) {
-		struct envelope *envelope = &t->batch[t->batch_count];
-		enum envelope_taken taken = envelope_receive(envelope, t->router);
-		if (taken == ENVELOPE_NOTHING)
-			break;
-		if (taken == ENVELOPE_GARBAGE) {
-			t->counters->messages++;
-			t->counters->messages_malformed++;
-			garbage++;
-			continue;
-		}
-		t->messages[t->batch_count++] = (struct transport_message){
-			.caller = envelope_caller(envelope),
-			.peer = envelope_peer(envelope),
-			.overlong = envelope->overlong,
-			.body = zmq_msg_data(&envelope->body),
-			.size = zmq_msg_size(&envelope->body),
-		};
-		bytes += zmq_msg_size(&envelope->body);
-	}
-	if (t->batch_count == room || bytes >= bytes_max)
+	/* Each door is first in its turn, so that one from which there is no end of messages leaves room for the other. */
+	t->turn = (t->turn + 1) % t->door_count;
+	for (size_t i = 0; i < t->door_count; i++)
+		take_messages(t, &t->doors[(t->turn + i) % t->door_count], &intake);
+	if (t->batch_count == intake.room || intake.bytes >= intake.bytes_max)
 		t->counters->round_full++;
 	/* Events came before the messages of the connections that they tell of. */
 	take_events(t);
 	for (size_t i = 0; i < t->batch_count; i++)
-		place(t, &t->messages[i], &t->batch[i]);
+		place(t, i);
 	*messages = t->messages;
 	return t->batch_count;
 }
@@ -290,28 +284,39 @@ void transport_reply(struct transport *transport, size_t index, const struct buf
 
 void transport_subscribe(struct transport *transport, size_t index, bool wanted)
 {
-	connections_subscribe(transport->connections, transport->messages[index].connection, wanted);
+	connections_subscribe(transport->came_by[index]->connections, transport->messages[index].connection, wanted);
 }
 
 /* ---- unasked messages ---- */
 
+/* The door that a connection came by. */
+static const struct door *door_of(const struct transport *t, uint64_t connection)
+{
+	for (size_t i = 1; i < t->door_count; i++)
+		if (connections_names(t->doors[i].connections, connection))
+			return &t->doors[i];
+	return &t->doors[0];
+}
+
 bool transport_ready(const struct transport *transport, uint64_t connection)
 {
-	const struct routing_id *id = connections_subscribed(transport->connections, connection);
+	const struct door *door = door_of(transport, connection);
+	const struct routing_id *id = connections_subscribed(door->connections, connection);
 
-	return id != NULL && !outboxes_waiting(transport->outboxes, id->bytes, id->size);
+	return id != NULL && !outboxes_waiting(transport->outboxes, door->router, id->bytes, id->size);
 }
 
 bool transport_send(struct transport *transport, uint64_t connection, const struct buffer *body)
 {
-	const struct routing_id *id = connections_subscribed(transport->connections, connection);
+	const struct door *door = door_of(transport, connection);
+	const struct routing_id *id = connections_subscribed(door->connections, connection);
 	struct return_path path;
 
 	if (id == NULL) {
 		transport->counters->unroutable++;
 		return true;
 	}
-	if (!return_path_init(&path, id->bytes, id->size)) {
+	if (!return_path_init(&path, door->router, id->bytes, id->size)) {
 		transport->counters->outbox_drops++;
 		return false;
 	}
@@ -322,10 +327,12 @@ bool transport_send(struct transport *transport, uint64_t connection, const stru
 
 void transport_broadcast(struct transport *transport, const struct buffer *body)
 {
-	uint64_t connection = 0;
-
-	while ((connection = connections_next_subscribed(transport->connections, connection)) != 0)
-		transport_send(transport, connection, body);
+	for (size_t i = 0; i < transport->door_count; i++) {
+		const struct connections *connections = transport->doors[i].connections;
+		uint64_t connection = 0;
+		while ((connection = connections_next_subscribed(connections, connection)) != 0)
+			transport_send(transport, connection, body);
+	}
 }
 
 /* ---- all connections ---- */
@@ -339,17 +346,37 @@ void transport_tend(struct transport *transport, int64_t now_ns, int64_t *next_n
 
 bool transport_ended(struct transport *transport, uint64_t *connection)
 {
-	return connections_ended(transport->connections, connection);
+	for (size_t i = 0; i < transport->door_count; i++)
+		if (connections_ended(transport->doors[i].connections, connection))
+			return true;
+	return false;
 }
 
 unsigned transport_cut_silent(struct transport *transport, int64_t since_ns, bool filling)
 {
-	return connections_cut_silent(transport->connections, since_ns, filling);
+	unsigned cut = 0;
+
+	for (size_t i = 0; i < transport->door_count; i++)
+		cut += connections_cut_silent(transport->doors[i].connections, since_ns, filling);
+	return cut;
+}
+
+unsigned transport_cut_revoked(struct transport *transport)
+{
+	unsigned cut = 0;
+
+	for (size_t i = 0; i < transport->door_count; i++)
+		cut += door_cut_revoked(&transport->doors[i]);
+	return cut;
 }
 
 uint64_t transport_connections(const struct transport *transport)
 {
-	return connections_count(transport->connections);
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < transport->door_count; i++)
+		count += connections_count(transport->doors[i].connections);
+	return count;
 }
 
 uint64_t transport_outbox_bytes(const struct transport *transport)

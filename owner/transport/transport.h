@@ -18,12 +18,16 @@
 #include "owner/core/operations.h"
 #include "owner/core/counters.h"
 #include "owner/core/limits.h"
+#include "owner/transport/keyring.h"
 
 struct transport;
 
 struct transport_settings {
 	int listener;     /* a listening Unix socket; taken over on success */
 	const char *path; /* its path */
+	const char *tcp;  /* where to listen beside it, "tcp://HOST:PORT"; the port may be '*'. NULL: nowhere */
+	const struct certificate *certificate; /* with `tcp`: the owner's pair of keys, and */
+	const struct keyring *keyring;         /* who may come; NULL: everybody, in the clear. Must outlive the transport */
 	const struct limits *limits;
 	struct counters *counters;
 };
@@ -31,6 +35,9 @@ struct transport_settings {
 /* 0, or -1 with a sentence in `error`. Starts libzmq's I/O thread: block signals before. */
 int transport_open(struct transport **transport, const struct transport_settings *settings, char *error,
 		   size_t error_size);
+
+/* Where it listens on tcp, with the port that the system chose; "" when it does not. */
+void transport_tcp_endpoint(const struct transport *transport, char *endpoint, size_t size);
 
 /* Gives what was sent up to `linger_ms` to leave, then frees everything. */
 void transport_close(struct transport **transport, int linger_ms);
@@ -89,6 +96,10 @@ bool transport_ended(struct transport *transport, uint64_t *connection);
 /* Cuts every connection that delivered no whole message since `since_ns`; when `filling`, only those
  * whose bytes are waiting to be read at this moment. Returns how many. */
 unsigned transport_cut_silent(struct transport *transport, int64_t since_ns, bool filling);
+
+/* After the keyring has changed: cuts connections whose key may not come any more, and who has not shown one yet. Returns
+ * how many. */
+unsigned transport_cut_revoked(struct transport *transport);
 
 uint64_t transport_connections(const struct transport *transport);
 uint64_t transport_outbox_bytes(const struct transport *transport);

@@ -51,7 +51,8 @@ END {
 sub endpoint { return 'ipc://' . path("$_[0].sock") }
 
 # dealer(ENDPOINT [, option => value ...]): a connected socket that never dies and waits ten seconds
-# for a message. Options: type, and the high-water marks send and receive, in messages.
+# for a message. Options: type, the high-water marks send and receive, in messages, and setup, which is
+# called with the socket before it connects.
 sub dealer {
     my ($at, %option) = @_;
     $context //= ZMQ::FFI->new;
@@ -60,6 +61,7 @@ sub dealer {
     $socket->set(ZMQ_RCVTIMEO, 'int', 1000 * seconds(10));
     $socket->set(ZMQ_SNDHWM, 'int', $option{send}) if defined $option{send};
     $socket->set(ZMQ_RCVHWM, 'int', $option{receive}) if defined $option{receive};
+    $option{setup}->($socket) if $option{setup};
     $socket->connect($at);
     push @sockets, $socket;
     Scalar::Util::weaken($sockets[-1]);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * door.h - one way in: a ROUTER socket, its monitor, and the connections that came by it.
+ *
+ * Each has its own socket, so that which way a message came is never a matter of what
+ * stands in it: a peer on tcp may claim to come from a Unix socket, as root.
+ */
+#ifndef SOLE_OWNER_DOOR_H
+#define SOLE_OWNER_DOOR_H
+
+#include "owner/transport/connections.h"
+#include "owner/transport/envelope.h"
+#include "owner/transport/keyring.h"
+#include "owner/transport/refusals.h"
+
+enum door_kind {
+	DOOR_LOCAL, /* a Unix socket: the kernel tells who calls */
+	DOOR_CURVE, /* tcp: the key tells who calls */
+	DOOR_CLEAR, /* tcp: nothing does */
+};
+
+struct door_settings {
+	enum door_kind kind;
+	int listener;            /* DOOR_LOCAL: a listening socket, which is taken over on success */
+	const char *endpoint;    /* in libzmq's words; of tcp the port may be '*' */
+	const struct certificate *certificate; /* DOOR_CURVE: the owner's own pair of keys */
+	const struct keyring *keyring;         /* DOOR_CURVE: who may come */
+	struct counters *counters;
+};
+
+struct door {
+	enum door_kind kind;
+	void *router, *monitor;
+	int router_descriptor, monitor_descriptor;
+	struct connections *connections;
+	const struct keyring *keyring;
+	struct counters *counters;
+	struct refusals refusals;
+	uint16_t failure;        /* the event that told of a failed handshake: the next end is its connection's; 0: none */
+	uint32_t failure_value;
+};
+
+/* Listens. Takes `connections` over, whatever comes of it; NULL fails. 0, or -1 with errno's number and the step that failed
+ * in *step. */
+int door_open(struct door *door, void *context, const struct door_settings *settings, struct connections *connections,
+	      const char **step);
+
+/* What was sent has up to `linger_ms`, in which it does not block: ending the context does. The connections stay
+ * until door_clear. */
+void door_close(struct door *door, int linger_ms);
+void door_clear(struct door *door);
+
+/* Where it listens, with the port that the system chose. */
+void door_endpoint(const struct door *door, char *endpoint, size_t size);
+
+/* Whether there is anything to receive, or an event: their descriptors tell of changes only. */
+bool door_has_input(const struct door *door);
+
+/* Takes in beginnings and ends of connections, as many as there are, up to a bound. */
+void door_take_events(struct door *door, int64_t now_ns);
+
+/* Who sent it. False: it came with a key that may not come any more. */
+bool door_caller(const struct door *door, struct envelope *envelope, struct caller *caller);
+
+/* Of such a message: cuts its connection, if that is known by now. The message is to be dropped. */
+void door_refuse(struct door *door, struct envelope *envelope, int64_t now_ns);
+
+/* The connection it came by, after door_take_events; 0: that has ended, or is not known. */
+uint64_t door_heard(struct door *door, struct envelope *envelope, int64_t now_ns);
+
+/* Cuts connections whose key may not come any more. Returns how many. */
+unsigned door_cut_revoked(struct door *door);
+
+#endif
