@@ -255,10 +255,11 @@ void tcp_tend(struct tcp *tcp, int64_t now_ns, int64_t *next_ns)
 {
 	tcp->now_ns = now_ns;
 	take_events(tcp);
-	int64_t door_ns = door_tend(&tcp->door, now_ns);
+	const int64_t due[] = { door_tend(&tcp->door, now_ns), tcp->zap != NULL ? zap_tend(tcp->zap, now_ns) : INT64_MAX };
 	*next_ns = outboxes_retry(tcp->outboxes, now_ns);
-	if (door_ns < *next_ns)
-		*next_ns = door_ns;
+	for (size_t i = 0; i < sizeof due / sizeof *due; i++)
+		if (due[i] < *next_ns)
+			*next_ns = due[i];
 }
 
 bool tcp_ended(struct tcp *tcp, uint64_t *connection)
