@@ -6,11 +6,15 @@
 use strict;
 use warnings;
 
+use File::Copy qw(copy);
 use Sole::Systemd;
 use Sole::Test;
 use Test::More;
 
-my $missing = boot();
+my $missing = boot(install => sub {
+    install_to($_[0]);
+    copy(program('ledger.so'), "$_[0]/usr/local/lib/ledger.so") or die "cannot copy ledger.so: $!\n";
+});
 plan skip_all => $missing if $missing ne '';
 is(box('sh', '-c', 'systemd-sysusers && systemd-tmpfiles --create sole.conf && stat -c "%A %U" /run/sole')->{out},
     "drwxr-xr-x sole\n", 'the user and the folder of the sockets are made as the manual says');
@@ -53,6 +57,17 @@ is(box('ls', '/var/lib/sole/c')->{out}, '', '... of which c, told so by its envi
 isnt(box('ls', "/var/lib/sole/$_")->{out}, '', "... and $_ does") for qw(a b);
 is(box('stat', '-c', '%A %U', '/var/lib/sole/a')->{out}, "drwx------ sole\n", '... and the folder of one is its user\'s alone');
 like(box('sole', '-o', 'b', 'put', 'a-key-of-sixteen', '1')->{err}, qr/too-large/, '... and b has the limits of its file of settings');
+
+# ---- nothing that it needs is denied ----
+
+my $holder = box_start('sole', '-o', 'a', 'lock', 'door', '--', 'sleep', '1000');
+ok(wait_until { box('sole', '-o', 'a', 'call', 'holder', 'door')->{out} =~ m{^token\t[1-9]}m }, 'somebody holds a lock');
+box_signal($holder, 'KILL');
+is(box('sole', '-o', 'a', '-t', '20s', 'lock', 'door', '--', 'echo', 'mine')->{out}, "mine\n", '... and the kernel tells the owner of its end');
+is(box('sole', '-o', 'a', 'backup', '/root/a.backup')->{status}, 0, 'a backup is taken, by a child of the owner');
+box_write('/etc/sole/owner/books.env', "SOLE_OPTIONS=--behaviour /usr/local/lib/ledger.so\n");
+is(systemctl('start', 'sole-owner@books'), 0, 'an owner runs a behaviour of its own');
+like(sole('books', 'ops'), qr/transfer/, '... and offers its operations');
 
 # ---- death and restart ----
 
