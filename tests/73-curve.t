@@ -166,7 +166,7 @@ subtest 'who may not come is told why' => sub {
         'the owner tells of the key';
     like $owner->err, qr/refused a connection from 127\.0\.0\.1:\d+: it takes this owner for one with another key/,
         'of another owner\'s key, with address and port';
-    like $owner->err, qr/refused a connection from 127\.0\.0\.1:\d+: it speaks in the clear where CURVE is spoken/,
+    like $owner->err, qr/refused a connection from 127\.0\.0\.1:\d+: it speaks in the clear, and here is spoken CURVE/,
         'and of who speaks in the clear';
     my $server = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Proto => 'tcp');
     my $child = fork // die "fork: $!\n";

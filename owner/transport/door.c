@@ -150,19 +150,34 @@ void door_endpoint(const struct door *door, char *endpoint, size_t size)
 
 /* ---- events ---- */
 
-static const char *words_of(uint16_t event, uint32_t value, bool late)
+static enum door_reason reason_of(uint16_t event, uint32_t value, bool late)
 {
 	if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-		return late ? "it did not say who it is within 5 seconds" : "it left before it had said who it is";
+		return late ? DOOR_SILENT : DOOR_LEFT;
 	switch (value) {
 	case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-		return "it speaks in the clear where CURVE is spoken, or the other way round: it needs --server-key and --client-key";
+		return DOOR_OTHER_MECHANISM;
 	case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
 	case ZMQ_PROTOCOL_ERROR_ZMTP_KEY_EXCHANGE:
-		return "it takes this owner for one with another key: give it this owner's public certificate";
+		return DOOR_OTHER_KEY;
 	default:
-		return "it does not keep to the protocol of ZeroMQ";
+		return DOOR_NO_ZEROMQ;
 	}
+}
+
+static const char *words_of(enum door_reason reason, enum door_kind kind)
+{
+	static const char *const words[DOOR_REASONS] = {
+		[DOOR_OTHER_MECHANISM] = "it speaks in the clear, and here is spoken CURVE: it needs --server-key and --client-key",
+		[DOOR_OTHER_KEY] = "it takes this owner for one with another key: give it this owner's public certificate",
+		[DOOR_NO_ZEROMQ] = "it does not keep to the protocol of ZeroMQ",
+		[DOOR_LEFT] = "it left before it had said who it is",
+		[DOOR_SILENT] = "it did not say who it is within 5 seconds",
+	};
+
+	if (reason == DOOR_OTHER_MECHANISM && kind == DOOR_CLEAR)
+		return "it has keys, and here is spoken in the clear";
+	return words[reason];
 }
 
 /* Failures bear no descriptor, but libzmq's I/O thread, of which there is one, tells of the end of the same connection next. */
@@ -171,9 +186,10 @@ static void take_end(struct door *door, int descriptor, int64_t now_ns)
 	if (door->failure != 0) {
 		const char *origin = connections_origin(door->connections, descriptor);
 		bool late = now_ns - connections_heard_ns(door->connections, descriptor) >= (HANDSHAKE_MS - 500) * NS_PER_MS;
+		enum door_reason reason = reason_of(door->failure, door->failure_value, late);
 		door->counters->handshakes_failed++;
-		refusals_tell(&door->refusals, now_ns, "refused a connection from %s: %s",
-			      origin[0] != '\0' ? origin : "somewhere", words_of(door->failure, door->failure_value, late));
+		refusals_tell(&door->refusals[reason], now_ns, "refused a connection from %s: %s",
+			      origin[0] != '\0' ? origin : "somewhere", words_of(reason, door->kind));
 	}
 	door->failure = 0;
 	connections_disconnected(door->connections, descriptor);
@@ -223,7 +239,13 @@ void door_take_events(struct door *door, int64_t now_ns)
 
 int64_t door_tend(struct door *door, int64_t now_ns)
 {
-	return refusals_tend(&door->refusals, now_ns);
+	int64_t next_ns = INT64_MAX;
+
+	for (int i = 0; i < DOOR_REASONS; i++) {
+		int64_t due_ns = refusals_tend(&door->refusals[i], now_ns);
+		next_ns = due_ns < next_ns ? due_ns : next_ns;
+	}
+	return next_ns;
 }
 
 static bool has_input(void *socket)

@@ -23,6 +23,9 @@ struct door_settings {
 	struct counters *counters;
 };
 
+/* Why a handshake failed. */
+enum door_reason { DOOR_OTHER_MECHANISM, DOOR_OTHER_KEY, DOOR_NO_ZEROMQ, DOOR_LEFT, DOOR_SILENT, DOOR_REASONS };
+
 struct door {
 	enum door_kind kind;
 	void *router, *monitor;
@@ -30,7 +33,7 @@ struct door {
 	struct connections *connections;
 	const struct keyring *keyring;
 	struct counters *counters;
-	struct refusals refusals;
+	struct refusals refusals[DOOR_REASONS]; /* of each kind: many of one do not hide another */
 	uint16_t failure;        /* the event that told of a failed handshake: the next end is its connection's; 0: none */
 	uint32_t failure_value;
 };
