@@ -7,6 +7,7 @@
 # works on a machine where nothing is installed yet.
 
 PREFIX     = /usr/local
+LIBDIR     = $(PREFIX)/lib
 DESTDIR    =
 CC         = gcc
 OPTIMIZE   = -O2 -g
@@ -74,7 +75,7 @@ LIBS       := $(BIN)/libsole-owner.a $(BIN)/libsole.a $(BIN)/libsole.so
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all examples run check check-behaviour check-valgrind analyze bench clean install uninstall help deps bench-deps analyze-deps
+.PHONY: all examples run check check-behaviour check-valgrind analyze bench clean deb install uninstall help deps bench-deps analyze-deps deb-deps
 
 ## all (default): programs into bin/, the libraries, and the behaviours that are examples
 all: $(PROGRAMS) $(LIBS) $(EXAMPLES)
@@ -83,7 +84,7 @@ all: $(PROGRAMS) $(LIBS) $(EXAMPLES)
 examples: $(EXAMPLES)
 
 # `make -j8 deps run`: deps goes first wherever it is named.
-FIRST := $(filter deps bench-deps analyze-deps,$(MAKECMDGOALS))
+FIRST := $(filter deps bench-deps analyze-deps deb-deps,$(MAKECMDGOALS))
 
 ## run: the seed's program, 110 processes under the supervisor, for one second
 run: all
@@ -186,16 +187,16 @@ UNIT_DIR   = $(call systemd_dir,systemdsystemunitdir,systemd/system)
 SYSUSERS_DIR = $(call systemd_dir,sysusersdir,sysusers.d)
 TMPFILES_DIR = $(call systemd_dir,tmpfilesdir,tmpfiles.d)
 install: all
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
 	  $(foreach n,1 3 5 7 8,"$(DESTDIR)$(PREFIX)/share/man/man$n")
 	install -m 755 $(PROGRAMS) "$(DESTDIR)$(PREFIX)/bin"
-	install -m 644 $(BIN)/libsole.a $(BIN)/libsole-owner.a "$(DESTDIR)$(PREFIX)/lib"
-	install -m 755 $(BIN)/libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib"
-	ln -sf libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib/libsole.so"
+	install -m 644 $(BIN)/libsole.a $(BIN)/libsole-owner.a "$(DESTDIR)$(LIBDIR)"
+	install -m 755 $(BIN)/libsole.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)"
+	ln -sf libsole.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/libsole.so"
 	install -m 644 clients/sole.h "$(DESTDIR)$(PREFIX)/include"
 	install -m 644 owner/include/sole/behaviour.h "$(DESTDIR)$(PREFIX)/include/sole"
-	for pc in clients/libsole owner/libsole-owner; do to="$(DESTDIR)$(PREFIX)/lib/pkgconfig/$${pc##*/}.pc"; \
-	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in >"$$to" && chmod 644 "$$to" || exit 1; done
+	for pc in clients/libsole owner/libsole-owner; do to="$(DESTDIR)$(LIBDIR)/pkgconfig/$${pc##*/}.pc"; \
+	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in >"$$to" && chmod 644 "$$to" || exit 1; done
 	install -d "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -m 644 clients/python/sole.py "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -m 644 $(MAN1) "$(DESTDIR)$(PREFIX)/share/man/man1"
@@ -212,14 +213,35 @@ install: all
 ## uninstall: removes what install put there
 uninstall:
 	rm -f $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/bin/%",$(PROGRAMS)) \
-	  "$(DESTDIR)$(PREFIX)/lib/libsole.a" "$(DESTDIR)$(PREFIX)/lib/libsole.so" \
-	  "$(DESTDIR)$(PREFIX)/lib/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
-	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(PREFIX)/lib/libsole-owner.a" \
-	  "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole.pc" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole-owner.pc" \
+	  "$(DESTDIR)$(LIBDIR)/libsole.a" "$(DESTDIR)$(LIBDIR)/libsole.so" \
+	  "$(DESTDIR)$(LIBDIR)/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
+	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(LIBDIR)/libsole-owner.a" \
+	  "$(DESTDIR)$(LIBDIR)/pkgconfig/libsole.pc" "$(DESTDIR)$(LIBDIR)/pkgconfig/libsole-owner.pc" \
 	  "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)/sole.py" \
 	  $(foreach u,$(UNITS),"$(DESTDIR)$(UNIT_DIR)/$(notdir $u)") "$(DESTDIR)$(SYSUSERS_DIR)/sole.conf" \
 	  "$(DESTDIR)$(TMPFILES_DIR)/sole.conf" \
 	  $(foreach m,$(MAN1) $(MAN3) $(MAN5) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
+
+# What is linked or included, of all that building and testing need.
+LIBRARIES  = $(subst $(empty) ,$(comma) ,$(strip $(filter-out libc6-dev libcmocka-dev libclang-%,$(filter %-dev,$(DEPS)))))
+## deb: packages of Debian into build/deb: sole, libsole0, libsole-dev, python3-sole; checked by lintian
+deb:
+	@rm -rf build/deb && mkdir -p build/deb/sole-$(VERSION)
+	@tar -c --exclude=./bin --exclude=./build --exclude=./.git . | tar -x -C build/deb/sole-$(VERSION)
+	@cp -r systemd/debian build/deb/sole-$(VERSION)/debian
+	@sed -i 's/@LIBRARIES@/$(LIBRARIES)/' build/deb/sole-$(VERSION)/debian/control
+	$(call say,DEB,sole $(VERSION))cd build/deb/sole-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL \
+	  DEB_BUILD_OPTIONS="$${DEB_BUILD_OPTIONS:-parallel=$$(nproc)}" dpkg-buildpackage -us -uc -b >../build.log 2>&1 || \
+	  { tail -n 30 ../build.log; exit 1; }
+	@rm -rf build/deb/sole-$(VERSION)
+	@cd build/deb && lintian --allow-root --fail-on error --suppress-tags $(LINTIAN_NOT) *.changes && ls *.deb
+# It is no package of Debian's own, whose first would close a bug.
+LINTIAN_NOT = initial-upload-closes-no-bugs
+
+## deb-deps: what deb needs beside deps
+DEB_DEPS   = debhelper dpkg-dev fakeroot lintian pkg-config
+deb-deps:
+	$(call install_missing,$(DEB_DEPS))
 
 ## clean: removes bin/ and build/
 clean:

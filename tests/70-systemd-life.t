@@ -6,11 +6,15 @@
 use strict;
 use warnings;
 
+use File::Copy qw(copy);
 use Sole::Systemd;
 use Sole::Test;
 use Test::More;
 
-my $missing = boot();
+my $missing = boot(install => sub {
+    install_to($_[0]);
+    copy(program('ledger.so'), "$_[0]/usr/local/lib/ledger.so") or die "cannot copy ledger.so: $!\n";
+});
 plan skip_all => $missing if $missing ne '';
 is(box('sh', '-c', 'systemd-sysusers && systemd-tmpfiles --create sole.conf && stat -c "%A %U" /run/sole')->{out},
     "drwxr-xr-x sole\n", 'the user and the folder of the sockets are made as the manual says');
@@ -54,6 +58,17 @@ isnt(box('ls', "/var/lib/sole/$_")->{out}, '', "... and $_ does") for qw(a b);
 is(box('stat', '-c', '%A %U', '/var/lib/sole/a')->{out}, "drwx------ sole\n", '... and the folder of one is its user\'s alone');
 like(box('sole', '-o', 'b', 'put', 'a-key-of-sixteen', '1')->{err}, qr/too-large/, '... and b has the limits of its file of settings');
 
+# ---- nothing that it needs is denied ----
+
+my $holder = box_start('sole', '-o', 'a', 'lock', 'door', '--', 'sleep', '1000');
+ok(wait_until { box('sole', '-o', 'a', 'call', 'holder', 'door')->{out} =~ m{^token\t[1-9]}m }, 'somebody holds a lock');
+box_signal($holder, 'KILL');
+is(box('sole', '-o', 'a', '-t', '20s', 'lock', 'door', '--', 'echo', 'mine')->{out}, "mine\n", '... and the kernel tells the owner of its end');
+is(box('sole', '-o', 'a', 'backup', '/root/a.backup')->{status}, 0, 'a backup is taken, by a child of the owner');
+box_write('/etc/sole/owner/books.env', "SOLE_OPTIONS=--behaviour /usr/local/lib/ledger.so\n");
+is(systemctl('start', 'sole-owner@books'), 0, 'an owner runs a behaviour of its own');
+like(sole('books', 'ops'), qr/transfer/, '... and offers its operations');
+
 # ---- death and restart ----
 
 # Waits until it was started so often again, and is another process.
@@ -78,6 +93,21 @@ ok(wait_restart('sole-owner@a', 2, $pid), 'an owner that hangs is ended by the w
 like(journal('sole-owner@a'), qr/Watchdog timeout/, '... as the journal says');
 is(sole('a', 'get', 'fruit'), "apple\n", '... with its state');
 is(property("sole-$_\@a", 'NRestarts'), 0, "its $_ rode through all that") for qw(reader writer);
+
+# ---- settings, read again ----
+
+my $put = sub { return box('sole', '-o', 'c', 'put', 'a-key-of-sixteen', '1')->{status} };
+is($put->(), 0, 'a key is within the limit');
+box_write('/etc/sole/owner/c.zpl', "max-key = 10\naccess\n    rule\n        who = user nobody\n        right = query\n");
+$pid = main_pid('sole-owner@c');
+is(systemctl('reload', 'sole-owner@c'), 0, 'an owner is told to read its settings again');
+ok(wait_until { journal('-u', 'sole-owner@c', '-t', 'sole-owner') =~ /^SIGHUP: took 1 rules of access, and limits/m }, '... and does, as the journal says');
+is($put->(), 2, '... so that the limit is another');
+is(main_pid('sole-owner@c'), $pid, '... with no restart');
+box_write('/etc/sole/owner/c.zpl', "max-kye = 10\n");
+systemctl('reload', 'sole-owner@c');
+ok(wait_until { journal('-u', 'sole-owner@c', '-t', 'sole-owner', '-p', 'err') =~ /^SIGHUP: settings with mistakes are not taken/m }, 'a mistake in them is an error in the journal');
+is($put->(), 2, '... and all is as it was');
 
 # ---- what only a person can mend ----
 

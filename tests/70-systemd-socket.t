@@ -96,6 +96,18 @@ for my $what (sort keys %out) {
     }
 }
 
+# What the page adds to the sandbox, for an owner on TCP.
+my ($more) = slurp(dirname(dirname(abs_path(__FILE__))) . '/systemd/sole-systemd.7') =~ /^\.Ss The sandbox\n.*?^\.Bd .*?\n(.*?)^\.Ed/ms;
+box_write('/etc/systemd/system/sole-owner@probe.service.d/tcp.conf', $more);
+systemctl('daemon-reload');
+my $since = box('date', '+%s.%N')->{out} =~ s/\n//r;
+is(systemctl('start', 'sole-owner@probe'), 0, 'the same with what the manual adds for TCP');
+my %tcp;
+wait_until { %tcp = results(journal('-u', 'sole-owner@probe', '-t', 'probe', '--since', "\@$since")); exists $tcp{capabilities} };
+is($tcp{'a socket of TCP'}, 'allowed', '... allows that');
+$in{owner}{'a socket of TCP'} = 'allowed';
+is_deeply(\%tcp, $in{owner}, '... and nothing else');
+
 # ---- the supervisor as the one unit ----
 
 box_write('/etc/sole/supervisor/trio.zpl', <<'END');
@@ -109,7 +121,7 @@ child = writer
     ready = notify
 END
 is(systemctl('start', 'sole-supervisor@trio'), 0, 'a supervisor is started, and its children are ready');
-like(property('sole-supervisor@trio', 'StatusText'), qr/all 2 children are ready/, '... its status says so');
+like(property('sole-supervisor@trio', 'StatusText'), qr{all 2 children are ready|^2 of 2 up, }, '... its status says so');
 is(box('sole', '-o', 'store', 'put', 'a', 'b')->{status}, 0, '... and its owner answers');
 isnt(box('ls', '/var/lib/sole/trio/store')->{out}, '', '... whose state is below the folder of the unit');
 is(systemctl('stop', 'sole-supervisor@trio'), 0, 'it is stopped');

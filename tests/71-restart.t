@@ -58,6 +58,17 @@ my $timeout = int seconds(30);
 
 # ---- the supervisor ----
 
+# Copies, so that one can be replaced.
+my $programs = path('programs');
+mkdir $programs;
+sub put_program {
+    my ($name) = @_;
+    copy(program($name), "$programs/next") or die "cannot copy $name: $!\n";
+    chmod 0755, "$programs/next";
+    rename "$programs/next", "$programs/$name" or die "cannot rename: $!\n";
+}
+put_program($_) for qw(sole-supervisor sole-owner);
+
 my $count = 0;
 for my $case (['durable', 'add', '--state FOLDER/kept', ''], ['durable, socket held for it', 'add', '--state FOLDER/held', "    listen = NAME\n"],
     ['in memory', 'get', '', '']) {
@@ -65,7 +76,7 @@ for my $case (['durable', 'add', '--state FOLDER/kept', ''], ['durable, socket h
     my $name = 'o' . ++$count;
     ($state) = map { s/FOLDER/folder()/er } $state;
     $listen =~ s/NAME/$name/;
-    my $supervisor = start('sole-supervisor', write_file("s-$name", <<"END"));
+    my $supervisor = start("$programs/sole-supervisor", write_file("s-$name", <<"END"));
 child = $name
     command = sole-owner --quiet $state $name
     ready = notify
@@ -77,6 +88,7 @@ END
         begin => sub { start({ notify => 0, name => 'client' }, $client, $name, "c$_[0]", $_[1], $timeout) },
         signal => sub { $_[0]->signal('TERM') },
         ask => sub { run('sole', '-o', $name, @_)->{out} },
+        upgrade => sub { put_program('sole-owner') },
         requests => sub { requests_of(run('sole', '-o', $name, 'stats')->{out}) },
         restart => sub { run('sole', 'restart', $name)->{status} });
     is(stop_well($supervisor), 0, '... and the supervisor stops well');

@@ -157,7 +157,9 @@ sub _sweep {
 
 sub _remove_group {
     my ($folder) = @_;
-    _remove_group($_) for grep { -d } glob "$folder/*";
+    # No glob: their names have backslashes.
+    opendir my $in, $folder or return 0;
+    _remove_group("$folder/$_") for grep { !/^\.\.?$/ && -d "$folder/$_" } readdir $in;
     return rmdir $folder;
 }
 
