@@ -155,6 +155,7 @@ enum hello_state {
 	HELLO_SENT,
 	HELLO_ANSWERED,
 	HELLO_REFUSED, /* nothing can be said on this connection */
+	HELLO_DENIED,  /* to be said again with the next request: the owner's rules may be others by then */
 };
 
 struct engine {

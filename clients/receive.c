@@ -394,6 +394,9 @@ static void hello_refused(struct engine *engine, uint16_t code)
 {
 	engine->hello = HELLO_REFUSED;
 	engine->hello_code = code;
+	/* What the session held is lost with the right to it. */
+	if (code == CODE_DENIED && engine->session_state == SESSION_OPEN)
+		engine_end_session(engine, SOLE_SESSION_FORGOTTEN);
 	watches_refuse(engine, (enum sole_code)code);
 }
 

@@ -24,6 +24,7 @@ struct reader {
 	struct mistakes *mistakes;
 	struct access_rule *rule;      /* whose settings come, or NULL */
 	unsigned rule_line;
+	bool who_known;                /* and there was nothing wrong with it */
 	unsigned who_line, right_line, operations_line; /* where each was given, or 0 */
 	unsigned lines[ACCESS_RULES_MAX];               /* where each rule begins */
 };
@@ -199,7 +200,7 @@ static void finish_rule(struct reader *r)
 		mistakes_add(r->mistakes, r->rule_line, "the rule gives no right: add a line 'right = ...', of none, query, command, admin");
 	if (r->operations_line != 0 && r->right_line != 0 && rule->right != RIGHT_QUERY && rule->right != RIGHT_COMMAND)
 		mistakes_add(r->mistakes, r->operations_line, "operations go with the rights query and command only");
-	for (size_t i = 0; r->who_line != 0 && i + 1 < access->count; i++)
+	for (size_t i = 0; r->who_known && i + 1 < access->count; i++)
 		if (same_who(&access->rules[i], rule)) {
 			mistakes_add(r->mistakes, r->who_line, "the rule of line %u is for the same, and the first that fits decides",
 				     r->lines[i]);
@@ -221,6 +222,7 @@ static void begin_rule(struct reader *r, const struct zpl_item *item)
 		return;
 	}
 	r->lines[r->access->count - 1] = r->rule_line = item->line;
+	r->who_known = false;
 	r->who_line = r->right_line = r->operations_line = 0;
 }
 
@@ -239,8 +241,10 @@ static void take_setting(struct reader *r, const struct zpl_item *item)
 	const char *problem = NULL;
 
 	if (strcmp(item->name, "who") == 0) {
-		if (given_once(r, item, &r->who_line))
+		if (given_once(r, item, &r->who_line)) {
 			problem = take_who(r, item->value);
+			r->who_known = problem == NULL;
+		}
 	} else if (strcmp(item->name, "right") == 0) {
 		if (given_once(r, item, &r->right_line))
 			problem = take_right(r, item->value);

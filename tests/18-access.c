@@ -442,6 +442,27 @@ static void cancels_of_who_has_no_right_withdraw_nothing(void **state)
 	rig_is(rig, 1, ITEM_CANCEL, CODE_DENIED);
 }
 
+/* An owner notes so many cancels ahead: those of strangers do not take the place of others'. */
+static void cancels_of_who_has_no_right_keep_no_others_from_overtaking(void **state)
+{
+	struct bench *bench = *state;
+	struct rig *rig = bench->rig;
+
+	rule(&bench->access, WHO_USER, alice.uid, RIGHT_COMMAND);
+	uint64_t session = rig_session(rig, &alice, 1);
+	rig_message(rig, &bob, true);
+	for (uint64_t i = 1; i <= PROTOCOL_ITEMS_MAX; i++)
+		rig_cancel(rig, 1, i, false);
+	rig_message(rig, &alice, true);
+	rig_command(rig, session, 1);
+	rig_put(rig, "k", value_integer(1));
+	rig_message(rig, &alice, true);
+	rig_cancel(rig, session, 1, false);
+	rig_round(rig);
+	rig_is(rig, PROTOCOL_ITEMS_MAX, ITEM_RUN, CODE_CANCELLED);
+	assert_int_equal(rig_look(rig, "k"), INT64_MIN);
+}
+
 /* ---- rules that change ---- */
 
 static void who_loses_the_right_loses_what_the_sessions_held_and_the_watches(void **state)
@@ -652,6 +673,7 @@ static const struct CMUnitTest tests[] = {
 	ON_A_BENCH(a_watch_takes_the_right_and_its_name_among_operations),
 	ON_A_BENCH(another_users_session_is_not_to_be_had_whatever_the_right),
 	ON_A_BENCH(cancels_of_who_has_no_right_withdraw_nothing),
+	ON_A_BENCH(cancels_of_who_has_no_right_keep_no_others_from_overtaking),
 	ON_A_BENCH(who_loses_the_right_loses_what_the_sessions_held_and_the_watches),
 	ON_A_BENCH(a_session_ends_when_its_user_is_heard_of_without_the_right),
 	ON_A_BENCH(sessions_are_listed_once_each_over_pages),

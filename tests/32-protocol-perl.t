@@ -27,7 +27,8 @@ use constant {
 };
 
 my $context = ZMQ::FFI->new;
-my $owner   = start_owner('perl');
+chmod 0644, my $rules = spew('perl.access', "rule\n    who = relayed\n    right = command\n");
+my $owner   = start_owner('perl', '--access', $rules);
 my $at      = 'ipc://' . path('perl.sock');
 
 sub dealer {

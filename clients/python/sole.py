@@ -49,7 +49,7 @@ from typing import (Any, AsyncIterator, Callable, Deque, Dict, Iterator, List, N
 import zmq
 
 __all__ = ["AsyncClient", "Client", "Conflict", "Counter", "Engine", "Entry", "Event", "Fate", "Field", "Holder",
-           "Operation", "Page", "Refused", "Reply", "Request", "SoleError", "TooOld", "Unknown", "CODES"]
+           "Operation", "Page", "Refused", "Reply", "Request", "Session", "SoleError", "TooOld", "Unknown", "CODES"]
 
 Key = Union[str, bytes]
 Value = Union[None, int, bytes, str]
@@ -64,7 +64,7 @@ _ITEM = struct.Struct("<IBBHQQQ")           # size kind flags window session seq
 _REPLY = struct.Struct("<IBBHQQQ")          # size kind outcome code session sequence revision
 _REQUEST_MESSAGE, _REPLY_MESSAGE, _NOTICE, _REPLY_PART = 1, 2, 3, 4
 (_HELLO, _OPEN, _GOODBYE, _RUN, _CANCEL, _PING, _STATUS, _STATS, _DESCRIBE, _WATCH, _UNWATCH, _RECEIVED,
- _OUTCOME, _BACKUP) = range(1, 15)
+ _OUTCOME, _BACKUP, _SESSIONS, _END_SESSION, _READ_ONLY) = range(1, 18)
 _LEAVING_NOTICE, _EVENTS = 32, 33
 _QUERY, _RELATIVE, _NOTICES, _OTHERWISE = 1, 2, 4, 8
 _DONE, _REFUSED, _UNKNOWN, _WAITING = 0, 1, 2, 3
@@ -99,6 +99,7 @@ CODES: Dict[int, Tuple[str, str, str]] = {
     17: ("waiting", "waiting", "it waits for its turn; the answer comes later"),
     18: ("too-old", "refused", "the events asked for are no longer kept: start again where it says"),
     19: ("disk", "refused", "the owner's disk did not give it, or did not take it"),
+    20: ("read-only", "refused", "the owner is read-only: it takes queries, and no commands until told otherwise"),
     100: ("session-forgotten", "unknown", "the owner does not know the session: it ended, or the owner began anew"),
     101: ("reply-forgotten", "unknown", "it was answered before and the answer is no longer kept"),
     200: ("owner-died", "unknown", "the owner died while it was under way, and its state with it"),
@@ -346,6 +347,20 @@ class Counter(NamedTuple):
     value: int
     unit: str
     text: str
+
+
+class Session(NamedTuple):
+    """A session that is open at an owner; None: the owner does not know."""
+    session: int
+    uid: Optional[int]          # of the process that opened it
+    gid: Optional[int]
+    pid: Optional[int]
+    key: Optional[str]          # the name of the CURVE key that opened it
+    commands: int               # that it has sent
+    waiting: int                # of them: for their turn
+    silent: float               # seconds since it was last heard of
+    silence: float              # after so many it ends
+    replies_bytes: int          # kept for it
 
 
 # The operations of `table`: number, whether it is a query, and what a caller gets of its results.
@@ -1720,6 +1735,30 @@ def _question(session: int, sequence: int) -> bytes:
     return _write_list([_signed(session), sequence])
 
 
+def _sessions(lists: List[List[Result]]) -> Tuple[Optional[int], List[Session]]:
+    """What a SESSIONS answers: where the next page begins, or None, and the sessions of this one."""
+    try:
+        return lists[0][0], [Session(number % (1 << 64), uid, gid, pid, None if key is None else key.decode("utf-8", "replace"),
+                                     commands, waiting, silent_ms / 1000, silence_ms / 1000, kept)
+                             for number, uid, gid, pid, key, commands, waiting, silent_ms, silence_ms, kept
+                             in (values[:10] for values in lists[1:])]
+    except (IndexError, TypeError, ValueError, AttributeError):
+        raise _error(_CODE["protocol"]) from None
+
+
+def _session(session: int) -> bytes:
+    if session < 1:
+        raise ValueError("a session is a number from 1 on")
+    return _write_list([_signed(session)])
+
+
+def _is_read_only(lists: List[List[Result]]) -> bool:
+    """What a READ_ONLY answers."""
+    if not lists or not lists[0] or lists[0][0] not in (0, 1):
+        raise _error(_CODE["protocol"])
+    return lists[0][0] == 1
+
+
 class _Backup:
     """A backup on its way into `file`: a path, or what has a write(). A path comes to be when all is on
     disk, and not before: until then it is PATH.tmp."""
@@ -2083,6 +2122,24 @@ class Client(_Shell):
             while not backup.over:
                 backup.take(self._control(_BACKUP, timeout, backup.payload()))
         return backup.size
+
+    def sessions(self, *, timeout: Optional[float] = None) -> List[Session]:
+        """Those that are open. Takes the right to administer, as do the next two."""
+        cursor: Optional[int] = 0
+        found: List[Session] = []
+        while cursor is not None:
+            cursor, page = _sessions(self._control(_SESSIONS, timeout, _write_list([cursor])))
+            found += page
+        return found
+
+    def end_session(self, session: int, *, timeout: Optional[float] = None) -> None:
+        """Ends it, whosever it is. Refused (conflict): there is none of that number (any more)."""
+        self._control(_END_SESSION, timeout, _session(session))
+
+    def read_only(self, wanted: Optional[bool] = None, *, timeout: Optional[float] = None) -> bool:
+        """Has commands refused (read-only), or taken again; None: neither. Which it is now."""
+        payload = b"" if wanted is None else _write_list([int(wanted)])
+        return _is_read_only(self._control(_READ_ONLY, timeout, payload))
 
     # -- table --
 
@@ -2636,6 +2693,24 @@ class AsyncClient(_Shell):
             while not backup.over:
                 backup.take(await self._control(_BACKUP, timeout, backup.payload()))
         return backup.size
+
+    async def sessions(self, *, timeout: Optional[float] = None) -> List[Session]:
+        """See Client.sessions."""
+        cursor: Optional[int] = 0
+        found: List[Session] = []
+        while cursor is not None:
+            cursor, page = _sessions(await self._control(_SESSIONS, timeout, _write_list([cursor])))
+            found += page
+        return found
+
+    async def end_session(self, session: int, *, timeout: Optional[float] = None) -> None:
+        """See Client.end_session."""
+        await self._control(_END_SESSION, timeout, _session(session))
+
+    async def read_only(self, wanted: Optional[bool] = None, *, timeout: Optional[float] = None) -> bool:
+        """See Client.read_only."""
+        payload = b"" if wanted is None else _write_list([int(wanted)])
+        return _is_read_only(await self._control(_READ_ONLY, timeout, payload))
 
     # -- table --
 

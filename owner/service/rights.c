@@ -12,11 +12,12 @@
 
 /* A kind of item that is not here takes a right that nobody thought of: the switch has no default, so that a new one
  * fails to build. */
-static enum right right_for(enum item_kind kind)
+static enum right right_for(const struct request_header *header)
 {
-	switch (kind) {
+	switch ((enum item_kind)header->kind) {
+	case ITEM_PING: /* of a session: whoever lost it is to hear so */
+		return header->session != 0 ? RIGHT_NONE : RIGHT_QUERY;
 	case ITEM_HELLO:
-	case ITEM_PING:
 	case ITEM_STATUS:
 	case ITEM_STATS:
 	case ITEM_DESCRIBE:
@@ -68,7 +69,7 @@ static void deny(struct exchange *x, const struct request_header *header, const 
 
 bool item_allowed(struct exchange *x, const struct request_header *header)
 {
-	enum right right = right_for((enum item_kind)header->kind);
+	enum right right = right_for(header);
 	char text[REFUSAL_TEXT_MAX];
 
 	if (!service_may(x, right)) {
