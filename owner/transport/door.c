@@ -51,11 +51,6 @@ static int configure(void *router, const struct door_settings *settings)
 	       zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
 }
 
-static int configure_local(void *router, const struct door_settings *settings)
-{
-	return set(router, ZMQ_USE_FD, settings->listener); /* never unlinked by libzmq */
-}
-
 /* Where the host is written as an IPv4 address nothing else is meant: then addresses are told as such, too. */
 static bool is_ipv4(const char *endpoint)
 {
@@ -88,11 +83,10 @@ static int configure_curve(void *router, const struct door_settings *settings)
 /* No high-water mark: the I/O thread must never wait for us with an event. */
 static int open_monitor(struct door *door, void *context)
 {
-	const char *name = door->kind == DOOR_LOCAL ? "inproc://monitor-local" : "inproc://monitor-tcp";
-	int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
+	static const char name[] = "inproc://monitor-tcp";
+	const int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+			   ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
 
-	if (door->kind != DOOR_LOCAL)
-		events |= ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
 	if (zmq_socket_monitor(door->router, name, events) != 0)
 		return -1;
 	door->monitor = zmq_socket(context, ZMQ_PAIR);
@@ -106,17 +100,9 @@ static int open_router(struct door *door, void *context, const struct door_setti
 	door->router = zmq_socket(context, ZMQ_ROUTER);
 	if (door->router == NULL || configure(door->router, settings) != 0)
 		return -1;
-	switch (settings->kind) {
-	case DOOR_LOCAL:
-		return configure_local(door->router, settings);
-	case DOOR_CURVE:
-		if (configure_curve(door->router, settings) != 0)
-			return -1;
-		return configure_tcp(door->router, settings);
-	case DOOR_CLEAR:
-		return configure_tcp(door->router, settings);
-	}
-	return -1;
+	if (settings->kind == DOOR_CURVE && configure_curve(door->router, settings) != 0)
+		return -1;
+	return configure_tcp(door->router, settings);
 }
 
 int door_open(struct door *door, void *context, const struct door_settings *settings, struct connections *connections,
@@ -214,7 +200,7 @@ static void take_beginning(struct door *door, int descriptor, int64_t now_ns)
 	char origin[ACCEPT_GATE_PEER_MAX];
 
 	connections_accepted(door->connections, descriptor, now_ns);
-	if (door->kind != DOOR_LOCAL && accept_gate_peer(descriptor, origin))
+	if (accept_gate_peer(descriptor, origin))
 		connections_set_origin(door->connections, descriptor, origin);
 }
 
@@ -283,15 +269,9 @@ bool door_caller(const struct door *door, struct envelope *envelope, struct call
 	bool relayed = envelope->path.count > 1;
 
 	*caller = (struct caller){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
-	switch (door->kind) {
-	case DOOR_LOCAL:
-		*caller = envelope_caller(envelope);
-		return true;
-	case DOOR_CLEAR:
+	if (door->kind == DOOR_CLEAR) {
 		caller->clear = !relayed;
 		return true;
-	case DOOR_CURVE:
-		break;
 	}
 	key = keyring_find(door->keyring, envelope_key(envelope));
 	if (key == NULL || relayed)

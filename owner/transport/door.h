@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * door.h - one way in: a ROUTER socket, its monitor, and the connections that came by it.
- *
- * Each has its own socket, so that which way a message came is never a matter of what
- * stands in it: a peer on tcp may claim to come from a Unix socket, as root.
+ * door.h - the way in from other hosts: a ROUTER socket, its monitor, and the connections that came by it.
  */
 #ifndef SOLE_OWNER_DOOR_H
 #define SOLE_OWNER_DOOR_H
@@ -14,15 +11,13 @@
 #include "owner/transport/refusals.h"
 
 enum door_kind {
-	DOOR_LOCAL, /* a Unix socket: the kernel tells who calls */
-	DOOR_CURVE, /* tcp: the key tells who calls */
-	DOOR_CLEAR, /* tcp: nothing does */
+	DOOR_CURVE, /* the key tells who calls */
+	DOOR_CLEAR, /* nothing does */
 };
 
 struct door_settings {
 	enum door_kind kind;
-	int listener;            /* DOOR_LOCAL: a listening socket, which is taken over on success */
-	const char *endpoint;    /* in libzmq's words; of tcp the port may be '*' */
+	const char *endpoint;    /* in libzmq's words; the port may be '*' */
 	const struct certificate *certificate; /* DOOR_CURVE: the owner's own pair of keys */
 	const struct keyring *keyring;         /* DOOR_CURVE: who may come */
 	struct counters *counters;
