@@ -193,7 +193,7 @@ subtest '--max-connections counts both ways in together' => sub {
     syswrite $more, CLEAR_GREETING;
     ok closed($more), 'and one more on the Unix socket';
     is counters($local[0])->{connections_refused}, 4, 'it is counted';
-    is status($local[0])->{connections}, 10, 'as the ten are';
+    ok wait_until { status($local[0])->{connections} == 10 }, 'as the ten are';
     is scalar(grep { ping($_) } @remote), 6, 'those that are in do not notice';
     close shift @remote;
     my $next;
