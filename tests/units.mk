@@ -99,3 +99,15 @@ POWER      = 200
 crash: all $(CRASH_CLIENT) $(SHORT_WRITES)
 	@SOLE_BIN=$(BIN) KILLS=$(KILLS) POWER=$(POWER) FAULTS=all $(PROVE) -v tests/65-crashes.t tests/66-faults.t tests/67-power.t \
 	  tests/68-snapshot-kill.t
+
+# What loads the owners of 78.
+SOAK_CLIENT = $(BUILD)/tests/soak/client
+check: $(SOAK_CLIENT)
+$(SOAK_CLIENT): $(BUILD)/tests/soak/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lzmq)
+
+## soak: an hour of mixed load, kills and restarts, judged a minute at a time, as a table; SOAK=10min
+SOAK       = 1h
+.PHONY: soak
+soak: all $(CRASH_CLIENT) $(SOAK_CLIENT)
+	@SOLE_BIN=$(BIN) SOAK=$(SOAK) $(PROVE) -v tests/78-soak.t
