@@ -92,6 +92,18 @@ $(SHORT_WRITES): tests/crash/short.c
 $(CRASH_CLIENT): $(BUILD)/tests/crash/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lzmq)
 
+# What 76 starts under a supervisor: it ends at once, each time in another way.
+CRASH_CHILD = $(BUILD)/tests/crash/child
+check: $(CRASH_CHILD)
+$(CRASH_CHILD): $(BUILD)/tests/crash/child.o $(COMMON_O)
+	$(call link,)
+
+## crash-children: ten thousand crashes of children under the supervisor; CRASHES=n
+CRASHES    = 10000
+.PHONY: crash-children
+crash-children: all $(CRASH_CHILD)
+	@SOLE_BIN=$(BIN) CRASHES=$(CRASHES) $(PROVE) -v tests/76-child-crashes.t
+
 ## crash: the owner killed a thousand times, all the faults of 66, losses of power for longer; KILLS=n, POWER=n
 KILLS      = 1000
 POWER      = 200
