@@ -123,3 +123,9 @@ SOAK       = 1h
 .PHONY: soak
 soak: all $(CRASH_CLIENT) $(SOAK_CLIENT)
 	@SOLE_BIN=$(BIN) SOAK=$(SOAK) $(PROVE) -v tests/78-soak.t
+
+# The clients of 77: a thousand connections in two processes.
+CROWD      = $(BUILD)/tests/crowd/good $(BUILD)/tests/crowd/bad
+check: $(CROWD)
+$(CROWD): $(BUILD)/tests/crowd/%: $(BUILD)/tests/crowd/%.o $(COMMON_O)
+	$(call link,)
