@@ -32,7 +32,7 @@ sub crashing {
 }
 sub starts { my ($file) = @_; my $text = slurp(path($file)); return $text =~ tr/\n// }
 sub descriptors { my ($s) = @_; my @all = glob '/proc/' . $s->pid . '/fd/*'; return scalar @all }
-sub resident { my ($s) = @_; return slurp('/proc/' . $s->pid . '/status') =~ /^VmRSS:\s+(\d+)/m ? $1 : 0 }
+sub resident { my ($s) = @_; return slurp('/proc/' . $s->pid . '/status') =~ /^RssAnon:\s+(\d+)/m ? $1 : 0 }
 sub deaths { my ($s) = @_; my $text = $s->err; my @told = $text =~ /^sole-supervisor: \S+: pid (\d+): (?:killed by|exited with|could not)/mg; return @told }
 
 # In all, and of one child; read again when the supervisor is busy with an order.

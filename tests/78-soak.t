@@ -73,7 +73,7 @@ sub some_client {
 
 # ---- what is measured ----
 
-sub resident    { return slurp("/proc/$_[0]/status") =~ /^VmRSS:\s+(\d+)/m ? $1 / 1024 : 0 }
+sub resident    { return slurp("/proc/$_[0]/status") =~ /^RssAnon:\s+(\d+)/m ? $1 / 1024 : 0 }
 sub descriptors { my @open = glob "/proc/$_[0]/fd/*"; return scalar @open }
 sub folder_size { return sum0(map { -s $_ // 0 } glob path("$_[0].state") . '/*') / 2**20 }
 

@@ -11,6 +11,7 @@
 #include "owner/transport/connections.h"
 #include "owner/transport/envelope.h"
 #include "owner/transport/outboxes.h"
+#include "common/clock.h"
 #include "common/protocol.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@ enum {
 	HIGH_WATER_MESSAGES = 16, /* per peer and direction; replies beyond it wait in its outbox */
 	BACKLOG = 128,
 	MONITOR_BATCH = 4096,     /* events taken in at once */
+	EVENTS_EVERY_MS = 2,      /* connections that come and go do not wake us more often */
 };
 
 struct transport {
@@ -37,6 +39,7 @@ struct transport {
 	size_t batch_count, batch_room;
 	uint64_t gate_refused; /* as far as it is counted */
 	int64_t now_ns;
+	int64_t events_ns;     /* when events are looked at again, unless a message comes before */
 };
 
 /* ---- opening and closing ---- */
@@ -187,8 +190,13 @@ static bool take_event(struct transport *t)
 
 static void take_events(struct transport *t)
 {
-	for (int i = 0; i < MONITOR_BATCH && take_event(t); i++)
-		;
+	int taken = 0;
+
+	while (taken < MONITOR_BATCH && take_event(t))
+		taken++;
+	/* The first is taken at once, and those that follow on it together: for a thousand a second it takes
+	 * the I/O thread as long to wake us as to serve them. */
+	t->events_ns = taken > 0 ? t->now_ns + EVENTS_EVERY_MS * NS_PER_MS : 0;
 	/* The gate refuses in the I/O thread, where no event tells of it. */
 	uint64_t refused = accept_gate_refused();
 	t->counters->connections_refused += refused - t->gate_refused;
@@ -212,8 +220,14 @@ int transport_wait(struct transport *transport, int descriptor, int timeout_ms)
 		{ .fd = transport->monitor_fd, .events = POLLIN },
 		{ .fd = descriptor, .events = POLLIN },
 	};
-	bool input = has_input(transport->router) || has_input(transport->monitor);
+	bool later = transport->now_ns < transport->events_ns;
+	bool input = has_input(transport->router) || (!later && has_input(transport->monitor));
 
+	if (later) {
+		fds[1].fd = -1;
+		if (timeout_ms < 0 || timeout_ms > EVENTS_EVERY_MS)
+			timeout_ms = EVENTS_EVERY_MS;
+	}
 	if (poll(fds, 3, input ? 0 : timeout_ms) < 0)
 		return 0;
 	input = input || fds[0].revents != 0 || fds[1].revents != 0;
@@ -269,7 +283,8 @@ size_t transport_receive(struct transport *transport, int64_t now_ns, size_t mos
 	if (t->batch_count == room || bytes >= bytes_max)
 		t->counters->round_full++;
 	/* Events came before the messages of the connections that they tell of. */
-	take_events(t);
+	if (t->batch_count > 0)
+		take_events(t);
 	for (size_t i = 0; i < t->batch_count; i++)
 		place(t, &t->messages[i], &t->batch[i]);
 	*messages = t->messages;
@@ -333,7 +348,8 @@ void transport_broadcast(struct transport *transport, const struct buffer *body)
 void transport_tend(struct transport *transport, int64_t now_ns, int64_t *next_ns)
 {
 	transport->now_ns = now_ns;
-	take_events(transport);
+	if (now_ns >= transport->events_ns)
+		take_events(transport);
 	*next_ns = outboxes_retry(transport->outboxes, now_ns);
 }
 

@@ -8,9 +8,9 @@
  * The ways, taken in turn, or WAY for all of them:
  *
  *	garbage    messages that are none, items that are none, bytes that are no ZMTP; 50 a second each
- *	deaf       asks for 40 KB again and again, 100 times a second, and never reads
- *	fleeting   connects and leaves, 100 times a second: at once, in the greeting, in the handshake, while it is answered
- *	expired    sends eight requests whose time is over, 200 times a second
+ *	deaf       asks for 40 KB again and again, 50 times a second, and never reads
+ *	fleeting   connects and leaves, 50 times a second: at once, in the greeting, in the handshake, while it is answered
+ *	expired    sends eight requests whose time is over, 100 times a second
  *	halves     sends half of a frame of 60 KB, or of its head, and holds it for half a second; then a new one
  *
  * SIGTERM ends it.
@@ -227,8 +227,8 @@ static void halves(struct client *client)
 int main(int argc, char **argv)
 {
 	static const struct way ways[] = {
-		{ "garbage", 20 * NS_PER_MS, garbage }, { "deaf", 10 * NS_PER_MS, deaf },
-		{ "fleeting", 10 * NS_PER_MS, fleeting }, { "expired", 5 * NS_PER_MS, expired },
+		{ "garbage", 20 * NS_PER_MS, garbage }, { "deaf", 20 * NS_PER_MS, deaf },
+		{ "fleeting", 20 * NS_PER_MS, fleeting }, { "expired", 10 * NS_PER_MS, expired },
 		{ "halves", 100 * NS_PER_MS, halves },
 	};
 	enum { WAYS = sizeof ways / sizeof *ways };
