@@ -38,7 +38,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
 COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire
-OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
+OWNER_PURE  = core/behaviour core/core core/crashed core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table service/about \
               service/items service/service service/storage_items service/watch state/disk state/durability \
               state/frame state/journal state/journal_cut state/journal_read state/journal_salvage \
@@ -47,7 +47,7 @@ OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution c
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
+OWNER_SHELL = $(INSPECTION) config crash crash_notes loader memory owner processes state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
 LIBRARY_PURE  = engine compose receive request stream watches zmtp

@@ -88,6 +88,7 @@ enum sole_code {
 	SOLE_WAITING = 17, /* between owner and library: no reply has it */
 	SOLE_TOO_OLD = 18,
 	SOLE_DISK = 19,
+	SOLE_CRASHED = 21,
 
 	/* the owner does not know */
 	SOLE_SESSION_FORGOTTEN = 100,

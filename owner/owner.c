@@ -7,6 +7,7 @@
  */
 #include "owner/config.h"
 #include "owner/crash.h"
+#include "owner/crash_notes.h"
 #include "owner/transport/endpoint.h"
 #include "owner/loader.h"
 #include "owner/state/lookback.h"
@@ -207,6 +208,7 @@ static void state_take_up(struct owner *owner, struct identity *identity)
 	identity->incarnation = recovery.incarnation;
 	identity->history = recovery.history;
 	service_resume(owner->service, identity, clock_monotonic_ns());
+	crash_notes_take(state_folder(owner->state)->descriptor, service_core(owner->service));
 }
 
 static void core_open(struct owner *owner)
@@ -238,7 +240,7 @@ static void core_open(struct owner *owner)
 	crash_watch(service_core(owner->service));
 	if (owner->config.state != NULL)
 		state_take_up(owner, &identity);
-	crash_serving(owner->state != NULL);
+	crash_serving(owner->state != NULL ? state_folder(owner->state)->descriptor : -1);
 	lookback_open(owner, &identity);
 }
 
