@@ -94,6 +94,12 @@ $(SHORT_WRITES): tests/crash/short.c
 $(CRASH_CLIENT): $(BUILD)/tests/crash/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lzmq)
 
+# What asks while 71-restart starts the owner again.
+RESTART_CLIENT = $(BUILD)/tests/restart/client
+check: $(RESTART_CLIENT)
+$(RESTART_CLIENT): $(BUILD)/tests/restart/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lzmq)
+
 # What 76 starts under a supervisor: it ends at once, each time in another way.
 CRASH_CHILD = $(BUILD)/tests/crash/child
 check: $(CRASH_CHILD)
