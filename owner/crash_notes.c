@@ -16,14 +16,15 @@
 
 #define TEMPORARY CRASH_NOTES_NAME ".tmp"
 
-/* A command that has been answered since is not asked for again, nor is what a process wanted that is gone. */
-static bool may_come_again(struct core *core, const struct crashed_request *request)
+/* A command that has been answered since is not asked for again, nor is what a process wanted that is gone. Other requests
+ * come in many copies, and whoever stops an owner may be about to mend it: the next one tries them. */
+static bool may_come_again(struct core *core, bool leaving, const struct crashed_request *request)
 {
 	if (request->session != 0) {
 		const struct session *session = sessions_find(core_sessions(core), request->session);
 		return session != NULL && session->last < request->sequence;
 	}
-	return request->pid == 0 || kill((pid_t)request->pid, 0) == 0 || errno != ESRCH;
+	return !leaving && (request->pid == 0 || kill((pid_t)request->pid, 0) == 0 || errno != ESRCH);
 }
 
 /* What is no such line was being written when the machine died. */
@@ -46,7 +47,7 @@ static void tell(const struct crashed_request *request)
 }
 
 /* Each line that still matters. Returns how many others there were, or -1 with errno. */
-static long read_notes(int file, struct core *core, struct crashed *crashed)
+static long read_notes(int file, struct core *core, bool leaving, struct crashed *crashed)
 {
 	struct crashed_request request;
 	char line[128];
@@ -56,7 +57,7 @@ static long read_notes(int file, struct core *core, struct crashed *crashed)
 	if (stream == NULL)
 		return -1;
 	while (fgets(line, sizeof line, stream) != NULL) {
-		if (read_line(line, &request) && may_come_again(core, &request)) {
+		if (read_line(line, &request) && may_come_again(core, leaving, &request)) {
 			dropped += crashed->count == CRASHED_MAX;
 			crashed_add(crashed, &request);
 		} else {
@@ -91,29 +92,47 @@ static int write_notes(int folder, const struct crashed *crashed)
 	return -1;
 }
 
-void crash_notes_take(int folder, struct core *core)
+/* Stores what still matters, in the file too. False: there is nothing, or it cannot be read. */
+static bool sift(int folder, struct core *core, bool leaving, struct crashed *crashed)
 {
-	struct crashed crashed = { .count = 0 };
 	long dropped = -1;
 	struct stat st;
 
+	crashed->count = 0;
+
 	int file = openat(folder, CRASH_NOTES_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (file < 0 && errno == ENOENT)
-		return;
+		return false;
 	if (file >= 0 && fstat(file, &st) == 0 && !S_ISREG(st.st_mode)) {
 		errno = EINVAL;
 		close(file);
 	} else if (file >= 0) {
-		dropped = read_notes(file, core, &crashed);
+		dropped = read_notes(file, core, leaving, crashed);
 	}
 	if (dropped < 0) {
 		log_warn("the file " CRASH_NOTES_NAME " of the state cannot be read: %s; what crashed the owner is run again if "
 			 "it is asked for again", strerror(errno));
-		return;
+		return false;
 	}
+	if (dropped > 0 && write_notes(folder, crashed) != 0)
+		log_warn("the file " CRASH_NOTES_NAME " of the state cannot be written: %s", strerror(errno));
+	return true;
+}
+
+void crash_notes_take(int folder, struct core *core)
+{
+	struct crashed crashed;
+
+	if (!sift(folder, core, false, &crashed))
+		return;
 	for (size_t i = 0; i < crashed.count; i++)
 		tell(&crashed.list[i]);
 	core_avoid(core, &crashed);
-	if (dropped > 0 && write_notes(folder, &crashed) != 0)
-		log_warn("the file " CRASH_NOTES_NAME " of the state cannot be written: %s", strerror(errno));
+}
+
+void crash_notes_leave(int folder, struct core *core)
+{
+	struct crashed crashed;
+
+	sift(folder, core, true, &crashed);
 }

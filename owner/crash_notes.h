@@ -16,4 +16,7 @@
  * and takes the rest out of the file. What cannot be read or written is told, and no reason not to serve. */
 void crash_notes_take(int folder, struct core *core);
 
+/* The owner ends well: only commands stay noted, until they have been answered. */
+void crash_notes_leave(int folder, struct core *core);
+
 #endif
