@@ -590,6 +590,8 @@ static int leave(struct owner *owner)
 	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
 	lookback_destroy(&owner->lookback);
 	tell_leaving(owner);
+	if (owner->state != NULL)
+		crash_notes_leave(state_folder(owner->state)->descriptor, service_core(owner->service));
 	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
 		status = EX_IOERR;
 	endpoint_close(&owner->endpoint);
