@@ -132,16 +132,22 @@ sub judge_window {
     my ($owner, @clients) = @_;
     my $of = $judged{$owner};
     my @unwell = stop_clients(grep { !$_->{killed} } @clients);
-    archive(path("$owner.state"), $of->{archive});
-    my $log = run({ limit => 120, stdout => path('log') }, 'sole-owner', '--log', $of->{archive}, '--json');
+    my $log;
+    for my $try (1 .. 5) {
+        archive(path("$owner.state"), $of->{archive});
+        $log = run({ limit => 120, stdout => path('log') }, 'sole-owner', '--log', $of->{archive}, '--json');
+        # A segment that was begun while the one before it was read is not in the archive yet.
+        last if $log->{err} !~ /it is missing: journal-\w+ ends with the promise/;
+    }
     my $records = read_log(path('log'), after => $of->{round}, only => qr/^\w+\("(?:[abckv]\d|turn|counted)"/);
     my $result = judge(read_histories(map { $_->{history} } @clients), $records, from => $of->{state});
     $of->{state} = $result->{state};
-    ($of->{round}) = `tail -n 1 @{[path('log')]}` =~ /"round":(\d+)/;
-    trim($of->{archive}, $of->{round});
     $of->{requests} += $result->{requests};
     $of->{commands} += $result->{commands};
     push @{ $of->{problems} }, @unwell, $log->{status} ? $log->{err} : (), @{ $result->{problems} }, @{ $result->{error_list} };
+    return $result->{requests} if @{ $of->{problems} };    # and all that it was judged by stays
+    ($of->{round}) = `tail -n 1 @{[path('log')]}` =~ /"round":(\d+)/;
+    trim($of->{archive}, $of->{round});
     unlink $log->{out_file}, map { @$_{qw(out_file err_file history)} } @clients;
     return $result->{requests};
 }
@@ -195,7 +201,7 @@ for my $turn (1 .. $last) {
         'disk-MiB' => sum0(map { folder_size($_) } @owners), ends => $kills + $stops, kills => $client_kills, judged => $judged,
     };
     printf "# %s\n", join ' ', map { sprintf '%*s', max(7, length), $table[-1]{$_} =~ /\./ ? sprintf('%.1f', $table[-1]{$_}) : $table[-1]{$_} } @columns;
-    my @wrong = (grep { /WRONG|giving up/ } split /\n/, $supervisor->err), map { @{ $judged{$_}{problems} } } @owners;
+    my @wrong = ((grep { /WRONG|giving up/ } split /\n/, $supervisor->err), map { @{ $judged{$_}{problems} } } @owners);
     if (@wrong) { diag("ended early: $wrong[0]"); last }
 }
 

@@ -15,6 +15,8 @@ use Exporter qw(import);
 
 our @EXPORT = qw(read_histories read_log judge model_of);
 
+my %name_of = (1 => 'get', 2 => 'put', 3 => 'delete', 4 => 'add', 5 => 'cas', 10 => 'scan', 12 => 'put-for', 15 => 'bind', 20 => 'lock', 22 => 'unlock');
+
 # All requests of all clients: { client id invoked answered kind ops code session sequence revision durable results }.
 # Of one without an answer (the client was told nothing) `answered` is undef.
 sub read_histories {
@@ -56,7 +58,8 @@ sub read_log {
         if ($line =~ /"operations":\[(.*?\})\]/) {
             my $operations = $1;
             my @names;
-            push @names, "$1($2)" while $operations =~ /"name":"([^"]+)","arguments":\[([^\]]*)\]/g;
+            # A journal without its beginning, and without a snapshot, does not say whose operations they are.
+            push @names, ($2 // $name_of{$1}) . "($3)" while $operations =~ /"number":(\d+)(?:,"name":"([^"]+)")?,"arguments":\[([^\]]*)\]/g;
             $record{ops} = join ';', @names;
             next if $options{only} && $record{ops} !~ $options{only};
         }
