@@ -39,7 +39,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
 # certificate libzmq.
-COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire
+COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire zmtp
 OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table service/about \
               service/access service/denials service/items service/rights service/service service/sessions \
@@ -53,9 +53,10 @@ INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/
 OWNER_SHELL = $(INSPECTION) access_file config crash denial_log disk_space loader memory owner processes reload remote \
               state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
-              transport/door transport/endpoint transport/envelope transport/keyring transport/outboxes \
-              transport/refusals transport/transport transport/zap
-LIBRARY_PURE  = engine compose receive request stream watches zmtp
+              transport/door transport/endpoint transport/envelope transport/keyring transport/local \
+              transport/local_in transport/local_out transport/outboxes transport/parcel transport/refusals \
+              transport/tcp transport/transport transport/zap
+LIBRARY_PURE  = engine compose inbound receive request stream watches
 LIBRARY     = $(LIBRARY_PURE) admin connection context curve dealer library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
@@ -295,7 +296,7 @@ $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)
 
 # Only the sole_ functions leave the library, static or shared.
-LIBSOLE_O := $(LIBRARY_O) $(CURVE_O) $(call objects,common,buffer wire rundir)
+LIBSOLE_O := $(LIBRARY_O) $(CURVE_O) $(call objects,common,buffer wire zmtp rundir)
 $(BIN)/libsole.a: $(LIBSOLE_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole.o $^ && objcopy --localize-hidden $(BUILD)/libsole.o && \

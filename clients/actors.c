@@ -131,7 +131,7 @@ static void actor_ask(struct actor *actor, int64_t now_ns)
 
 	actor->asked_ns = now_ns;
 	actor->round++;
-	int code = sole_submit(all->handle, &operation, 1, kind->flags | SOLE_TABLE, 0, on_reply, actor,
+	int code = sole_submit(all->handle, &operation, 1, kind->flags | SOLE_TABLE | SOLE_GATHER, 0, on_reply, actor,
 			       &actor->request);
 	actor->under_way = code == SOLE_OK;
 	if (code != SOLE_OK) {

@@ -217,6 +217,9 @@ enum {
 	/* The numbers are those of the behaviour `table`: with an owner of another one the request is
 	 * refused with SOLE_NO_OPERATION, whatever these numbers mean there. sole_get and its like say so. */
 	SOLE_TABLE = 4,
+	/* sole_submit: the program calls sole_dispatch before it waits again, so that the descriptor need
+	 * not tell of this request: two system calls less. */
+	SOLE_GATHER = 8,
 };
 
 enum { SOLE_OPERATION_OTHERWISE = 0xffff };

@@ -275,7 +275,6 @@ static void transport_start(struct owner *owner)
 	char error[RUNDIR_ERROR_MAX];
 	struct transport_settings settings = {
 		.listener = owner->endpoint.listener,
-		.path = owner->endpoint.path,
 		.limits = &owner->config.limits,
 		.counters = &owner->counters,
 	};

@@ -244,36 +244,20 @@ static void any_coming_and_going_ends_each_handle_once(void **state)
 	connections_destroy(&connections);
 }
 
-static void two_ways_in_share_the_limit_and_no_handle(void **state)
+static void the_limit_may_change(void **state)
 {
-	struct connections *first = new_connections(3), *second = connections_new_beside(first);
+	struct connections *connections = new_connections(1);
+	uint64_t refused = counters.connections_refused;
 	(void)state;
 
-	assert_non_null(second);
-	connections_accepted(first, FIRST, 0);
-	connections_accepted(second, FIRST, 0); /* the end of the first is told later */
-	uint64_t one = heard(first, FIRST, 1, 0), other = heard(second, FIRST, 1, 0);
-	assert_true(one != 0 && other != 0 && one != other);
-	assert_true(connections_names(first, one) && !connections_names(first, other));
-	assert_true(connections_names(second, other) && !connections_names(second, one));
-	assert_false(connections_names(first, 0) || connections_names(second, 0));
-	connections_subscribe(first, other, true);
-	assert_null(connections_subscribed(first, one));
-	connections_disconnected(first, FIRST);
-	assert_ended(first, one);
-	connections_subscribe(second, other, true);
-	assert_non_null(connections_subscribed(second, other));
-	assert_int_equal(connections_next_subscribed(second, 0), other);
-
-	uint64_t refused = counters.connections_refused;
-	connections_accepted(first, FIRST + 1, 0);
-	connections_accepted(second, FIRST + 1, 0);
+	connections_accepted(connections, FIRST, 0);
+	connections_set_most(connections, 2);
+	connections_accepted(connections, FIRST + 1, 0);
 	assert_int_equal(counters.connections_refused, refused);
-	connections_accepted(second, FIRST + 2, 0);
+	connections_set_most(connections, 0);
+	connections_accepted(connections, FIRST + 2, 0);
 	assert_int_equal(counters.connections_refused, refused + 1);
-	assert_int_equal(connections_count(first) + connections_count(second), 4); /* until its end is told */
-	connections_destroy(&second);
-	connections_destroy(&first);
+	connections_destroy(&connections);
 }
 
 static bool is_other_than(const void *context, const char *kept)
@@ -324,7 +308,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(those_who_take_notices_are_walked_once_each),
 	cmocka_unit_test(one_over_the_limit_is_shut_down_and_a_silent_one_cut),
 	cmocka_unit_test(any_coming_and_going_ends_each_handle_once),
-	cmocka_unit_test(two_ways_in_share_the_limit_and_no_handle),
+	cmocka_unit_test(the_limit_may_change),
 	cmocka_unit_test(a_key_is_of_one_connection_and_cuts_it),
 };
 

@@ -105,7 +105,7 @@ subtest 'what is no CURVE is no harm' => sub {
     cmp_ok counters($local)->{handshakes_failed}, '>=', 8, 'and counted where libzmq tells';
 };
 
-subtest 'a thousand peers with a key that is not known leave a log that can be read' => sub {
+subtest 'four hundred peers with a key that is not known leave a log that can be read' => sub {
     my ($lines, $before) = (scalar(() = $owner->err =~ /refused a connection/g), counters($local)->{keys_refused});
     my $start = time;
     keygen('mallory');
@@ -121,8 +121,8 @@ subtest 'a thousand peers with a key that is not known leave a log that can be r
     my $refused = counters($local)->{keys_refused} - $before;
     cmp_ok $refused, '>=', 300, "$refused were refused and counted";
     my $told = () = $owner->err =~ /refused a connection/g;
-    cmp_ok $told - $lines, '<=', 22 + 2 * (time - $start), 'ten are told at once and then one a second';
-    like $owner->err, qr/\(and \d+ more before, not told\)/, 'with how many were not';
+    cmp_ok $told - $lines, '<=', 30 + 3 * (time - $start), 'ten are told at once and then one a second';
+    ok $owner->wait_output('err', qr/\(and \d+ more before, not told\)|refused \d+ more connections on tcp/), 'with how many were not';
     cmp_ok $longest, '<', seconds(1), 'others are served all the while';
 };
 
@@ -193,7 +193,7 @@ subtest '--max-connections counts both ways in together' => sub {
     syswrite $more, CLEAR_GREETING;
     ok closed($more), 'and one more on the Unix socket';
     is counters($local[0])->{connections_refused}, 4, 'it is counted';
-    is status($local[0])->{connections}, 10, 'as the ten are';
+    ok wait_until { status($local[0])->{connections} == 10 }, 'as the ten are';
     is scalar(grep { ping($_) } @remote), 6, 'those that are in do not notice';
     close shift @remote;
     my $next;
@@ -209,12 +209,17 @@ subtest 'a message without an end is cut on tcp, too' => sub {
     my $endless = clear_client($where) or die "not served\n";
     $endless->blocking(0);
     my $bytes = frame(1, 'x' x 65536);
-    my ($left, $end, $cut) = ($bytes, time + seconds(60), 0);
+    my ($left, $end, $cut, $heard) = ($bytes, time + seconds(60), 0);
     local $SIG{PIPE} = 'IGNORE';
     while (time < $end && !$cut) {
         my $wrote = syswrite $endless, $left;
         if (defined $wrote) { substr $left, 0, $wrote, ''; $left = $bytes if $left eq '' }
-        elsif ($!{EAGAIN}) { IO::Select->new($endless)->can_write($end - time > 0 ? $end - time : 0) }
+        elsif ($!{EAGAIN}) {
+            # The end of what the owner sends comes though it has no room for what we do.
+            my $both = IO::Select->new($endless);
+            IO::Select->select($both, $both, undef, $end - time > 0 ? $end - time : 0);
+            $cut = 1 if defined sysread($endless, $heard, 4096) && $heard eq '';
+        }
         else { $cut = 1 }
     }
     ok $cut, 'the connection was cut';

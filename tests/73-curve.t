@@ -166,7 +166,7 @@ subtest 'who may not come is told why' => sub {
         'the owner tells of the key';
     like $owner->err, qr/refused a connection from 127\.0\.0\.1:\d+: it takes this owner for one with another key/,
         'of another owner\'s key, with address and port';
-    like $owner->err, qr/refused a connection from 127\.0\.0\.1:\d+: it speaks in the clear where CURVE is spoken/,
+    like $owner->err, qr/refused a connection from 127\.0\.0\.1:\d+: it speaks in the clear, and here is spoken CURVE/,
         'and of who speaks in the clear';
     my $server = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Proto => 'tcp');
     my $child = fork // die "fork: $!\n";
@@ -285,7 +285,7 @@ subtest 'a key that is put into the folder counts a moment later' => sub {
 };
 
 subtest 'a key that is taken away ends what it had' => sub {
-    my $carol = keyed($at, 'carol');
+    my ($carol, $other) = (keyed($at, 'carol'), dealer(endpoint('remote')));
     my $session = open_session($carol);
     is code_of($carol, RUN, op(LOCK, 'door'), session => $session, sequence => 1), 0, 'carol holds a lock';
     my $quiet = keyed($at, 'carol');
@@ -295,14 +295,16 @@ subtest 'a key that is taken away ends what it had' => sub {
     send_body($local, message(item(RUN, op(LOCK, 'door'), session => $locals, sequence => 1, deadline => 0)));
     my $waits = receive_message($local);
     is $waits->{items}[0]{code}, 17, 'somebody waits for it';
+    my $revoked = counters($other)->{keys_revoked};
     unlink path('keys/carol');
     my $got = receive_message($local);
     is $got->{items}[0]{code}, 0, 'the lock is theirs at once';
-    ok !answered($quiet, 1), 'her connections are cut';
+    cmp_ok counters($other)->{keys_revoked} - $revoked, '>=', 2, 'her connections are cut, also the one that says nothing';
+    ok !answered($quiet, 1), 'and come to nothing';
     like $owner->err, qr/client keys: carol may not come any more/, 'the owner says so';
     ok wait_until { code_of($local, PING, '', session => $session) == FORGOTTEN }, 'her session is over';
     ok answered(keyed($at, 'bob')), 'bob is served as before';
-    $_->close for $carol, $quiet;
+    $_->close for $carol, $quiet, $other;
 };
 
 subtest 'what does not belong into the folder harms nobody' => sub {

@@ -49,7 +49,7 @@ $(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/18-access.t: $(call objects,owner,denial_log)
 $(BUILD)/tests/19-folder.t: $(call objects,owner,state/folder) $(call objects,common,lockfile)
-$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,transport/connections) $(BUILD)/tests/common.a
+$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,transport/connections transport/parcel) $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)

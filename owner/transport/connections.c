@@ -22,8 +22,6 @@ enum {
 	FILLING_LOOKS = 8,  /* for unread bytes, of one who may be sending */
 };
 
-#define BESIDE ((uint32_t)1 << 31) /* no descriptor has this bit */
-
 struct connection {
 	bool open, subscribed, cut;
 	bool in_ended;        /* is in the list of those with ends to tell */
@@ -40,9 +38,6 @@ struct connections {
 	struct connection **by_descriptor;
 	size_t room;
 	uint64_t open, most;
-	uint64_t *open_in_all; /* of all tables that share the limit: the first one's */
-	uint64_t open_together;
-	uint32_t mark;         /* in the handles of this table */
 	struct connection *ended;
 	struct counters *counters;
 };
@@ -54,20 +49,13 @@ struct connections *connections_new(uint64_t most, struct counters *counters)
 	if (connections == NULL)
 		return NULL;
 	connections->most = most;
-	connections->open_in_all = &connections->open_together;
 	connections->counters = counters;
 	return connections;
 }
 
-struct connections *connections_new_beside(struct connections *first)
+void connections_set_most(struct connections *connections, uint64_t most)
 {
-	struct connections *connections = connections_new(first->most, first->counters);
-
-	if (connections == NULL)
-		return NULL;
-	connections->open_in_all = first->open_in_all;
-	connections->mark = BESIDE;
-	return connections;
+	connections->most = most;
 }
 
 void connections_destroy(struct connections **connections)
@@ -117,19 +105,14 @@ static struct connection *record_make(struct connections *connections, int descr
 }
 
 /* Generations wrap after 2^32 connections of one descriptor; one more keeps 0 for none even then. */
-static uint64_t handle(const struct connections *connections, const struct connection *connection, uint32_t generation)
+static uint64_t handle(const struct connection *connection, uint32_t generation)
 {
-	return ((uint64_t)generation << 32 | connections->mark | (uint32_t)connection->descriptor) + 1;
+	return ((uint64_t)generation << 32 | (uint32_t)connection->descriptor) + 1;
 }
 
 static int handle_descriptor(uint64_t handle)
 {
-	return (int)((uint32_t)(handle - 1) & ~BESIDE);
-}
-
-bool connections_names(const struct connections *connections, uint64_t connection)
-{
-	return connection != 0 && ((uint32_t)(connection - 1) & BESIDE) == connections->mark;
+	return (int)(uint32_t)(handle - 1);
 }
 
 /* The record when it is open and the handle stands for it. */
@@ -137,7 +120,7 @@ static struct connection *find(const struct connections *connections, uint64_t w
 {
 	struct connection *connection = wanted != 0 ? record(connections, handle_descriptor(wanted)) : NULL;
 
-	if (connection == NULL || !connection->open || handle(connections, connection, connection->generation) != wanted)
+	if (connection == NULL || !connection->open || handle(connection, connection->generation) != wanted)
 		return NULL;
 	return connection;
 }
@@ -161,7 +144,6 @@ static void note_end(struct connections *connections, struct connection *connect
 static void begin_generation(struct connections *connections, struct connection *connection)
 {
 	connections->open += !connection->open;
-	*connections->open_in_all += !connection->open;
 	connection->open = true;
 	connection->generation++;
 	connection->subscribed = connection->cut = false;
@@ -176,7 +158,7 @@ void connections_accepted(struct connections *connections, int descriptor, int64
 	struct connection *connection = record_make(connections, descriptor);
 
 	connections->counters->connections_opened++;
-	if (connection == NULL || *connections->open_in_all >= connections->most) {
+	if (connection == NULL || connections->open >= connections->most) {
 		connections->counters->connections_refused++;
 		shutdown(descriptor, SHUT_RDWR);
 	}
@@ -194,7 +176,6 @@ void connections_disconnected(struct connections *connections, int descriptor)
 	if (connection == NULL || !connection->open)
 		return;
 	connections->open--;
-	--*connections->open_in_all;
 	connection->open = connection->subscribed = false;
 	note_end(connections, connection);
 }
@@ -205,7 +186,7 @@ bool connections_ended(struct connections *connections, uint64_t *connection)
 
 	if (first == NULL)
 		return false;
-	*connection = handle(connections, first, ++first->ends_told);
+	*connection = handle(first, ++first->ends_told);
 	if (first->ends_told == last_ended(first)) {
 		first->in_ended = false;
 		connections->ended = first->next_ended;
@@ -247,7 +228,7 @@ uint64_t connections_heard(struct connections *connections, int descriptor, cons
 		memcpy(connection->id.bytes, id, id_size);
 	}
 	connection->whole_ns = now_ns;
-	return handle(connections, connection, connection->generation);
+	return handle(connection, connection->generation);
 }
 
 void connections_set_origin(struct connections *connections, int descriptor, const char *origin)
@@ -290,7 +271,7 @@ uint64_t connections_next_subscribed(const struct connections *connections, uint
 	for (size_t i = first; i < connections->room; i++) {
 		const struct connection *next = connections->by_descriptor[i];
 		if (next != NULL && next->subscribed)
-			return handle(connections, next, next->generation);
+			return handle(next, next->generation);
 	}
 	return 0;
 }

@@ -21,12 +21,8 @@ struct connections;
 struct connections *connections_new(uint64_t most, struct counters *counters);
 void connections_destroy(struct connections **connections);
 
-/* A table for connections that come another way, whose handles differ from the first one's: descriptors are told
- * for each way in an order of its own. The limit is for both together; the first must outlive it. */
-struct connections *connections_new_beside(struct connections *first);
-
-/* Is the handle one of this table's? */
-bool connections_names(const struct connections *connections, uint64_t connection);
+/* From now on so many may be open. */
+void connections_set_most(struct connections *connections, uint64_t most);
 
 /* ---- what the monitor tells ---- */
 
@@ -62,7 +58,6 @@ const struct routing_id *connections_subscribed(const struct connections *connec
  * first); 0 when there is none. */
 uint64_t connections_next_subscribed(const struct connections *connections, uint64_t connection);
 
-/* Of this table alone. */
 uint64_t connections_count(const struct connections *connections);
 
 /* When the connection that was accepted last with this descriptor was heard last, or accepted; 0: there is none. */

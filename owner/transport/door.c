@@ -51,11 +51,6 @@ static int configure(void *router, const struct door_settings *settings)
 	       zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
 }
 
-static int configure_local(void *router, const struct door_settings *settings)
-{
-	return set(router, ZMQ_USE_FD, settings->listener); /* never unlinked by libzmq */
-}
-
 /* Where the host is written as an IPv4 address nothing else is meant: then addresses are told as such, too. */
 static bool is_ipv4(const char *endpoint)
 {
@@ -88,11 +83,10 @@ static int configure_curve(void *router, const struct door_settings *settings)
 /* No high-water mark: the I/O thread must never wait for us with an event. */
 static int open_monitor(struct door *door, void *context)
 {
-	const char *name = door->kind == DOOR_LOCAL ? "inproc://monitor-local" : "inproc://monitor-tcp";
-	int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
+	static const char name[] = "inproc://monitor-tcp";
+	const int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+			   ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
 
-	if (door->kind != DOOR_LOCAL)
-		events |= ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
 	if (zmq_socket_monitor(door->router, name, events) != 0)
 		return -1;
 	door->monitor = zmq_socket(context, ZMQ_PAIR);
@@ -106,17 +100,9 @@ static int open_router(struct door *door, void *context, const struct door_setti
 	door->router = zmq_socket(context, ZMQ_ROUTER);
 	if (door->router == NULL || configure(door->router, settings) != 0)
 		return -1;
-	switch (settings->kind) {
-	case DOOR_LOCAL:
-		return configure_local(door->router, settings);
-	case DOOR_CURVE:
-		if (configure_curve(door->router, settings) != 0)
-			return -1;
-		return configure_tcp(door->router, settings);
-	case DOOR_CLEAR:
-		return configure_tcp(door->router, settings);
-	}
-	return -1;
+	if (settings->kind == DOOR_CURVE && configure_curve(door->router, settings) != 0)
+		return -1;
+	return configure_tcp(door->router, settings);
 }
 
 int door_open(struct door *door, void *context, const struct door_settings *settings, struct connections *connections,
@@ -164,19 +150,34 @@ void door_endpoint(const struct door *door, char *endpoint, size_t size)
 
 /* ---- events ---- */
 
-static const char *words_of(uint16_t event, uint32_t value, bool late)
+static enum door_reason reason_of(uint16_t event, uint32_t value, bool late)
 {
 	if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-		return late ? "it did not say who it is within 5 seconds" : "it left before it had said who it is";
+		return late ? DOOR_SILENT : DOOR_LEFT;
 	switch (value) {
 	case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-		return "it speaks in the clear where CURVE is spoken, or the other way round: it needs --server-key and --client-key";
+		return DOOR_OTHER_MECHANISM;
 	case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
 	case ZMQ_PROTOCOL_ERROR_ZMTP_KEY_EXCHANGE:
-		return "it takes this owner for one with another key: give it this owner's public certificate";
+		return DOOR_OTHER_KEY;
 	default:
-		return "it does not keep to the protocol of ZeroMQ";
+		return DOOR_NO_ZEROMQ;
 	}
+}
+
+static const char *words_of(enum door_reason reason, enum door_kind kind)
+{
+	static const char *const words[DOOR_REASONS] = {
+		[DOOR_OTHER_MECHANISM] = "it speaks in the clear, and here is spoken CURVE: it needs --server-key and --client-key",
+		[DOOR_OTHER_KEY] = "it takes this owner for one with another key: give it this owner's public certificate",
+		[DOOR_NO_ZEROMQ] = "it does not keep to the protocol of ZeroMQ",
+		[DOOR_LEFT] = "it left before it had said who it is",
+		[DOOR_SILENT] = "it did not say who it is within 5 seconds",
+	};
+
+	if (reason == DOOR_OTHER_MECHANISM && kind == DOOR_CLEAR)
+		return "it has keys, and here is spoken in the clear";
+	return words[reason];
 }
 
 /* Failures bear no descriptor, but libzmq's I/O thread, of which there is one, tells of the end of the same connection next. */
@@ -185,9 +186,10 @@ static void take_end(struct door *door, int descriptor, int64_t now_ns)
 	if (door->failure != 0) {
 		const char *origin = connections_origin(door->connections, descriptor);
 		bool late = now_ns - connections_heard_ns(door->connections, descriptor) >= (HANDSHAKE_MS - 500) * NS_PER_MS;
+		enum door_reason reason = reason_of(door->failure, door->failure_value, late);
 		door->counters->handshakes_failed++;
-		refusals_tell(&door->refusals, now_ns, "refused a connection from %s: %s",
-			      origin[0] != '\0' ? origin : "somewhere", words_of(door->failure, door->failure_value, late));
+		refusals_tell(&door->refusals[reason], now_ns, "refused a connection from %s: %s",
+			      origin[0] != '\0' ? origin : "somewhere", words_of(reason, door->kind));
 	}
 	door->failure = 0;
 	connections_disconnected(door->connections, descriptor);
@@ -198,7 +200,7 @@ static void take_beginning(struct door *door, int descriptor, int64_t now_ns)
 	char origin[ACCEPT_GATE_PEER_MAX];
 
 	connections_accepted(door->connections, descriptor, now_ns);
-	if (door->kind != DOOR_LOCAL && accept_gate_peer(descriptor, origin))
+	if (accept_gate_peer(descriptor, origin))
 		connections_set_origin(door->connections, descriptor, origin);
 }
 
@@ -235,6 +237,17 @@ void door_take_events(struct door *door, int64_t now_ns)
 		;
 }
 
+int64_t door_tend(struct door *door, int64_t now_ns)
+{
+	int64_t next_ns = INT64_MAX;
+
+	for (int i = 0; i < DOOR_REASONS; i++) {
+		int64_t due_ns = refusals_tend(&door->refusals[i], now_ns);
+		next_ns = due_ns < next_ns ? due_ns : next_ns;
+	}
+	return next_ns;
+}
+
 static bool has_input(void *socket)
 {
 	int events = 0;
@@ -256,15 +269,9 @@ bool door_caller(const struct door *door, struct envelope *envelope, struct call
 	bool relayed = envelope->path.count > 1;
 
 	*caller = (struct caller){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
-	switch (door->kind) {
-	case DOOR_LOCAL:
-		*caller = envelope_caller(envelope);
-		return true;
-	case DOOR_CLEAR:
+	if (door->kind == DOOR_CLEAR) {
 		caller->clear = !relayed;
 		return true;
-	case DOOR_CURVE:
-		break;
 	}
 	key = keyring_find(door->keyring, envelope_key(envelope));
 	if (key == NULL || relayed)

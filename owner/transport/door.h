@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * door.h - one way in: a ROUTER socket, its monitor, and the connections that came by it.
- *
- * Each has its own socket, so that which way a message came is never a matter of what
- * stands in it: a peer on tcp may claim to come from a Unix socket, as root.
+ * door.h - the way in from other hosts: a ROUTER socket, its monitor, and the connections that came by it.
  */
 #ifndef SOLE_OWNER_DOOR_H
 #define SOLE_OWNER_DOOR_H
@@ -14,19 +11,20 @@
 #include "owner/transport/refusals.h"
 
 enum door_kind {
-	DOOR_LOCAL, /* a Unix socket: the kernel tells who calls */
-	DOOR_CURVE, /* tcp: the key tells who calls */
-	DOOR_CLEAR, /* tcp: nothing does */
+	DOOR_CURVE, /* the key tells who calls */
+	DOOR_CLEAR, /* nothing does */
 };
 
 struct door_settings {
 	enum door_kind kind;
-	int listener;            /* DOOR_LOCAL: a listening socket, which is taken over on success */
-	const char *endpoint;    /* in libzmq's words; of tcp the port may be '*' */
+	const char *endpoint;    /* in libzmq's words; the port may be '*' */
 	const struct certificate *certificate; /* DOOR_CURVE: the owner's own pair of keys */
 	const struct keyring *keyring;         /* DOOR_CURVE: who may come */
 	struct counters *counters;
 };
+
+/* Why a handshake failed. */
+enum door_reason { DOOR_OTHER_MECHANISM, DOOR_OTHER_KEY, DOOR_NO_ZEROMQ, DOOR_LEFT, DOOR_SILENT, DOOR_REASONS };
 
 struct door {
 	enum door_kind kind;
@@ -35,7 +33,7 @@ struct door {
 	struct connections *connections;
 	const struct keyring *keyring;
 	struct counters *counters;
-	struct refusals refusals;
+	struct refusals refusals[DOOR_REASONS]; /* of each kind: many of one do not hide another */
 	uint16_t failure;        /* the event that told of a failed handshake: the next end is its connection's; 0: none */
 	uint32_t failure_value;
 };
@@ -55,6 +53,9 @@ void door_endpoint(const struct door *door, char *endpoint, size_t size);
 
 /* Whether there is anything to receive, or an event: their descriptors tell of changes only. */
 bool door_has_input(const struct door *door);
+
+/* Tells in the log what is due. Returns when it is again; INT64_MAX: not at all. */
+int64_t door_tend(struct door *door, int64_t now_ns);
 
 /* Takes in beginnings and ends of connections, as many as there are, up to a bound. */
 void door_take_events(struct door *door, int64_t now_ns);

@@ -80,33 +80,6 @@ void envelope_clear(struct envelope *envelope)
 
 /* ---- who sent it ---- */
 
-/* libzmq passes on what SO_PEERCRED said at the accept: "path:uid:gid:pid". */
-struct caller envelope_caller(struct envelope *envelope)
-{
-	const struct caller nobody = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
-	const char *text = envelope->path.count == 1 ? zmq_msg_gets(&envelope->body, "Peer-Address") : NULL;
-	uint64_t numbers[3] = { 0 };
-
-	if (text == NULL)
-		return nobody;
-	const char *end = text + strlen(text);
-	for (int i = 2; i >= 0; i--) {
-		uint64_t scale = 1;
-		const char *digits = end;
-		while (digits > text && digits[-1] >= '0' && digits[-1] <= '9' && end - digits < 10) {
-			numbers[i] += (uint64_t)(*--digits - '0') * scale;
-			scale *= 10;
-		}
-		if (digits == end || digits == text || digits[-1] != ':')
-			return nobody;
-		end = digits - 1;
-	}
-	if (numbers[2] == 0)
-		return nobody;
-	return (struct caller){ .uid = (uid_t)numbers[0], .gid = (gid_t)numbers[1], .pid = (pid_t)numbers[2],
-				.known = true };
-}
-
 const char *envelope_key(struct envelope *envelope)
 {
 	const char *text = zmq_msg_gets(&envelope->body, "User-Id");

@@ -37,10 +37,6 @@ enum envelope_taken {
 enum envelope_taken envelope_receive(struct envelope *envelope, void *router);
 void envelope_clear(struct envelope *envelope);
 
-/* The kernel's word on who sent it; not known when a broker relayed it. For messages that came by a Unix socket: of
- * others a word that looks the same may be the peer's own. */
-struct caller envelope_caller(struct envelope *envelope);
-
 /* The key of the connection it came by, as the owner's answer to 27/ZAP had it; "" when there was none. For messages that
  * came by CURVE: of others it would be the peer's own word. Valid as long as the body. */
 const char *envelope_key(struct envelope *envelope);

@@ -23,6 +23,19 @@ static void fill(struct refusals *refusals, int64_t now_ns)
 	refusals->left = seconds < REFUSALS_AT_ONCE - refusals->left ? refusals->left + seconds : REFUSALS_AT_ONCE;
 }
 
+int64_t refusals_tend(struct refusals *refusals, int64_t now_ns)
+{
+	if (refusals->untold == 0)
+		return INT64_MAX;
+	fill(refusals, now_ns);
+	if (refusals->left == 0)
+		return refusals->filled_ns + NS_PER_S;
+	refusals->left--;
+	log_warn("refused %" PRIu64 " more connections on tcp, for reasons like those told before", refusals->untold);
+	refusals->untold = 0;
+	return INT64_MAX;
+}
+
 void refusals_tell(struct refusals *refusals, int64_t now_ns, const char *format, ...)
 {
 	char text[384];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * transport.h - the owner's ROUTER socket: whole messages in, replies out, and which
+ * transport.h - the doors by which messages come, together: whole messages in, replies out, and which
  * connections there are.
  *
- * All of libzmq in the owner is behind here. Nothing blocks but transport_wait. A peer
+ * One door is the Unix socket's (local.h), the other, where there is one, tcp's (tcp.h); behind that is all
+ * of libzmq in the owner. Nothing blocks but transport_wait. A peer
  * that does not read has its replies kept, in bytes that are bounded for it and for
  * all, and dropped beyond; a peer that sends without end is cut by
  * transport_cut_silent. Receive a batch, answer it, release it: one batch at a time.
@@ -15,16 +16,15 @@
 #define SOLE_OWNER_TRANSPORT_H
 
 #include "common/buffer.h"
-#include "owner/core/operations.h"
 #include "owner/core/counters.h"
 #include "owner/core/limits.h"
 #include "owner/transport/keyring.h"
+#include "owner/transport/message.h"
 
 struct transport;
 
 struct transport_settings {
 	int listener;     /* a listening Unix socket; taken over on success */
-	const char *path; /* its path */
 	const char *tcp;  /* where to listen beside it, "tcp://HOST:PORT"; the port may be '*'. NULL: nowhere */
 	const struct certificate *certificate; /* with `tcp`: the owner's pair of keys, and */
 	const struct keyring *keyring;         /* who may come; NULL: everybody, in the clear. Must outlive the transport */
@@ -32,7 +32,7 @@ struct transport_settings {
 	struct counters *counters;
 };
 
-/* 0, or -1 with a sentence in `error`. Starts libzmq's I/O thread: block signals before. */
+/* 0, or -1 with a sentence in `error`. With `tcp` libzmq's I/O thread is started: block signals before. */
 int transport_open(struct transport **transport, const struct transport_settings *settings, char *error,
 		   size_t error_size);
 
@@ -47,17 +47,6 @@ enum { TRANSPORT_INPUT = 1, TRANSPORT_DESCRIPTOR = 2 };
 /* Blocks until there is input or an event of a connection (TRANSPORT_INPUT), `descriptor` is
  * readable (TRANSPORT_DESCRIPTOR), or `timeout_ms` (-1: for ever). Returns which, or 0. */
 int transport_wait(struct transport *transport, int descriptor, int timeout_ms);
-
-/* One message of the batch. */
-struct transport_message {
-	struct caller caller;
-	uint64_t peer;       /* the same for all messages that came by one return path */
-	uint64_t connection; /* what it came by; 0 when that has ended, is not known, or is a broker's */
-	const uint8_t *body; /* valid until transport_release */
-	size_t size;
-	bool overlong;       /* frames followed the body, and were dropped */
-	bool subscribed;     /* transport_subscribe was called for its connection */
-};
 
 /* Takes what has arrived, within the limits of a round and `most` (at least 1) messages; the return
  * value is how many stand in *messages. What is not framed as a message is dropped and counted. */

@@ -160,3 +160,8 @@ bool zap_serve(struct zap *zap, int64_t now_ns)
 	}
 	return true;
 }
+
+int64_t zap_tend(struct zap *zap, int64_t now_ns)
+{
+	return refusals_tend(&zap->refusals, now_ns);
+}

@@ -27,4 +27,7 @@ int zap_descriptor(const struct zap *zap);
 /* Answers all that has been asked, as far as a bound; true when there may be more. Never blocks. */
 bool zap_serve(struct zap *zap, int64_t now_ns);
 
+/* Tells in the log what is due. Returns when it is again; INT64_MAX: not at all. */
+int64_t zap_tend(struct zap *zap, int64_t now_ns);
+
 #endif
