@@ -37,17 +37,19 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
-COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire
+COMMON      = buffer exposition histogram json lockfile log mistakes notify options quantity rundir wire
 OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
-              core/record core/recording core/replay core/session core/store core/table service/about \
-              service/items service/service service/storage_items service/watch state/disk state/durability \
+              core/record core/recording core/replay core/session core/store core/table core/usage service/about \
+              service/clients service/items service/latency service/metrics service/numbers service/numbers_items \
+              service/service service/sketch service/slow service/storage_items service/trace service/tracing \
+              service/watch state/disk state/durability \
               state/frame state/journal state/journal_cut state/journal_read state/journal_salvage \
               state/journal_start state/recovery state/segment state/snapshot_blocks state/snapshot_file \
               state/snapshot_read state/snapshot_write state/text state/text_read state/window
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
+OWNER_SHELL = $(INSPECTION) config crash loader memory metrics owner processes state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
 LIBRARY_PURE  = engine compose receive request watches
@@ -140,7 +142,7 @@ bench: all bench-build
 	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
 
 ## deps: installs what building and testing need, through apt, if anything is missing
-DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev perl \
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libmicrohttpd-dev libncurses-dev libcmocka-dev perl \
              libzmq-ffi-perl libio-pty-perl mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
@@ -223,7 +225,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 	$(call link,-Wl$(comma)--whole-archive $(BIN)/libsole-owner.a -Wl$(comma)--no-whole-archive -Wl$(comma)--export-dynamic $(OWNER_LIBS),$(BIN)/libsole-owner.a)
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
-OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
+OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal -lmicrohttpd
 $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
