@@ -52,8 +52,8 @@ INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/
 OWNER_SHELL = $(INSPECTION) config crash loader memory metrics owner processes state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
-LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
+LIBRARY_PURE  = engine compose receive request traces watches
+LIBRARY     = $(LIBRARY_PURE) connection context library lookback numbers values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -247,10 +247,10 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
-              command_txn command_watch children print signature
+COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_stats \
+              command_table command_top command_trace command_txn command_watch children frame print reading series signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
-	$(call link,-lzmq)
+	$(call link,-lzmq -lncurses -ltinfo)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)

@@ -33,6 +33,8 @@ struct conversation {
 	char line[LINE_BYTES];
 	size_t used;
 	char path[RUNDIR_PATH_MAX];
+	void (*each)(void *context, const char *line); /* NULL: lines go to standard output, and talk to standard error */
+	void *context;
 };
 
 static bool verb_is(const char *verb, const char *name)
@@ -41,7 +43,7 @@ static bool verb_is(const char *verb, const char *name)
 }
 
 /* Returns 0 with the socket's path, or an exit status after telling why. */
-static int find_socket(const char *supervisor, char path[RUNDIR_PATH_MAX])
+static int find_socket(const char *supervisor, bool quiet, char path[RUNDIR_PATH_MAX])
 {
 	char error[RUNDIR_ERROR_MAX], only[RUNDIR_NAME_MAX + 1];
 	int status;
@@ -50,6 +52,8 @@ static int find_socket(const char *supervisor, char path[RUNDIR_PATH_MAX])
 		supervisor = getenv("SOLE_SUPERVISOR");
 	if (supervisor == NULL || *supervisor == '\0') {
 		status = rundir_single(".supervisor", only, error);
+		if (quiet && status != 0)
+			return status;
 		if (status == EX_UNAVAILABLE)
 			log_error("no supervisor is running: start one with sole-supervisor FILE");
 		else if (status != 0)
@@ -59,12 +63,14 @@ static int find_socket(const char *supervisor, char path[RUNDIR_PATH_MAX])
 		supervisor = only;
 	}
 	const char *problem = rundir_name_problem(supervisor);
+	if (problem != NULL && quiet)
+		return EX_USAGE;
 	if (problem != NULL) {
 		log_error("'%.64s' is not a supervisor's name: %s", supervisor, problem);
 		return EX_USAGE;
 	}
 	status = rundir_find(supervisor, ".supervisor", path, error);
-	if (status != 0)
+	if (status != 0 && !quiet)
 		log_error("no supervisor called %s is running: %s", supervisor, error);
 	return status;
 }
@@ -110,7 +116,8 @@ static int connect_problem(const char *path)
 
 static int protocol_problem(const struct conversation *c, const char *what)
 {
-	log_error("what listens at %s %s: is it a sole-supervisor of this version?", c->path, what);
+	if (c->each == NULL)
+		log_error("what listens at %s %s: is it a sole-supervisor of this version?", c->path, what);
 	return EX_PROTOCOL;
 }
 
@@ -125,7 +132,8 @@ static int error_line(const struct conversation *c, char *rest)
 	*text++ = '\0';
 	if (quantity_integer(rest, 1, 255, &status) != NULL)
 		return protocol_problem(c, "sent an error without a status");
-	log_error("%s", text);
+	if (c->each == NULL)
+		log_error("%s", text);
 	return (int)status;
 }
 
@@ -136,6 +144,10 @@ static int answer_line(struct conversation *c, char *line)
 		for (char *at = line + 1; *at != '\0'; at++)
 			if (iscntrl((unsigned char)*at))
 				*at = '?';
+		if (c->each != NULL) {
+			c->each(c->context, line + 1);
+			return NOT_OVER;
+		}
 		if (puts(line + 1) == EOF) {
 			log_error("cannot write to standard output: %s", strerror(errno));
 			return EX_IOERR;
@@ -181,14 +193,16 @@ static int read_answer(struct conversation *c)
 		if (ready == 0 && clock_monotonic_ns() < c->deadline_ns)
 			continue;
 		if (ready == 0) {
-			log_error("the supervisor at %s did not answer in time: try again", c->path);
+			if (c->each == NULL)
+				log_error("the supervisor at %s did not answer in time: try again", c->path);
 			return EX_TEMPFAIL;
 		}
 		ssize_t got = recv(c->fd, c->line + c->used, sizeof c->line - c->used, MSG_DONTWAIT);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (got <= 0) {
-			log_error("the supervisor at %s went away before it answered: see its log", c->path);
+			if (c->each == NULL)
+				log_error("the supervisor at %s went away before it answered: see its log", c->path);
 			return EX_TEMPFAIL;
 		}
 		c->used += (size_t)got;
@@ -229,7 +243,7 @@ int children_command(const char *verb, const char *child_or_null, const char *su
 
 	int status = word_request(verb, child_or_null, request);
 	if (status == 0)
-		status = find_socket(supervisor_or_null, c.path);
+		status = find_socket(supervisor_or_null, false, c.path);
 	if (status != 0)
 		return status;
 	c.fd = connect_to(c.path);
@@ -248,5 +262,25 @@ int children_command(const char *verb, const char *child_or_null, const char *su
 		log_error("cannot write to standard output: %s", strerror(errno));
 		status = EX_IOERR;
 	}
+	return status;
+}
+
+int children_each(const char *supervisor_or_null, void (*each)(void *context, const char *line), void *context)
+{
+	static const char request[] = "status\n";
+	struct conversation c = { .fd = -1, .each = each, .context = context };
+
+	int status = find_socket(supervisor_or_null, true, c.path);
+	if (status != 0)
+		return status;
+	c.fd = connect_to(c.path);
+	if (c.fd < 0)
+		return EX_UNAVAILABLE;
+	c.deadline_ns = clock_monotonic_ns() + NS_PER_S;
+	if (send(c.fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+		status = EX_TEMPFAIL;
+	else
+		status = read_answer(&c);
+	close(c.fd);
 	return status;
 }

@@ -45,4 +45,8 @@
  *   EX_NOPERM (77)       the socket belongs to somebody else */
 int children_command(const char *verb, const char *child_or_null, const char *supervisor_or_null);
 
+/* Calls `each` with every line of the table that status prints, its heading first, and says nothing of its own: for a
+ * screen that has other things on it. `line` lives until it returns. Blocks for 1 s at the most. Returns 0, or as above. */
+int children_each(const char *supervisor_or_null, void (*each)(void *context, const char *line), void *context);
+
 #endif
