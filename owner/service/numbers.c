@@ -12,8 +12,6 @@
 #include <string.h>
 
 enum {
-	SPAN_CHECKPOINTS = 256,  /* of one request, that has a span of its own */
-	CHECKPOINT_WEIGHT = 64,  /* as many bytes of request or reply weigh as much */
 	KEYS_LOOKED_AT = 64,     /* of one request */
 };
 
@@ -145,26 +143,26 @@ static void end_span(struct exchange *x)
 	n->together = 0;
 }
 
-void numbers_request(struct exchange *x, const struct request_header *header, struct wire_reader payload, enum code code,
-		     uint64_t checkpoints, size_t bytes)
+void numbers_heavier(struct exchange *x, const struct request_header *header, struct wire_reader payload, enum code code,
+		     uint64_t weight)
 {
-	struct service *service = x->service;
-	struct numbers *n = &service->numbers;
-	uint64_t weight = checkpoints * CHECKPOINT_WEIGHT + payload.left + bytes;
+	x->service->numbers.heaviest =
+		(struct heaviest){ .header = *header, .payload = payload, .weight = weight, .code = code,
+				   .revision = core_revision(x->service->core) };
+}
 
-	if (n->together++ == 0 || weight > n->heaviest.weight)
-		n->heaviest = (struct heaviest){ .header = *header, .payload = payload, .weight = weight, .code = code,
-						 .revision = core_revision(service->core) };
-	if (x->client != NULL)
-		x->client->requests++;
-	if (sketch_due(&n->sketch))
-		look_at_keys(service, payload);
-	if (checkpoints >= SPAN_CHECKPOINTS || n->trace_count > 0)
+void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span)
+{
+	if (keys)
+		look_at_keys(x->service, payload);
+	if (span)
 		end_span(x);
 }
 
 void numbers_message_over(struct exchange *x)
 {
+	if (x->client != NULL)
+		x->client->requests += x->runs;
 	end_span(x);
 }
 

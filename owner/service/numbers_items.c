@@ -188,7 +188,7 @@ void item_hot(struct exchange *x, const struct request_header *header)
 {
 	const struct sketch *sketch = &x->service->numbers.sketch;
 	const struct sole_behaviour *behaviour = core_behaviour(x->service->core);
-	const struct sketch_key *sorted[SKETCH_KEYS];
+	uint16_t sorted[SKETCH_KEYS];
 
 	if (!admin(x, header))
 		return;
@@ -198,12 +198,12 @@ void item_hot(struct exchange *x, const struct request_header *header)
 	wire_write_list(x->out, head, sizeof head / sizeof *head);
 	size_t count = sketch_sorted(sketch, sorted);
 	for (size_t i = 0; i < count; i++) {
-		const struct sketch_key *key = sorted[i];
+		const struct sketch_key *key = &sketch->keys[sorted[i]];
 		const struct value list[] = {
 			value_bytes(key->bytes, key->size < SKETCH_KEY_BYTES ? key->size : SKETCH_KEY_BYTES),
 			value_integer(key->size),
 			value_text(behaviour->operations[key->place].name),
-			value_integer(key->count),
+			value_integer(sketch->counts[sorted[i]]),
 			value_integer(key->error),
 		};
 		wire_write_list(x->out, list, sizeof list / sizeof *list);

@@ -97,6 +97,7 @@ struct exchange {
 	uint64_t opened;      /* the session of the last OPEN in this message, or 0 and why there is none */
 	enum code open_code;
 	unsigned items_left;  /* behind the one being answered */
+	unsigned runs;        /* requests of operations in it, so far */
 	struct buffer *out;   /* the reply message being written */
 	unsigned items;       /* in it */
 	struct client *client; /* who sent it, or NULL; valid while it is being answered */
@@ -158,10 +159,30 @@ bool numbers_init(struct service *service);
 void numbers_clear(struct service *service);
 void numbers_round(struct service *service, size_t arrived, int64_t wall_us);
 void numbers_message(struct exchange *x);
-/* A RUN has been answered with `code`, in `bytes` of reply, and counted so many checkpoints. */
-void numbers_request(struct exchange *x, const struct request_header *header, struct wire_reader payload, enum code code,
-		     uint64_t checkpoints, size_t bytes);
+void numbers_heavier(struct exchange *x, const struct request_header *header, struct wire_reader payload, enum code code,
+		     uint64_t weight);
+void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span);
 void numbers_message_over(struct exchange *x);
+
+enum {
+	NUMBERS_SPAN = 256,   /* checkpoints of one request that is measured by itself */
+	NUMBERS_WEIGHT = 64,  /* as many bytes of request or reply weigh as much as a checkpoint */
+};
+
+/* A RUN has been answered with `code`, in `bytes` of reply, and counted so many checkpoints. Here, for speed. */
+static inline void numbers_request(struct exchange *x, const struct request_header *header, struct wire_reader payload,
+				   enum code code, uint64_t checkpoints, size_t bytes)
+{
+	struct numbers *n = &x->service->numbers;
+	uint64_t weight = checkpoints * NUMBERS_WEIGHT + payload.left + bytes;
+	bool keys = sketch_due(&n->sketch), span = checkpoints >= NUMBERS_SPAN || n->trace_count > 0;
+
+	x->runs++;
+	if (n->together++ == 0 || weight > n->heaviest.weight)
+		numbers_heavier(x, header, payload, code, weight);
+	if (keys || span)
+		numbers_look(x, payload, keys, span);
+}
 /* What only looking at everything tells, and the shell's own. */
 struct gauges gauges_of(const struct service *service, int64_t now_ns);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * sketch.c - Space-Saving over an array that is walked: with 128 counts that is as quick as a list
- * kept in order, and it is done for one request of sixteen.
+ * kept in order, and it is done for few requests.
  */
 #include "owner/service/sketch.h"
 
@@ -42,11 +42,10 @@ static void halve(struct sketch *sketch)
 {
 	sketch->total /= 2;
 	for (size_t i = 0; i < SKETCH_KEYS; i++) {
-		struct sketch_key *key = &sketch->keys[i];
-		key->count /= 2;
-		key->error /= 2;
-		if (key->count == 0)
-			key->hash = 0;
+		sketch->counts[i] /= 2;
+		sketch->keys[i].error /= 2;
+		if (sketch->counts[i] == 0)
+			sketch->hashes[i] = 0;
 	}
 }
 
@@ -66,46 +65,64 @@ void sketch_look(struct sketch *sketch, int64_t now_ns)
 		halve(sketch);
 }
 
+/* Both go through all of them: without a way out in the middle the compiler looks at several at once. */
+static size_t place_of(const struct sketch *sketch, uint64_t hash)
+{
+	size_t place = SKETCH_KEYS;
+
+	for (size_t i = 0; i < SKETCH_KEYS; i++)
+		place = sketch->hashes[i] == hash ? i : place;
+	return place;
+}
+
+static size_t least_of(const struct sketch *sketch)
+{
+	uint32_t least = UINT32_MAX;
+	size_t i = 0;
+
+	for (size_t at = 0; at < SKETCH_KEYS; at++)
+		least = sketch->counts[at] < least ? sketch->counts[at] : least;
+	while (sketch->counts[i] != least)
+		i++;
+	return i;
+}
+
 void sketch_add(struct sketch *sketch, const void *key, size_t size, uint16_t place)
 {
 	uint64_t hash = hash_of(key, size);
-	struct sketch_key *least = &sketch->keys[0];
+	size_t at = place_of(sketch, hash);
 
 	sketch->total++;
-	for (size_t i = 0; i < SKETCH_KEYS; i++) {
-		struct sketch_key *at = &sketch->keys[i];
-		if (at->hash == hash) {
-			at->count++;
-			at->place = place;
-			return;
-		}
-		if (at->count < least->count)
-			least = at;
+	if (at == SKETCH_KEYS) {
+		at = least_of(sketch);
+		sketch->hashes[at] = hash;
+		sketch->keys[at].error = sketch->counts[at];
+		sketch->keys[at].size = (uint32_t)size;
+		memcpy(sketch->keys[at].bytes, key, size < SKETCH_KEY_BYTES ? size : SKETCH_KEY_BYTES);
 	}
-	least->error = least->count;
-	least->count++;
-	least->hash = hash;
-	least->size = (uint32_t)size;
-	least->place = place;
-	memcpy(least->bytes, key, size < SKETCH_KEY_BYTES ? size : SKETCH_KEY_BYTES);
+	sketch->counts[at]++;
+	sketch->keys[at].place = place;
 }
+
+static const struct sketch *sorting; /* of qsort's comparison */
 
 static int by_count(const void *a, const void *b)
 {
-	const struct sketch_key *x = *(const struct sketch_key *const *)a, *y = *(const struct sketch_key *const *)b;
+	size_t x = *(const uint16_t *)a, y = *(const uint16_t *)b;
 
-	if (x->count != y->count)
-		return x->count < y->count ? 1 : -1;
-	return x->hash < y->hash ? -1 : x->hash > y->hash;
+	if (sorting->counts[x] != sorting->counts[y])
+		return sorting->counts[x] < sorting->counts[y] ? 1 : -1;
+	return x < y ? -1 : x > y;
 }
 
-size_t sketch_sorted(const struct sketch *sketch, const struct sketch_key *sorted[SKETCH_KEYS])
+size_t sketch_sorted(const struct sketch *sketch, uint16_t sorted[SKETCH_KEYS])
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < SKETCH_KEYS; i++)
-		if (sketch->keys[i].hash != 0)
-			sorted[count++] = &sketch->keys[i];
+		if (sketch->hashes[i] != 0)
+			sorted[count++] = (uint16_t)i;
+	sorting = sketch;
 	qsort(sorted, count, sizeof *sorted, by_count);
 	return count;
 }

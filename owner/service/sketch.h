@@ -16,14 +16,13 @@
 
 enum {
 	SKETCH_KEYS = 128,
-	SKETCH_EVERY = 16,     /* on average: the gaps differ, so that no rhythm of a client hides a key */
+	SKETCH_EVERY = 32,     /* on average: the gaps differ, so that no rhythm of a client hides a key */
 	SKETCH_KEY_BYTES = 64, /* of a key that are kept; longer ones are told apart all the same */
 	SKETCH_HALVE_S = 5,
 };
 
 struct sketch_key {
-	uint64_t hash;     /* of the whole key; 0: nothing is here */
-	uint32_t count, error;
+	uint32_t error;    /* by which its count may be too high */
 	uint32_t size;     /* of the whole key */
 	uint16_t place;    /* of the operation that asked for it last, in the behaviour's table */
 	uint8_t bytes[SKETCH_KEY_BYTES];
@@ -34,6 +33,8 @@ struct sketch {
 	uint32_t left;     /* until the next is looked at */
 	uint32_t random;
 	int64_t halved_ns;
+	uint64_t hashes[SKETCH_KEYS]; /* of the whole keys; 0: nothing is here. Apart, to be looked through quickly */
+	uint32_t counts[SKETCH_KEYS];
 	struct sketch_key keys[SKETCH_KEYS];
 };
 
@@ -49,7 +50,7 @@ static inline bool sketch_due(struct sketch *sketch)
 void sketch_look(struct sketch *sketch, int64_t now_ns);
 void sketch_add(struct sketch *sketch, const void *key, size_t size, uint16_t place);
 
-/* Those that are there into `sorted`, the most asked for first. Returns how many. */
-size_t sketch_sorted(const struct sketch *sketch, const struct sketch_key *sorted[SKETCH_KEYS]);
+/* The places of those that are there into `sorted`, the most asked for first. Returns how many. */
+size_t sketch_sorted(const struct sketch *sketch, uint16_t sorted[SKETCH_KEYS]);
 
 #endif
