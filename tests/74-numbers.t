@@ -32,7 +32,7 @@ ask($client, item(HELLO, list(\1, \1, 'client'), flags => NOTICES));
 my $session = open_session($client);
 ask($client, item(RUN, op(PUT, "key$_", \$_), session => $session, sequence => $_, window => 0)) for 1 .. 40;
 ask($client, item(RUN, op(GET, "key$_"), flags => QUERY)) for 1 .. 25;
-ask($client, item(RUN, op(GET, 'a'), op(GET, 'b'), flags => QUERY)) for 1 .. 5;
+ask($client, item(RUN, op(GET, 'a') . op(GET, 'b'), flags => QUERY)) for 1 .. 5;
 is ask($client, item(RUN, op(CAS, 'key1', \5, \6)))->{code}, 9, 'something is refused';
 is ask($client, item(RUN, op(999, 'key1')))->{code}, 3, 'and something else';
 
@@ -84,7 +84,7 @@ sub judged {
     is join("\n", @{ $metrics->{complaints} }), '', "$title: it is Prometheus' text format";
     SKIP: {
         skip 'promtool is not installed', 1 if !$promtool;
-        my $checked = run({ stdin => $text }, $promtool, 'check', 'metrics');
+        my $checked = run({ stdin => spew('metrics', $text) }, $promtool, 'check', 'metrics');
         is $checked->{status} . $checked->{out} . $checked->{err}, '0', '... promtool says so, too';
     }
     return $metrics;
@@ -166,7 +166,7 @@ like answer_to('GET /' . 'x' x 100_000 . " HTTP/1.1\r\n\r\n"), qr{\A(?:HTTP/1.1 
 # ---- what is slow ----
 
 {
-    ask($client, item(RUN, (map { op(PUT, "many$_", \$_) } 1 .. 900), session => $session, sequence => 41, window => 0));
+    ask($client, item(RUN, join('', map { op(PUT, "many$_", \$_) } 1 .. 900), session => $session, sequence => 41, window => 0));
     my $ran = sole('slow');
     is $ran->{status}, 0, 'sole slow';
     my @lines = split /\n/, $ran->{out};

@@ -46,7 +46,7 @@ sub do_get { return ask($client, item(RUN, op(GET, $_[0]), flags => QUERY)) }
     do_put('user/1');
     do_get('job/1');
     ask($client, item(RUN, op(CAS, 'user/1', \5, \6)));
-    ask($client, item(RUN, op(PUT, "tab\there", \1), op(PUT, 'more', \1)));
+    ask($client, item(RUN, op(PUT, "tab\there", \1) . op(PUT, 'more', \1)));
     is $_->finish, 0, 'it ends after so many' for $all, $puts, $users, $mine;
     my @lines = split /\n/, $all->out;
     is shift @lines, join("\t", qw(TIME PID TOOK RAN CODE OPERATION KEY)), 'a heading';
@@ -123,10 +123,19 @@ is sole('trace', '--slower', 'soon')->{status}, 64, 'what is no time: status 64'
     is $trace->finish, 0, '^C ends it with status 0';
 }
 
+{
+    my $stats = Sole::Terminal->new({ rows => 130, columns => 140 }, 'sole', '-o', 't', 'stats');
+    is $stats->finish, 0, 'sole stats at a terminal';
+    like $stats->text, qr/^requests:\nreads +\d+ +operations +queries.*^latencies:\noperation +kind +count +p50 /ms, '... titles, numbers, latencies';
+    my $slow = Sole::Terminal->new({ rows => 20, columns => 140 }, 'sole', '-o', 't', 'slow', '--reset');
+    is $slow->finish, 0, 'sole slow at a terminal';
+    like $slow->text, qr/^(?:no request has run|\d+ requests have run) for 1\.00ms or longer/, '... says what slow is';
+}
+
 # ---- sole top ----
 
-my $supervisor = Sole::Supervised::supervised('watched', Sole::Supervised::child('clock', 'ready wait'));
-ok wait_until { (Sole::Supervised::status_of('watched', 'clock'))[1] // '' eq 'ready' }, 'a supervisor has a child';
+my $supervisor = Sole::Supervised::supervised('watched', Sole::Supervised::child('clock', 'ready', ready => 'notify'));
+ok wait_until { ((Sole::Supervised::status_of('watched', 'clock'))[1] // '') eq 'ready' }, 'a supervisor has a child';
 
 {
     my $session = open_session($client);
