@@ -124,7 +124,7 @@ is sole('trace', '--slower', 'soon')->{status}, 64, 'what is no time: status 64'
 }
 
 {
-    my $stats = Sole::Terminal->new({ rows => 130, columns => 140 }, 'sole', '-o', 't', 'stats');
+    my $stats = Sole::Terminal->new({ rows => 160, columns => 140 }, 'sole', '-o', 't', 'stats');
     is $stats->finish, 0, 'sole stats at a terminal';
     like $stats->text, qr/^requests:\nreads +\d+ +operations +queries.*^latencies:\noperation +kind +count +p50 /ms, '... titles, numbers, latencies';
     my $slow = Sole::Terminal->new({ rows => 20, columns => 140 }, 'sole', '-o', 't', 'slow', '--reset');

@@ -61,6 +61,8 @@ $(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
+$(BUILD)/tests/30-stream.t: $(BUILD)/tests/30-stream.o $(BUILD)/tests/clients.a
+	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/33-library-memory.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
@@ -90,6 +92,12 @@ $(SHORT_WRITES): tests/crash/short.c
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(filter-out -fsanitize%,$(CFLAGS)) -D_GNU_SOURCE -shared -o $@ $< -ldl
 $(CRASH_CLIENT): $(BUILD)/tests/crash/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lzmq)
+
+# What asks while 71-restart starts the owner again.
+RESTART_CLIENT = $(BUILD)/tests/restart/client
+check: $(RESTART_CLIENT)
+$(RESTART_CLIENT): $(BUILD)/tests/restart/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lzmq)
 
 ## crash: the owner killed a thousand times, all the faults of 66, losses of power for longer; KILLS=n, POWER=n
