@@ -140,7 +140,7 @@ bench: all bench-build
 	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
 
 ## deps: installs what building and testing need, through apt, if anything is missing
-DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev perl \
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev libedit-dev perl \
              libzmq-ffi-perl libio-pty-perl mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
@@ -246,9 +246,9 @@ $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COM
 	$(call link,-lzmq)
 
 COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
-              command_txn command_watch children print signature
+              command_txn command_wait command_watch children complete print shell shell_line signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
-	$(call link,-lzmq)
+	$(call link,-lzmq -ledit)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)

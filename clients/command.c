@@ -22,6 +22,7 @@
 
 /* Which options a command takes. */
 enum {
+	FOR_NOTHING = 0,
 	FOR_OWNER = 1, /* --owner --endpoint --timeout --verbose */
 	FOR_QUIET = 2,
 	FOR_VALUE = 4, /* --bytes */
@@ -38,13 +39,6 @@ enum {
 };
 
 enum { OPERANDS_MOST = 65535 };
-
-struct command {
-	const char *name, *operands, *about, *example;
-	unsigned options;
-	int least, most; /* operands */
-	command_function *run;
-};
 
 struct settings settings = {
 	.timeout_ns = -1, .for_ns = -1, .revision = -1, .conflict_status = STATUS_NO,
@@ -124,66 +118,85 @@ static int command_child(int count, char **operands)
 
 static const struct command commands[] = {
 	{ "get", "KEY", "Prints the value of a key.", "  sole get -o inventory apples",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_GET, 1, 1, command_get },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_GET, 1, 1, command_get, GROUP_KEYS },
 	{ "put", "KEY VALUE", "Gives a key a value; '-' reads it from standard input.",
 	  "  sole put -o inventory apples 12\n  sole put -o inventory host-a up --for 30s",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_PUT, 2, 2, command_put },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_PUT, 2, 2, command_put, GROUP_KEYS },
 	{ "del", "KEY", "Removes a key.", "  sole del -o inventory apples", FOR_OWNER | FOR_QUIET, 1, 1,
-	  command_del },
+	  command_del, GROUP_KEYS },
 	{ "add", "KEY [DELTA]", "Adds to an integer (1 if not said) and prints the sum.",
-	  "  sole add -o inventory apples -5", FOR_OWNER | FOR_JSON, 1, 2, command_add },
+	  "  sole add -o inventory apples -5", FOR_OWNER | FOR_JSON, 1, 2, command_add, GROUP_KEYS },
 	{ "cas", "KEY OLD NEW", "Replaces a value if it is OLD; prints what it is if not.",
 	  "  sole cas -o inventory apples 12 7\n  sole cas -o inventory leader --absent \"$HOSTNAME\"",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_CAS, 1, 3, command_cas },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_CAS, 1, 3, command_cas, GROUP_KEYS },
 	{ "mget", "KEY...", "Prints keys and their values.", "  sole mget -o inventory apples pears",
-	  FOR_OWNER | FOR_JSON, 1, 255, command_mget },
+	  FOR_OWNER | FOR_JSON, 1, 255, command_mget, GROUP_KEYS },
 	{ "scan", "[PREFIX]", "Prints keys and values in order.", "  sole scan -o inventory user/ --limit 10",
-	  FOR_OWNER | FOR_JSON | FOR_SCAN, 0, 1, command_scan },
+	  FOR_OWNER | FOR_JSON | FOR_SCAN, 0, 1, command_scan, GROUP_KEYS },
 	{ "count", "", "Prints how many keys there are.", "  sole count -o inventory", FOR_OWNER | FOR_JSON, 0, 0,
-	  command_count },
+	  command_count, GROUP_KEYS },
 	{ "ttl", "KEY", "Prints how long until a key goes.", "  sole ttl -o inventory host-a",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON, 1, 1, command_ttl },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON, 1, 1, command_ttl, GROUP_KEYS },
 	{ "expire", "KEY TIME", "Lets a key go after a time, or 'never'.", "  sole expire -o inventory host-a 30s",
-	  FOR_OWNER | FOR_QUIET, 2, 2, command_expire },
+	  FOR_OWNER | FOR_QUIET, 2, 2, command_expire, GROUP_KEYS },
 	{ "txn", "[LINE...]", "Runs operations, all or none, from arguments or standard input.",
 	  "  sole txn -o inventory 'check apples 7' 'put apples 8' otherwise 'get apples'",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_SESSION, 0, OPERANDS_MOST, command_txn },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_SESSION, 0, OPERANDS_MOST, command_txn, GROUP_OPERATIONS },
 	{ "ops", "[NAME]", "Lists the owner's operations.", "  sole ops -o inventory",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON, 0, 1, command_ops },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON, 0, 1, command_ops, GROUP_OPERATIONS },
 	{ "call", "NAME [ARG...]", "Runs any of them.",
 	  "  sole call -o bank transfer alice bob 10\n  sole call -o inventory cas apples --none 12",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_VALUE | FOR_NONE | FOR_SESSION, 1, 256,
-	  command_call },
+	  command_call, GROUP_OPERATIONS },
 	{ "lock", "NAME -- COMMAND [ARG...]", "Holds a lock while COMMAND runs.",
 	  "  sole lock -o inventory nightly -- backup --full\n  sole lock -o inventory nightly --try -- backup",
-	  FOR_OWNER | FOR_QUIET | FOR_LOCK, 1, OPERANDS_MOST, command_lock },
+	  FOR_OWNER | FOR_QUIET | FOR_LOCK, 1, OPERANDS_MOST, command_lock, GROUP_OPERATIONS },
 	{ "watch", "[PREFIX]", "Prints what happens to keys, or runs a command for it.",
 	  "  sole watch -o inventory user/\n  sole watch -o inventory --exec 'echo \"$SOLE_KEY is $SOLE_VALUE\"'",
-	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_WATCH, 0, 1, command_watch },
+	  FOR_OWNER | FOR_QUIET | FOR_JSON | FOR_WATCH, 0, 1, command_watch, GROUP_OPERATIONS },
 	{ "outcome", "SESSION SEQUENCE", "Tells what became of a command.",
-	  "  sole outcome -o inventory 1152921504606846976 1", FOR_OWNER | FOR_JSON, 2, 2, command_outcome },
+	  "  sole outcome -o inventory 1152921504606846976 1", FOR_OWNER | FOR_JSON, 2, 2, command_outcome, GROUP_OWNER },
 	{ "backup", "FILE", "Writes the whole state to a file, or to standard output ('-').",
-	  "  sole backup -o inventory inventory.backup", FOR_OWNER, 1, 1, command_backup },
+	  "  sole backup -o inventory inventory.backup", FOR_OWNER, 1, 1, command_backup, GROUP_OWNER },
 	{ "ping", "", "Tells whether the owner answers, and how soon.", "  sole ping -v -o inventory",
-	  FOR_OWNER | FOR_JSON, 0, 0, command_ping },
+	  FOR_OWNER | FOR_JSON, 0, 0, command_ping, GROUP_OWNER },
 	{ "stats", "", "Prints the owner's counters.", "  sole stats -o inventory", FOR_OWNER | FOR_JSON, 0, 0,
-	  command_stats },
+	  command_stats, GROUP_OWNER },
 	{ "status", "[CHILD]", "Of an owner (-o), or of a supervisor's children.",
-	  "  sole status -o inventory\n  sole status", FOR_OWNER | FOR_JSON | FOR_SUPERVISOR, 0, 1, command_status },
+	  "  sole status -o inventory\n  sole status", FOR_OWNER | FOR_JSON | FOR_SUPERVISOR, 0, 1, command_status, GROUP_OWNER },
 	{ "start", "CHILD", "Has the supervisor start a child and waits until it is ready.",
-	  "  sole start reader.3", FOR_SUPERVISOR, 1, 1, command_child },
+	  "  sole start reader.3", FOR_SUPERVISOR, 1, 1, command_child, GROUP_SUPERVISOR },
 	{ "stop", "CHILD", "Has the supervisor stop a child and waits until it is gone.",
-	  "  sole stop reader", FOR_SUPERVISOR, 1, 1, command_child },
+	  "  sole stop reader", FOR_SUPERVISOR, 1, 1, command_child, GROUP_SUPERVISOR },
 	{ "restart", "CHILD", "Has the supervisor restart a child.", "  sole restart reader.3",
-	  FOR_SUPERVISOR, 1, 1, command_child },
+	  FOR_SUPERVISOR, 1, 1, command_child, GROUP_SUPERVISOR },
+	{ "shell", "", "Asks line by line: ^C ends a request, ^D the shell.",
+	  "  sole shell -o inventory\n  printf 'put apples 12\\nget apples\\n' | sole shell -o inventory",
+	  FOR_OWNER | FOR_QUIET | FOR_JSON, 0, 0, command_shell, GROUP_TERMINAL },
+	{ "help", "[COMMAND]", "Tells more of a command.", "  sole help put", FOR_NOTHING, 0, 1, command_help, GROUP_TERMINAL },
+	{ "complete", "LINE", "Prints how the last word of a command line may go on.", "  sole complete 'sole get -o inventory app'",
+	  FOR_NOTHING, 1, 1, command_complete, GROUP_HIDDEN },
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
-static const struct command *command_named(const char *name)
+const struct command *command_at(size_t index)
+{
+	return index < COMMAND_COUNT ? &commands[index] : NULL;
+}
+
+const struct command *command_named(const char *name)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
+	return NULL;
+}
+
+const struct option_spec *command_option(const struct command *command, size_t index)
+{
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if ((options[i].commands & command->options) != 0 && index-- == 0)
+			return &options[i].spec;
 	return NULL;
 }
 
@@ -326,17 +339,32 @@ static void settle(void)
 		settings.timeout_ns = 5 * NS_PER_S;
 }
 
-int main(int argc, char **argv)
+/* The shell has its owner. */
+static void refuse_other_owner(const struct settings *before)
+{
+	if (in_shell() && (settings.owner != before->owner || settings.endpoint != before->endpoint))
+		fatal(EX_USAGE, "a shell asks one owner: leave out --owner and --endpoint, or start another shell");
+}
+
+/* What the operands were before prepare_arguments: kept until the next command, since fatal may leave from
+ * anywhere. */
+static char **copy_arguments(int argc, char **argv)
+{
+	static char **copy;
+
+	free(copy);
+	copy = calloc((size_t)argc + 1, sizeof *copy);
+	if (copy == NULL)
+		fatal(EX_OSERR, "no memory");
+	memcpy(copy, argv, (size_t)argc * sizeof *copy);
+	return copy;
+}
+
+int run_command(int argc, char **argv)
 {
 	struct option_spec list[OPTION_COUNT];
-	char **originals = calloc((size_t)argc + 1, sizeof *originals);
-
-	log_init("sole");
-	run_remember_signals();
-	signal(SIGPIPE, SIG_IGN);
-	if (originals == NULL)
-		fatal(EX_OSERR, "no memory");
-	memcpy(originals, argv, (size_t)argc * sizeof *originals);
+	char **originals = copy_arguments(argc, argv);
+	const struct settings before = settings;
 
 	const char *name = prepare_arguments(argc, argv);
 	current = name != NULL ? command_named(name) : NULL;
@@ -347,11 +375,11 @@ int main(int argc, char **argv)
 	if (current == NULL)
 		fatal(EX_USAGE, "say what to do, e.g. sole get KEY; see sole --help");
 	settle();
+	refuse_other_owner(&before);
 
 	char **operands = argv + first + 1;
 	int count = argc - first - 1;
 	restore_operands(operands, count, originals);
-	free(originals);
 	if ((current->options & FOR_NONE) == 0)
 		refuse_none(operands, count);
 	if (count < current->least)
@@ -359,4 +387,12 @@ int main(int argc, char **argv)
 	if (count > current->most)
 		usage_error("that is too much");
 	return flush_output(current->run(count, operands));
+}
+
+int main(int argc, char **argv)
+{
+	log_init("sole");
+	run_remember_signals();
+	signal(SIGPIPE, SIG_IGN);
+	return run_command(argc, argv);
 }

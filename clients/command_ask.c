@@ -38,6 +38,8 @@ struct sole_value read_standard_input(void)
 	static bool done;
 	size_t size = 0;
 
+	if (in_shell())
+		fatal(EX_USAGE, "'-' is standard input, from which the shell reads its commands: give the value itself");
 	if (done)
 		fatal(EX_USAGE, "'-' stands twice: standard input can be read once");
 	done = true;
@@ -224,6 +226,11 @@ static void tell_session(struct sole *handle, uint64_t session, void *context)
 
 struct sole *open_handle(void)
 {
+	return shared_handle() != NULL ? shared_handle() : open_own_handle();
+}
+
+struct sole *open_own_handle(void)
+{
 	struct sole *handle;
 	const char *why = NULL;
 	struct sole_options wanted = {
@@ -247,7 +254,7 @@ int reach_owner(struct sole *handle)
 {
 	struct sole_reply reply;
 
-	return sole_ping(handle, 0, &reply) == SOLE_OK ? STATUS_DONE : tell_failure(handle, &reply);
+	return ask_owner(handle, sole_ping, &reply) == SOLE_OK ? STATUS_DONE : tell_failure(handle, &reply);
 }
 
 int ask(const struct question *question)
@@ -257,7 +264,7 @@ int ask(const struct question *question)
 	struct sole_reply reply;
 	int status;
 
-	sole_call(handle, question->operations, question->count, question->flags | SOLE_TABLE, 0, &reply);
+	call_owner(handle, question->operations, question->count, question->flags | SOLE_TABLE, &reply);
 	if (reply.result_count > 0 && reply.results[0].count > 0)
 		value = &reply.results[0].values[0];
 	tell_revision(&reply);
@@ -265,7 +272,7 @@ int ask(const struct question *question)
 		status = question->answer(question, &reply, value);
 	else
 		status = tell_failure(handle, &reply);
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
 

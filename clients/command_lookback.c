@@ -102,11 +102,13 @@ int command_outcome(int count, char **operands)
 {
 	uint64_t session = number_of(operands[0], "session"), sequence = number_of(operands[1], "sequence");
 	struct sole *handle = open_handle();
+	struct sole_reply answer;
 	struct sole_fate fate;
 	int status;
 
 	(void)count;
-	int code = sole_outcome(handle, session, sequence, 0, &fate);
+	call_outcome(handle, session, sequence, &answer);
+	int code = sole_fate_of(&answer, &fate);
 	if (code == SOLE_OK) {
 		settings.json ? print_fate_json(&fate) : print_fate(&fate);
 		status = fates[fate.fate].status;
@@ -115,7 +117,7 @@ int command_outcome(int count, char **operands)
 		const struct sole_reply reply = { .outcome = sole_outcome_of(code), .code = code, .text = fate.text };
 		status = tell_failure(handle, &reply);
 	}
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
 
@@ -136,6 +138,8 @@ static int write_part(void *context, const void *bytes, size_t size)
 	struct target *target = context;
 	const char *at = bytes;
 
+	if (interrupted())
+		return -1;
 	target->bytes += size;
 	while (size > 0) {
 		ssize_t written = write(target->file, at, size);
@@ -240,6 +244,6 @@ int command_backup(int count, char **operands)
 		unlink(target.unfinished);
 	if (status == STATUS_DONE && settings.verbose)
 		log_info("%llu bytes", target.bytes);
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }

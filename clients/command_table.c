@@ -378,7 +378,7 @@ int command_scan(int count, char **operands)
 		const struct sole_value arguments[] = { sole_text(count > 0 ? operands[0] : ""), scan.cursor,
 							sole_integer(scan.left < PAGE ? scan.left : PAGE) };
 		const struct sole_operation operation = { SOLE_TABLE_SCAN, 3, arguments };
-		if (sole_call(handle, &operation, 1, SOLE_QUERY | SOLE_TABLE, 0, &reply) != SOLE_OK) {
+		if (call_owner(handle, &operation, 1, SOLE_QUERY | SOLE_TABLE, &reply) != SOLE_OK) {
 			status = tell_failure(handle, &reply);
 			break;
 		}
@@ -386,6 +386,6 @@ int command_scan(int count, char **operands)
 			tell_where_to_watch(&reply);
 		status = print_page(&scan, &reply);
 	} while (status == STATUS_DONE && scan.cursor.type == SOLE_BYTES && scan.left > 0 && !ferror(stdout));
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }

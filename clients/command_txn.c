@@ -204,16 +204,16 @@ int command_txn(int count, char **operands)
 
 	transaction_read(&t, count, operands);
 	struct sole *handle = open_handle();
-	int status = sole_describe(handle, 0, &reply) == SOLE_OK ? compile(&t, &reply)
+	int status = ask_owner(handle, sole_describe, &reply) == SOLE_OK ? compile(&t, &reply)
 								 : tell_failure(handle, &reply);
 	if (status == STATUS_DONE) {
-		sole_call(handle, t.operations, t.script.line_count,
-			  (t.query ? SOLE_QUERY : 0) | (t.has_otherwise ? SOLE_OTHERWISE : 0), 0, &reply);
+		call_owner(handle, t.operations, t.script.line_count,
+			   (t.query ? SOLE_QUERY : 0) | (t.has_otherwise ? SOLE_OTHERWISE : 0), &reply);
 		tell_revision(&reply);
 		status = reply.outcome == SOLE_DONE ? print_transaction(&t, &reply)
 						    : tell_transaction_failure(&t, handle, &reply);
 	}
-	sole_close(&handle);
+	close_handle(&handle);
 	transaction_clear(&t);
 	return status;
 }

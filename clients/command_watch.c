@@ -230,6 +230,8 @@ static void listen_on(struct watcher *w)
 	while (!w->over) {
 		if (poll(list, 2, -1) < 0 && errno != EINTR)
 			fatal(EX_OSERR, "cannot wait: %s", strerror(errno));
+		if (interrupted())
+			end(w, STATUS_DONE);
 		if (list[0].revents != 0)
 			sole_dispatch(w->handle);
 		if (list[1].revents != 0 && !w->over)
@@ -241,6 +243,7 @@ int command_watch(int count, char **operands)
 {
 	struct watcher w = { 0 };
 	struct place from = { 0 };
+	uint64_t watch = 0;
 
 	if (settings.from != NULL)
 		from = place_of(settings.from);
@@ -251,7 +254,7 @@ int command_watch(int count, char **operands)
 	int status = reach_owner(w.handle);
 	if (status == STATUS_DONE) {
 		int code = sole_watch(w.handle, sole_text(count > 0 ? operands[0] : ""), from.history, from.revision,
-				      from.index, on_event, &w, NULL);
+				      from.index, on_event, &w, &watch);
 		if (code == SOLE_OK) {
 			listen_on(&w);
 			status = w.status;
@@ -261,6 +264,8 @@ int command_watch(int count, char **operands)
 			status = tell_failure(w.handle, &reply);
 		}
 	}
-	sole_close(&w.handle);
+	if (in_shell())
+		sole_unwatch(w.handle, watch);
+	close_handle(&w.handle);
 	return status;
 }

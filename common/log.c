@@ -19,6 +19,7 @@ static const char *program = "sole";
 static enum log_level threshold = LOG_LEVEL_INFO;
 static bool to_journal;
 static void (*redirected)(const char *line, size_t bytes);
+static void (*on_leave)(int status);
 
 /* $JOURNAL_STREAM is "DEVICE:INODE" of the journal's end. A shell below a service hands
  * it on to programs whose standard error is a terminal or a file. */
@@ -102,11 +103,23 @@ LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
 LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
 
+void log_on_leave(void (*function)(int status))
+{
+	on_leave = function;
+}
+
+void leave(int status)
+{
+	if (on_leave != NULL)
+		on_leave(status);
+	exit(status);
+}
+
 void fatal(int status, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
 	log_line(LOG_LEVEL_ERROR, format, arguments);
 	va_end(arguments);
-	exit(status);
+	leave(status);
 }

@@ -108,7 +108,7 @@ static _Noreturn void exit_printed(void)
 {
 	if (fflush(stdout) != 0)
 		fatal(EX_IOERR, "cannot write to standard output: %s", strerror(errno));
-	exit(EX_OK);
+	leave(EX_OK);
 }
 
 /* After getopt_long(3) said '?': optopt tells what it stumbled over. */
