@@ -50,8 +50,8 @@ INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/
 OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
-LIBRARY_PURE  = engine compose receive request watches
-LIBRARY     = $(LIBRARY_PURE) connection context library lookback values
+LIBRARY_PURE  = engine compose receive request stream watches zmtp
+LIBRARY     = $(LIBRARY_PURE) connection context dealer library lookback values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))

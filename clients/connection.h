@@ -1,67 +1,116 @@
 /* SPDX-License-Identifier: MIT
  *
- * connection.h - the way to one owner: a DEALER socket, its monitor, and where
- * the owner is to be found.
+ * connection.h - the way to one owner, and where the owner is to be found.
  *
- * Frames are those of ZeroMQ's 28/REQREP: an empty delimiter and one body. libzmq
- * reconnects; this module tells when, and looks again for an owner that is known
- * by name and may have come up in another folder.
+ * On this host it is a Unix socket that this module's caller reads and writes itself (stream.h), on
+ * another one a socket of libzmq's (dealer.h). Frames are those of ZeroMQ's 28/REQREP, an empty delimiter and
+ * one body, in both. An owner that is known by name may come up in another folder: it is looked for.
  */
 #ifndef SOLE_CLIENTS_CONNECTION_H
 #define SOLE_CLIENTS_CONNECTION_H
 
-#include "common/buffer.h"
+#include "clients/dealer.h"
+#include "clients/stream.h"
 #include "common/clock.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <zmq.h>
+#include <poll.h>
+
+enum {
+	CONNECTION_ENDPOINT_MAX = 512,
+	CONNECTION_WHY_MAX = 512,
+	CONNECTION_POLLED = 2, /* descriptors to poll */
+};
 
 #define CONNECTION_WAIT_NS (20 * NS_PER_MS)
-
-enum { CONNECTION_ENDPOINT_MAX = 512, CONNECTION_WHY_MAX = 512 };
+_Static_assert((int)STREAM_WAIT_MS * NS_PER_MS == CONNECTION_WAIT_NS && (int)DEALER_WAIT_MS == (int)STREAM_WAIT_MS,
+	       "each way waits as long");
 
 struct connection {
-	void *dealer, *monitor;
-	int dealer_descriptor, monitor_descriptor; /* readable: see what has happened. Edges, not levels */
-	bool up;
-	/* There may be something to receive, or an event, although no descriptor says so: libzmq
-	 * writes to one only when its reader has looked and found nothing. */
-	bool recheck, recheck_monitor;
+	bool open, remote;
+	union {
+		struct stream stream; /* not remote */
+		struct dealer dealer;
+	};
 	int64_t look_ns;          /* when to look for the owner's file again */
 	char name[65];            /* of the owner, or "" */
 	char endpoint[CONNECTION_ENDPOINT_MAX];
-	uint64_t malformed;       /* messages that were not a delimiter and a body */
 };
 
-/* Connects to `endpoint`, or to the owner called `name` if it is NULL. Returns SOLE_OK, or a code with
+/* Begins to connect to `endpoint`, or to the owner called `name` if it is NULL. Returns SOLE_OK, or a code with
  * a sentence in `why`; nothing is left open then. */
 int connection_open(struct connection *connection, const char *endpoint, const char *name,
 		    char why[CONNECTION_WHY_MAX]);
 void connection_close(struct connection *connection);
 
+/* In a forked child: leaves to the parent what is the parent's. */
+void connection_abandon(struct connection *connection);
+
 /* Is the owner on another host, with another clock? */
-bool connection_is_remote(const struct connection *connection);
+static inline bool connection_is_remote(const struct connection *connection)
+{
+	return connection->remote;
+}
 
-enum connection_event { CONNECTION_NOTHING, CONNECTION_UP, CONNECTION_DOWN };
+static inline bool connection_is_up(const struct connection *connection)
+{
+	return connection->remote ? connection->dealer.up : connection->stream.up;
+}
 
-/* What has happened to the connection since; call until NOTHING. */
-enum connection_event connection_event(struct connection *connection);
+/* ---- waiting ---- */
+
+enum connection_ready { CONNECTION_INPUT = 1, CONNECTION_EVENT = 2 };
+
+/* What poll(2) is to wait for; and what it found, as connection_ready. Unused ones have no descriptor. */
+void connection_poll(const struct connection *connection, struct pollfd list[CONNECTION_POLLED]);
+unsigned connection_polled(const struct pollfd list[CONNECTION_POLLED]);
+
+/* Adds to an epoll set what tells that there is something to do. False: it cannot. */
+bool connection_watch(struct connection *connection, int epoll);
+
+/* There may be something to receive though no descriptor says so. */
+static inline bool connection_recheck(const struct connection *connection)
+{
+	return connection->remote && connection->dealer.recheck;
+}
+
+/* Is there, or may there be, an event to take? */
+static inline bool connection_eventful(const struct connection *connection)
+{
+	return connection->remote ? connection->dealer.recheck_monitor : stream_eventful(&connection->stream);
+}
+
+/* When connection_tend is due; INT64_MAX: not at all. */
+int64_t connection_deadline(const struct connection *connection);
+
+/* Connects again, or looks for the owner's file, if it is time for that. */
+void connection_tend(struct connection *connection, int64_t now_ns);
+
+/* ---- events and messages: stream.h and dealer.h say more ---- */
+
+static inline enum connection_event connection_event(struct connection *connection)
+{
+	return connection->remote ? dealer_event(&connection->dealer) : stream_event(&connection->stream);
+}
 
 /* False: there is no way out at the moment; nothing was sent. */
-bool connection_send(struct connection *connection, const struct buffer *body);
+static inline bool connection_send(struct connection *connection, const struct buffer *body)
+{
+	return connection->remote ? dealer_send(&connection->dealer, body) : stream_send(&connection->stream, body);
+}
 
-/* Receives a body into the initialised `body`. False: none is there. */
-bool connection_receive(struct connection *connection, zmq_msg_t *body);
+/* A body that has arrived, valid until the next call of either. False: none has. */
+static inline bool connection_receive(struct connection *connection, const uint8_t **body, size_t *size)
+{
+	return connection->remote ? dealer_receive(&connection->dealer, body, size)
+				  : stream_receive(&connection->stream, body, size);
+}
 
-/* The same, but waits up to CONNECTION_WAIT_NS for one: cheaper by two system calls than to poll
- * first, and deaf to everything else meanwhile. The one function here that blocks. */
-bool connection_wait(struct connection *connection, zmq_msg_t *body);
-
-/* Looks for the file of an owner known by name, if it is time for that; moves there if it is elsewhere. */
-void connection_look(struct connection *connection, int64_t now_ns);
-
-/* When connection_look is due; INT64_MAX: not at all. */
-int64_t connection_look_deadline(const struct connection *connection);
+/* The same, but waits up to CONNECTION_WAIT_NS for one: cheaper than to poll first, and deaf to everything else
+ * meanwhile. The one function here that blocks. */
+static inline bool connection_wait(struct connection *connection, const uint8_t **body, size_t *size)
+{
+	return connection->remote ? dealer_wait(&connection->dealer, body, size)
+				  : stream_wait(&connection->stream, body, size);
+}
 
 #endif

@@ -50,6 +50,7 @@ static void watch_forks(void)
 
 uint64_t context_generation(void)
 {
+	pthread_once(&once, watch_forks);
 	return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 

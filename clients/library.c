@@ -3,10 +3,10 @@
  * library.c - sole.h over an engine and a connection: waiting, descriptors,
  * threads and forks. What is said to the owner is the engine's business.
  *
- * One place waits: look(). It polls libzmq's own descriptors, so a blocking call
+ * One place waits: look(). It polls the connection's own descriptors, so a blocking call
  * needs no epoll set and no timer; these exist only for a program that asks for
- * sole_descriptor. libzmq's descriptors tell edges: whatever may have taken one in
- * (a send, a call that returned early) sets connection.recheck, and nobody waits
+ * sole_descriptor. libzmq's descriptors tell edges: where one may have been taken in
+ * (by a send, by a call that returned early) connection_recheck says so, and nobody waits
  * before that has been followed up. leave() sees to it that the program's own
  * poll loop can rely on that too.
  */
@@ -50,8 +50,8 @@ enum {
 	ROUNDS_AT_ONCE = 64,     /* of receiving and sending in one sole_dispatch */
 };
 
-/* What look() found. */
-enum { READY_DEALER = 1, READY_MONITOR = 2, READY_EVENT = 4, READY_WAKE = 8 };
+/* What look() found beside what connection_ready has. */
+enum { READY_EVENT = 4, READY_WAKE = 8 };
 
 /* A reply that outlives its message: everything in one piece of memory. */
 struct kept_reply {
@@ -67,7 +67,6 @@ struct sole {
 	struct buffer outgoing;       /* the body to send next, while there is no way out */
 	bool outgoing_waits;
 	struct kept_reply kept;       /* what the latest blocking call handed out */
-	zmq_msg_t body;
 	char *program;
 	int64_t timeout_ns;
 	int64_t looked_ns;            /* when look() last did */
@@ -130,9 +129,9 @@ static void lower_event(struct sole *s)
 /* When something is to be done though nothing arrives. */
 static int64_t next_deadline(const struct sole *s)
 {
-	int64_t engine = engine_deadline(&s->engine), look = connection_look_deadline(&s->connection);
+	int64_t engine = engine_deadline(&s->engine), connection = connection_deadline(&s->connection);
 
-	return engine < look ? engine : look;
+	return engine < connection ? engine : connection;
 }
 
 /* Sets the timer behind sole_descriptor. One that goes off too early only costs an empty
@@ -154,7 +153,7 @@ static void set_timer(struct sole *s)
 static void leave(struct sole *s, bool work_left)
 {
 	if (s->epoll >= 0) {
-		if (work_left || s->connection.recheck)
+		if (work_left || connection_recheck(&s->connection))
 			raise_event(s);
 		set_timer(s);
 	}
@@ -166,15 +165,13 @@ static void leave(struct sole *s, bool work_left)
 /* Waits for a descriptor until `until_ns`; 0 only looks. */
 static unsigned look(struct sole *s, int64_t until_ns, int wake_descriptor)
 {
-	struct pollfd list[] = {
-		{ .fd = s->connection.dealer_descriptor, .events = POLLIN },
-		{ .fd = s->connection.monitor_descriptor, .events = POLLIN },
-		{ .fd = s->event, .events = POLLIN },
-		{ .fd = wake_descriptor, .events = POLLIN },
+	struct pollfd list[CONNECTION_POLLED + 2] = {
+		[CONNECTION_POLLED] = { .fd = s->event, .events = POLLIN },
+		[CONNECTION_POLLED + 1] = { .fd = wake_descriptor, .events = POLLIN },
 	};
 	struct timespec limit = { 0 };
-	unsigned ready = 0;
 
+	connection_poll(&s->connection, list);
 	if (until_ns != 0 && until_ns != INT64_MAX) {
 		int64_t left = until_ns - clock_monotonic_ns();
 		left = left > 0 ? left : 0;
@@ -182,12 +179,13 @@ static unsigned look(struct sole *s, int64_t until_ns, int wake_descriptor)
 		limit.tv_nsec = (long)(left % NS_PER_S);
 	}
 	/* EINTR: the caller looks again, by the clock. */
-	int found = ppoll(list, wake_descriptor >= 0 ? 4 : 3, until_ns == INT64_MAX ? NULL : &limit, NULL);
+	int found = ppoll(list, CONNECTION_POLLED + (wake_descriptor >= 0 ? 2 : 1), until_ns == INT64_MAX ? NULL : &limit, NULL);
 	s->looked_ns = clock_monotonic_ns();
 	if (found <= 0)
 		return 0;
-	for (unsigned i = 0; i < sizeof list / sizeof *list; i++)
-		ready |= list[i].revents != 0 ? 1u << i : 0;
+	unsigned ready = connection_polled(list);
+	ready |= list[CONNECTION_POLLED].revents != 0 ? READY_EVENT : 0;
+	ready |= list[CONNECTION_POLLED + 1].revents != 0 ? READY_WAKE : 0;
 	if (ready & READY_EVENT)
 		lower_event(s);
 	return ready;
@@ -198,13 +196,15 @@ static unsigned look(struct sole *s, int64_t until_ns, int wake_descriptor)
 /* Returns whether there may be more. Stops as soon as a blocking call has what it waits for. */
 static bool receive(struct sole *s, const bool *enough)
 {
+	const uint8_t *body;
+	size_t size;
+
 	for (int i = 0; i < BODIES_AT_ONCE; i++) {
 		if (*enough)
-			return s->connection.recheck;
-		if (!connection_receive(&s->connection, &s->body))
+			return connection_recheck(&s->connection);
+		if (!connection_receive(&s->connection, &body, &size))
 			return false;
-		engine_receive(&s->engine, zmq_msg_data(&s->body), zmq_msg_size(&s->body),
-			       clock_monotonic_ns());
+		engine_receive(&s->engine, body, size, clock_monotonic_ns());
 	}
 	return true;
 }
@@ -244,23 +244,25 @@ static void take_events(struct sole *s)
 /* All there is to do now, in turns until nothing is left. Returns whether something is. */
 static bool work(struct sole *s, unsigned ready, const bool *enough)
 {
-	bool more = (ready & READY_DEALER) != 0;
+	bool more = (ready & CONNECTION_INPUT) != 0;
 
-	if ((ready & READY_MONITOR) != 0 || s->connection.recheck_monitor)
+	if ((ready & CONNECTION_EVENT) != 0)
 		take_events(s);
 	for (int i = 0; i < ROUNDS_AT_ONCE; i++) {
 		if (more)
 			more = receive(s, enough);
+		if (connection_eventful(&s->connection))
+			take_events(s);
 		int64_t now_ns = clock_monotonic_ns();
 		if (next_deadline(s) <= now_ns) {
-			connection_look(&s->connection, now_ns);
+			connection_tend(&s->connection, now_ns);
 			engine_expire(&s->engine, now_ns);
 		}
 		flush(s, now_ns);
 		if (*enough)
 			return more;
-		more = more || s->connection.recheck;
-		if (!more && engine_deadline(&s->engine) > now_ns)
+		more = more || connection_recheck(&s->connection);
+		if (!more && next_deadline(s) > now_ns)
 			return false;
 	}
 	return true;
@@ -289,7 +291,6 @@ void library_random(void *bytes, size_t size)
 static void free_handle(struct sole *s)
 {
 	engine_abandon(&s->engine);
-	zmq_msg_close(&s->body); /* memory only: safe in a forked child */
 	buffer_clear(&s->outgoing);
 	free(s->kept.memory);
 	free(s->program);
@@ -370,7 +371,6 @@ int sole_open_why(struct sole **handle, const struct sole_options *options, cons
 	if (s != NULL) {
 		s->event = s->epoll = s->timer = -1;
 		s->timer_ns = INT64_MAX;
-		zmq_msg_init(&s->body);
 		if (code == SOLE_OK)
 			code = open_handle(s, options, sentence);
 		if (code == SOLE_OK)
@@ -398,8 +398,8 @@ static void say_goodbye(struct sole *s)
 	    !connection_send(&s->connection, &s->outgoing))
 		return;
 	bool more = true;
-	while (!*answered && s->connection.up && clock_monotonic_ns() < until_ns) {
-		if (!more && look(s, until_ns, -1) & READY_MONITOR)
+	while (!*answered && connection_is_up(&s->connection) && clock_monotonic_ns() < until_ns) {
+		if (!more && look(s, until_ns, -1) & CONNECTION_EVENT)
 			take_events(s);
 		more = receive(s, answered);
 	}
@@ -413,7 +413,7 @@ void sole_close(struct sole **handle)
 	if (s == NULL)
 		return;
 	if (forked(s)) {
-		/* The sockets are the parent's: not even to be closed. */
+		connection_abandon(&s->connection);
 		*handle = NULL;
 		free_handle(s);
 		return;
@@ -525,18 +525,19 @@ static int submit(struct sole *s, const struct question *question, int64_t timeo
 }
 
 /* In a row of blocking calls each has just looked at everything else, so this one sends and waits for its
- * answer in libzmq itself. What does not come that way, ask() waits for as usual. */
+ * answer right where it arrives. What does not come that way, ask() waits for as usual. */
 static void ask_at_once(struct sole *s)
 {
 	int64_t now_ns = clock_monotonic_ns();
+	const uint8_t *body;
+	size_t size;
 
-	if (now_ns - s->looked_ns > STALE_NS || !s->connection.up)
+	if (now_ns - s->looked_ns > STALE_NS || !connection_is_up(&s->connection))
 		return;
 	flush(s, now_ns);
 	if (!s->outgoing_waits && next_deadline(s) > now_ns + CONNECTION_WAIT_NS &&
-	    connection_wait(&s->connection, &s->body))
-		engine_receive(&s->engine, zmq_msg_data(&s->body), zmq_msg_size(&s->body),
-			       s->looked_ns = clock_monotonic_ns());
+	    connection_wait(&s->connection, &body, &size))
+		engine_receive(&s->engine, body, size, s->looked_ns = clock_monotonic_ns());
 }
 
 static int ask(struct sole *s, const struct question *question, int64_t timeout_ns, struct sole_reply *reply)
@@ -556,7 +557,7 @@ static int ask(struct sole *s, const struct question *question, int64_t timeout_
 			more = work(s, ready, &s->kept.there);
 			if (s->kept.there)
 				break;
-			ready = look(s, more ? 0 : next_deadline(s), -1) | (more ? READY_DEALER : 0);
+			ready = look(s, more ? 0 : next_deadline(s), -1) | (more ? CONNECTION_INPUT : 0);
 		}
 		leave(s, more);
 	}
@@ -708,8 +709,7 @@ int sole_descriptor(struct sole *handle)
 	if (first) {
 		int epoll = epoll_create1(EPOLL_CLOEXEC);
 		int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-		if (epoll >= 0 && timer >= 0 && add_descriptor(epoll, handle->connection.dealer_descriptor) &&
-		    add_descriptor(epoll, handle->connection.monitor_descriptor) &&
+		if (epoll >= 0 && timer >= 0 && connection_watch(&handle->connection, epoll) &&
 		    add_descriptor(epoll, handle->event) && add_descriptor(epoll, timer)) {
 			handle->epoll = epoll;
 			handle->timer = timer;
@@ -741,7 +741,7 @@ int sole_dispatch(struct sole *handle)
 		if (read(handle->timer, &count, sizeof count) == sizeof count)
 			handle->timer_ns = INT64_MAX;
 	}
-	unsigned ready = look(handle, 0, -1) | (handle->connection.recheck ? READY_DEALER : 0);
+	unsigned ready = look(handle, 0, -1) | (connection_recheck(&handle->connection) ? CONNECTION_INPUT : 0);
 	bool more = work(handle, ready, &never);
 	leave(handle, more);
 	return SOLE_OK;
@@ -763,7 +763,7 @@ int sole_run(struct sole *handle, int64_t timeout_ns, int wake_descriptor)
 	}
 	timeout_ns = timeout_ns > 0 ? timeout_ns : handle->timeout_ns;
 	int64_t until_ns = deadline_after(clock_monotonic_ns(), timeout_ns);
-	for (unsigned ready = look(handle, 0, wake_descriptor) | READY_DEALER;;) {
+	for (unsigned ready = look(handle, 0, wake_descriptor) | CONNECTION_INPUT;;) {
 		more = work(handle, ready, &never);
 		if ((ready & READY_WAKE) != 0 || atomic_exchange(&handle->interrupted, false)) {
 			code = SOLE_CANCELLED;
@@ -778,7 +778,7 @@ int sole_run(struct sole *handle, int64_t timeout_ns, int wake_descriptor)
 		}
 		int64_t next_ns = next_deadline(handle);
 		next_ns = more ? 0 : next_ns < until_ns ? next_ns : until_ns;
-		ready = look(handle, next_ns, wake_descriptor) | (more ? READY_DEALER : 0);
+		ready = look(handle, next_ns, wake_descriptor) | (more ? CONNECTION_INPUT : 0);
 	}
 	leave(handle, more);
 	return code;

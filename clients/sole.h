@@ -28,10 +28,11 @@
  * Threads: a handle serves one thread at a time, any thread; a call that finds
  * another thread inside returns SOLE_THREAD and does nothing. Different handles
  * are independent. After fork(2) the child's calls return SOLE_FORKED: the child
- * opens its own handle (sole_close of an inherited one only frees its memory;
- * ZeroMQ's descriptors stay open until the child ends or calls exec).
- * The library starts ZeroMQ's I/O threads (one for the process), which block all
- * signals, and installs no signal handler. A blocking call goes on after a
+ * opens its own handle (sole_close of an inherited one frees its memory and what
+ * it has of the connection; of one to another host, ZeroMQ's descriptors stay open
+ * until the child ends or calls exec).
+ * Only for owners on other hosts does the library start threads, ZeroMQ's (one for I/O
+ * in the process), which block all signals; it installs no signal handler. A blocking call goes on after a
  * signal; to stop at one, use sole_run with a descriptor or sole_interrupt.
  *
  * Everything that a function hands out stays valid until the next call on the

@@ -61,6 +61,8 @@ $(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
+$(BUILD)/tests/30-stream.t: $(BUILD)/tests/30-stream.o $(BUILD)/tests/clients.a
+	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/33-library-memory.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/33-%.t: $(BUILD)/tests/33-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
