@@ -246,7 +246,8 @@ $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COM
 	$(call link,-lzmq)
 
 COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
-              command_txn command_wait command_watch children complete print shell shell_line signature
+              command_txn command_wait command_watch children complete doctor doctor_owner doctor_service doctor_sockets \
+              print shell shell_line signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq -ledit)
 

@@ -463,8 +463,9 @@ static void read_settings(const struct actor_kind *kind, int argc, char **argv, 
 		{ "wait", 'w', OPTION_FLAG, &s->wait, 0, 0, NULL,
 		  "begin when standard input has ended" },
 	};
-	const struct program program = { kind->program, "--owner NAME [option ...]", kind->about,
-					 kind->example, options, sizeof options / sizeof *options };
+	const struct program program = { .name = kind->program, .usage = "--owner NAME [option ...]",
+					 .about = kind->about, .example = kind->example, .options = options,
+					 .option_count = sizeof options / sizeof *options };
 
 	int operand = options_parse(&program, argc, argv, 0);
 	if (operand < argc)

@@ -35,6 +35,8 @@ enum {
 	FOR_LOCK = 512,
 	FOR_WATCH = 1024,
 	FOR_NONE = 2048, /* an operand may be --none */
+	FOR_DOCTOR = 1 << 29,
+	FOR_FEW = 1 << 30, /* of an option: only --help-all lists it */
 	FOR_SESSION = 4096, /* no option: --help says what becomes of the session */
 };
 
@@ -53,11 +55,11 @@ static const struct {
 	struct option_spec spec;
 } options[] = {
 	{ FOR_OWNER, { "owner", 'o', OPTION_TEXT, &settings.owner, 0, 0, "NAME", "the owner to ask" } },
-	{ FOR_OWNER, { "endpoint", 'e', OPTION_TEXT, &settings.endpoint, 0, 0, "ENDPOINT",
+	{ FOR_OWNER | FOR_FEW, { "endpoint", 'e', OPTION_TEXT, &settings.endpoint, 0, 0, "ENDPOINT",
 		       "where it listens; beats --owner, which beats $SOLE_ENDPOINT" } },
 	{ FOR_OWNER, { "timeout", 't', OPTION_DURATION, &settings.timeout_ns, 0, 0, "TIME",
 		       "how long to wait for the answer (5s); 0: for ever" } },
-	{ FOR_OWNER, { "verbose", 'v', OPTION_FLAG, &settings.verbose, 0, 0, NULL,
+	{ FOR_OWNER | FOR_FEW, { "verbose", 'v', OPTION_FLAG, &settings.verbose, 0, 0, NULL,
 		       "tell endpoint, session and revision, on standard error" } },
 	{ FOR_QUIET, { "quiet", 'q', OPTION_FLAG, &settings.quiet, 0, 0, NULL,
 		       "say nothing where the answer is no (status 1)" } },
@@ -80,6 +82,8 @@ static const struct {
 		     "only if the entry's last change had this revision; 0: it is not there" } },
 	{ FOR_PUT, { "for", 0, OPTION_DURATION, &settings.for_ns, 0, 0, "TIME", "the key goes after this time" } },
 	{ FOR_SCAN, { "limit", 0, OPTION_INTEGER, &settings.limit, 1, INT64_MAX, "N", "stop after so many keys" } },
+	{ FOR_DOCTOR, { "disk", 0, OPTION_FLAG, &settings.disk, 0, 0, NULL,
+			"time syncs on the state's disk, too: writes there for a moment" } },
 	{ FOR_LOCK, { "try", 0, OPTION_FLAG, &settings.try, 0, 0, NULL, "do not wait for the lock" } },
 	{ FOR_LOCK, { "conflict-status", 'E', OPTION_INTEGER, &settings.conflict_status, 0, 255, "N",
 		      "exit status where the lock could not be had (1)" } },
@@ -173,6 +177,8 @@ static const struct command commands[] = {
 	{ "shell", "", "Asks line by line: ^C ends a request, ^D the shell.",
 	  "  sole shell -o inventory\n  printf 'put apples 12\\nget apples\\n' | sole shell -o inventory",
 	  FOR_OWNER | FOR_QUIET | FOR_JSON, 0, 0, command_shell, GROUP_TERMINAL },
+	{ "doctor", "[OWNER]", "Looks for what is wrong with owners, and says what to do.",
+	  "  sole doctor\n  sole doctor inventory --disk", FOR_JSON | FOR_DOCTOR, 0, 1, command_doctor, GROUP_TERMINAL },
 	{ "help", "[COMMAND]", "Tells more of a command.", "  sole help put", FOR_NOTHING, 0, 1, command_help, GROUP_TERMINAL },
 	{ "complete", "LINE", "Prints how the last word of a command line may go on.", "  sole complete 'sole get -o inventory app'",
 	  FOR_NOTHING, 1, 1, command_complete, GROUP_HIDDEN },
@@ -266,56 +272,106 @@ static void refuse_none(char **operands, int count)
 }
 
 static const char session_note[] =
-	"\n\nThe session ends with the command, and what it took for the session goes back with it:\n"
-	"a lock is let go, a bound key is gone, a job returns to its queue. `sole lock` holds a lock.";
+	"\n\nThe session ends with the command, and what it took for the session goes back\n"
+	"with it: a lock is let go, a bound key is gone, a job returns to its queue.\n"
+	"`sole lock` holds a lock, and `sole shell` a session.";
 
-/* "sole --help": the commands, then the options that most of them take. */
-static const char *list_of_commands(void)
+static const char statuses[] =
+	"Status: 0 done, 1 no, 2 refused, 3 unknown, 4 events missing, 5 not decided,\n"
+	"64 usage, 65 bad input, 69 nobody answered, 70 child not started, 71 no memory or\n"
+	"descriptor, 73 no file made, 74 input or output failed, 75 ask again,\n"
+	"76 another version, 77 somebody else's socket";
+
+static const char *const groups[] = {
+	[GROUP_KEYS] = "keys", [GROUP_OPERATIONS] = "operations", [GROUP_OWNER] = "an owner",
+	[GROUP_SUPERVISOR] = "a supervisor", [GROUP_TERMINAL] = "yourself",
+};
+
+/* "sole --help": which commands there are. */
+static void list_names(FILE *out)
 {
-	static char text[4096];
-	size_t used = (size_t)snprintf(text, sizeof text,
-				       "Asks an owner of state, or the supervisor that keeps it up.\n\n");
-
-	for (size_t i = 0; i < COMMAND_COUNT && used < sizeof text; i++) {
-		char left[48];
-		snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].operands);
-		used += (size_t)snprintf(text + used, sizeof text - used, "  %-29s %s\n", left,
-					 commands[i].about);
+	fputs("Asks an owner of state, or the supervisor that keeps it up. About ...\n", out);
+	for (enum command_group group = GROUP_KEYS; group < GROUP_HIDDEN; group++) {
+		char names[512] = "";
+		for (size_t i = 0; i < COMMAND_COUNT; i++)
+			if (commands[i].group == group)
+				snprintf(names + strlen(names), sizeof names - strlen(names), " %s", commands[i].name);
+		int used = fprintf(out, "\n  %-13s", groups[group]);
+		options_wrap(out, used - 1, 15, names);
 	}
-	if (used < sizeof text)
-		snprintf(text + used, sizeof text - used,
-			 "\nOptions: sole COMMAND --help. Status: 0 done, 1 no, 2 refused, 3 unknown, 4 events missing,\n"
-			 "5 not decided, 64 usage, 65 bad input, 69 nobody answered, 70 child not started,\n"
-			 "71 no memory or descriptor, 73 no file made, 74 input or output failed, 75 ask again,\n"
-			 "76 another version, 77 somebody else's socket");
-	return text;
+	fprintf(out, "\n\n`sole help COMMAND` tells what one does and takes: mostly -o NAME, the owner.\n\n%s", statuses);
+}
+
+/* "sole --help-all": what they do. */
+static void list_commands(FILE *out)
+{
+	fputs("Asks an owner of state, or the supervisor that keeps it up.\n", out);
+	for (enum command_group group = GROUP_KEYS; group < GROUP_HIDDEN; group++) {
+		fprintf(out, "\nAbout %s:\n", groups[group]);
+		for (size_t i = 0; i < COMMAND_COUNT; i++) {
+			char left[48];
+			if (commands[i].group != group)
+				continue;
+			snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].operands);
+			int used = fprintf(out, "  %-29s ", left);
+			options_wrap(out, used, 32, commands[i].about);
+			putc('\n', out);
+		}
+	}
+	fprintf(out, "\n%s\n\nOptions that most of them take; `sole help COMMAND` has the others:", statuses);
+}
+
+static const char *text_of(void (*list)(FILE *), char **text)
+{
+	size_t size;
+	FILE *out;
+
+	free(*text);
+	*text = NULL;
+	out = open_memstream(text, &size);
+	if (out == NULL)
+		fatal(EX_OSERR, "no memory");
+	list(out);
+	if (fclose(out) != 0)
+		fatal(EX_OSERR, "no memory");
+	return *text;
+}
+
+/* The options of a command that its --help lists: without those that nearly nobody needs to see again. */
+static const char *brief_of(const struct command *command)
+{
+	static char names[512];
+
+	names[0] = '\0';
+	for (size_t i = 0; command != NULL && i < OPTION_COUNT; i++)
+		if ((options[i].commands & command->options) != 0 && (options[i].commands & FOR_FEW) == 0)
+			snprintf(names + strlen(names), sizeof names - strlen(names), "%s ", options[i].spec.name);
+	return names;
 }
 
 static struct program describe(const struct command *command, struct option_spec list[OPTION_COUNT])
 {
-	static char name[32], usage[64], about[512];
+	static char name[32], usage[64], about[512], *texts[2];
 	unsigned wanted = command != NULL ? command->options : FOR_OWNER | FOR_SUPERVISOR;
-	struct program program = { "sole", "COMMAND [operand ...] [option ...]", list_of_commands(),
-				   "  sole put -o inventory apples 12\n  sole get -o inventory apples", list, 0 };
+	struct program program = { .name = "sole", .usage = "COMMAND [operand ...] [option ...]", .options = list,
+				   .example = "  sole put -o inventory apples 12\n  sole get -o inventory apples",
+				   .brief = brief_of(command) };
 
-	for (size_t i = 0; i < OPTION_COUNT; i++) {
-		if ((options[i].commands & wanted) == 0)
-			continue;
-		list[program.option_count] = options[i].spec;
-		if (command == NULL)
-			list[program.option_count].help = NULL; /* the list of commands fills the screen */
-		program.option_count++;
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if ((options[i].commands & wanted) != 0)
+			list[program.option_count++] = options[i].spec;
+	if (command == NULL) {
+		program.about = text_of(list_names, &texts[0]);
+		program.about_all = text_of(list_commands, &texts[1]);
+		return program;
 	}
-	if (command != NULL) {
-		snprintf(name, sizeof name, "sole %s", command->name);
-		snprintf(usage, sizeof usage, "%s%s[option ...]", command->operands,
-			 *command->operands ? " " : "");
-		program.name = name;
-		program.usage = usage;
-		snprintf(about, sizeof about, "%s%s", command->about, command->options & FOR_SESSION ? session_note : "");
-		program.about = about;
-		program.example = command->example;
-	}
+	snprintf(name, sizeof name, "sole %s", command->name);
+	snprintf(usage, sizeof usage, "%s%s[option ...]", command->operands, *command->operands ? " " : "");
+	snprintf(about, sizeof about, "%s%s", command->about, command->options & FOR_SESSION ? session_note : "");
+	program.name = name;
+	program.usage = usage;
+	program.about = about;
+	program.example = command->example;
 	return program;
 }
 

@@ -14,6 +14,7 @@
  *	command_owner.c  ping status stats
  *	command_lookback.c  outcome backup
  *	command_run.c    starts the command that lock and watch are given
+ *	doctor.c         doctor; doctor.h names its parts
  *	shell.c          shell; shell_line.c reads its lines, complete.c knows how words may go on
  *	children.c       status start stop restart, of a supervisor's children
  *
@@ -51,6 +52,7 @@ struct settings {
 	int64_t conflict_status;            /* lock */
 	const char *from, *exec;            /* watch */
 	int64_t event_count;                /* watch; 0: no end */
+	bool disk;                          /* doctor */
 	int behind_dashes;                  /* operands that stand behind "--" */
 };
 extern struct settings settings;
@@ -199,6 +201,6 @@ command_function command_ops, command_call, command_txn;
 command_function command_lock, command_watch;
 command_function command_ping, command_stats, command_status;
 command_function command_outcome, command_backup;
-command_function command_shell, command_complete, command_help;
+command_function command_shell, command_complete, command_help, command_doctor;
 
 #endif

@@ -108,7 +108,7 @@ void log_on_leave(void (*function)(int status))
 	on_leave = function;
 }
 
-void leave(int status)
+void leave_program(int status)
 {
 	if (on_leave != NULL)
 		on_leave(status);
@@ -121,5 +121,5 @@ void fatal(int status, const char *format, ...)
 	va_start(arguments, format);
 	log_line(LOG_LEVEL_ERROR, format, arguments);
 	va_end(arguments);
-	leave(status);
+	leave_program(status);
 }

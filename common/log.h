@@ -33,7 +33,7 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Ends the program with `status`; where log_on_leave was given a function, calls that in place of exit(3):
  * for a program that goes on after what would have ended another one. It must not return. */
-_Noreturn void leave(int status);
+_Noreturn void leave_program(int status);
 void log_on_leave(void (*function)(int status));
 
 /* For start-up only: logs at error level and leaves with `status`, one of

@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,7 @@ struct owner {
 	const struct sole_behaviour *behaviour;
 	struct counters counters;
 	struct gauges gauges;
+	char folder[PATH_MAX]; /* of a durable state, from the root on; "": none */
 	int signals; /* signalfd */
 	int wake;    /* epoll of what is neither a message nor the clock: signals, ends of processes */
 	bool more;   /* there are notices that could leave at once */
@@ -209,6 +211,20 @@ static void state_take_up(struct owner *owner, struct identity *identity)
 	service_resume(owner->service, identity, clock_monotonic_ns());
 }
 
+/* As a client in another folder can find it; it may not have been made yet. */
+static void name_folder(struct owner *owner)
+{
+	const char *given = owner->config.state;
+	char here[PATH_MAX] = "";
+
+	if (given == NULL || realpath(given, owner->folder) != NULL)
+		return;
+	if (*given != '/' && getcwd(here, sizeof here) == NULL)
+		return;
+	if (snprintf(owner->folder, sizeof owner->folder, "%s%s%s", here, *given != '/' ? "/" : "", given) >= (int)sizeof owner->folder)
+		owner->folder[0] = '\0';
+}
+
 static void core_open(struct owner *owner)
 {
 	struct {
@@ -216,6 +232,7 @@ static void core_open(struct owner *owner)
 	} random;
 	const char *why;
 
+	name_folder(owner);
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
 		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
 	/* Starts of a memory-only owner are ordered by the wall clock. */
@@ -231,6 +248,7 @@ static void core_open(struct owner *owner)
 		.started_ns = owner->started_ns,
 		.process_born = process_born,
 		.durability = owner->config.durability,
+		.folder = owner->folder,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
@@ -276,8 +294,18 @@ static void note_durable(struct owner *owner)
 
 	owner->gauges.journal_bytes = figures.journal_bytes;
 	owner->gauges.snapshot_round = figures.snapshot_round;
+	owner->gauges.synced_revision = figures.synced_revision;
 	service_set_synced(owner->service, figures.synced_revision);
 	lookback_recorded(owner->lookback, figures.round);
+}
+
+static void note_clock(struct owner *owner)
+{
+	int64_t wall_us = clock_wall_us();
+
+	core_set_clock(service_core(owner->service), wall_us);
+	int64_t ahead_us = core_scalars(service_core(owner->service)).now_us - wall_us;
+	owner->gauges.clock_ahead_ms = ahead_us > 0 ? (uint64_t)ahead_us / 1000 : 0;
 }
 
 /* The watchdog hears of us, if it has not for so long. */
@@ -456,9 +484,10 @@ static int64_t tend(struct owner *owner)
 	note_held_up(owner, now_ns);
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
+	owner->gauges.max_connections = (uint64_t)owner->config.limits.connections;
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
 	/* Ends of sessions happen now, and not when the last message came. */
-	core_set_clock(service_core(owner->service), clock_wall_us());
+	note_clock(owner);
 	follow_clients(owner);
 	lookback_tend(owner->lookback, now_ns, &lookback_ns);
 	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);

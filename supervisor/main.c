@@ -46,7 +46,7 @@ static const struct program program = {
 	.name = "sole-supervisor",
 	.usage = "[option ...] FILE",
 	.about = "Starts the children that FILE lists, keeps them up, stops them in order.",
-	.example = "sole-supervisor --check app.zpl\nsole-supervisor app.zpl",
+	.example = "  sole-supervisor --check app.zpl\n  sole-supervisor app.zpl",
 	.options = options,
 	.option_count = sizeof options / sizeof *options,
 };

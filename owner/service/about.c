@@ -4,6 +4,8 @@
  */
 #include "owner/service/service_parts.h"
 
+#include "common/options.h"
+
 #include <stdio.h>
 
 void item_status(struct exchange *x, const struct request_header *header)
@@ -23,8 +25,10 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("pid"), value_integer(identity->pid),
 		value_text("behaviour"), value_text(core_behaviour(core)->name),
 		value_text("behaviour-version"), value_integer(core_behaviour(core)->version),
+		value_text("version"), value_text(PROGRAM_VERSION),
 		value_text("protocol"), value_integer(PROTOCOL_VERSION),
 		value_text("durability"), value_text(durability[service->settings.durability]),
+		value_text("folder"), value_text(service->settings.folder != NULL ? service->settings.folder : ""),
 		value_text("incarnation"), value_integer((int64_t)identity->incarnation),
 		value_text("history"), value_text(history),
 		value_text("revision"), value_integer((int64_t)core_revision(core)),
@@ -39,6 +43,9 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("resident-bytes"), value_integer((int64_t)gauges->resident_bytes),
 		value_text("journal-bytes"), value_integer((int64_t)gauges->journal_bytes),
 		value_text("snapshot-round"), value_integer((int64_t)gauges->snapshot_round),
+		value_text("synced-revision"), value_integer((int64_t)gauges->synced_revision),
+		value_text("max-connections"), value_integer((int64_t)gauges->max_connections),
+		value_text("clock-ahead-ms"), value_integer((int64_t)gauges->clock_ahead_ms),
 	};
 
 	answer_list(x, header, list, sizeof list / sizeof *list);

@@ -29,6 +29,9 @@ struct identity {
 struct gauges {
 	uint64_t connections, outbox_bytes, resident_bytes;
 	uint64_t journal_bytes, snapshot_round; /* of a durable owner */
+	uint64_t synced_revision;               /* of a durable owner: everything up to it is on disk */
+	uint64_t max_connections;
+	uint64_t clock_ahead_ms;                /* of the state, which never goes back, before the system's */
 };
 
 struct service_settings {
@@ -36,6 +39,7 @@ struct service_settings {
 	struct identity identity;
 	const struct gauges *gauges;
 	int64_t started_ns;
+	const char *folder;         /* of a durable owner, told in status; else NULL */
 	enum durability durability; /* told to clients, and in each reply */
 	/* As process_born, of the process that opens a session; NULL: not told. */
 	uint64_t (*process_born)(pid_t pid);
