@@ -278,8 +278,8 @@ static const char session_note[] =
 
 static const char statuses[] =
 	"Status: 0 done, 1 no, 2 refused, 3 unknown, 4 events missing, 5 not decided,\n"
-	"64 usage, 65 bad input, 69 nobody answered, 70 child not started, 71 no memory or\n"
-	"descriptor, 73 no file made, 74 input or output failed, 75 ask again,\n"
+	"64 usage, 65 bad input, 69 nobody answered, 70 child not started, 71 no memory\n"
+	"or descriptor, 73 no file made, 74 input or output failed, 75 ask again,\n"
 	"76 another version, 77 somebody else's socket";
 
 static const char *const groups[] = {

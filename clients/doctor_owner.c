@@ -244,8 +244,9 @@ static void look_at_memory(const struct sole_reply *reply, pid_t pid)
 static void look_at_clock(const struct sole_reply *reply)
 {
 	int64_t ahead_ms = status_number(reply, "clock-ahead-ms");
-	char ahead[32];
+	char ahead[32], folder[4096];
 
+	status_text(reply, "folder", folder, sizeof folder);
 	if (ahead_ms <= CLOCK_AHEAD_MS) {
 		found(FINDING_OK, "clock", "the state's is the system's");
 		return;
@@ -253,8 +254,8 @@ static void look_at_clock(const struct sole_reply *reply)
 	quantity_format_duration(ahead_ms * NS_PER_MS, ahead, sizeof ahead);
 	found(ahead_ms > 3600000 ? FINDING_WRONG : FINDING_WARNING, "clock",
 	      "the system's clock went back: the state's is %s ahead and stands still, and nothing expires until then", ahead);
-	advise("set the system's clock right; if the state's is wrong (it was written while the clock was ahead), "
-	       "export and import make a new history: see sole-owner(8)");
+	advise("set the system's clock right; if it is, the state was written while it was wrong: stop the owner, "
+	       "sole-owner --export %s >FILE, set its line `time` right, and --import FILE into a new folder", folder);
 }
 
 /* ---- disk ---- */

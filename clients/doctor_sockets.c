@@ -100,7 +100,7 @@ static pid_t endpoint_holder(const char *folder, const char *name)
 {
 	char path[RUNDIR_FOLDER_MAX + RUNDIR_NAME_MAX + 8];
 
-	snprintf(path, sizeof path, "%s/%s.lock", folder, name);
+	snprintf(path, sizeof path, "%s/%s.sock.lock", folder, name);
 	return lock_holder(path);
 }
 
