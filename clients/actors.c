@@ -485,7 +485,7 @@ static int open_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
-		fatal(EX_OSERR, "cannot get a descriptor for signals: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot get a descriptor for signals: %s", log_cause(errno));
 	return fd;
 }
 
@@ -505,7 +505,7 @@ static void open_handle(struct actors *all)
 		all->descriptor = sole_descriptor(all->handle);
 		if (all->descriptor >= 0)
 			return;
-		fatal(EX_OSERR, "cannot get a descriptor for the connection: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot get a descriptor for the connection: %s", log_cause(errno));
 	}
 	fatal(code == SOLE_USAGE ? EX_USAGE : EX_OSERR, "%s; see %s --help",
 	      why != NULL ? why : sole_text_of(code), all->kind->program);

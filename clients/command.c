@@ -330,10 +330,10 @@ static const char *text_of(void (*list)(FILE *), char **text)
 	*text = NULL;
 	out = open_memstream(text, &size);
 	if (out == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	list(out);
 	if (fclose(out) != 0)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	return *text;
 }
 
@@ -411,7 +411,7 @@ static char **copy_arguments(int argc, char **argv)
 	free(copy);
 	copy = calloc((size_t)argc + 1, sizeof *copy);
 	if (copy == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	memcpy(copy, argv, (size_t)argc * sizeof *copy);
 	return copy;
 }

@@ -48,12 +48,12 @@ struct sole_value read_standard_input(void)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			fatal(EX_IOERR, "cannot read standard input: %s", strerror(errno));
+			fatal(EX_IOERR, "cannot read standard input: %s", log_cause(errno));
 		if (got == 0)
 			return sole_bytes(bytes, (uint32_t)size);
 		size += (size_t)got;
 	}
-	fatal(EX_DATAERR, "standard input is larger than %d bytes, the most a message can carry",
+	fatal(EX_DATAERR, "standard input is larger than %d bytes, the most a message can carry: put it in parts, under several keys",
 	      VALUE_MAX_BYTES);
 }
 
@@ -83,6 +83,7 @@ static const char *advice(int code)
 	switch (code) {
 	case SOLE_NO_OPERATION:
 		return "`sole ops` lists what the owner does";
+	case SOLE_MALFORMED:
 	case SOLE_VERSION:
 	case SOLE_PROTOCOL:
 		return "use programs of one version";
@@ -91,15 +92,22 @@ static const char *advice(int code)
 	case SOLE_DENIED:
 		return "ask as a user that the owner serves";
 	case SOLE_BUSY:
-		return "ask again";
+		return "ask again in a moment";
 	case SOLE_EXPIRED:
 		return "allow more time with --timeout";
 	case SOLE_TOO_LARGE:
-		return "`sole status` lists the owner's limits";
+		return "`sole-owner --check-config` lists an owner's limits";
 	case SOLE_LEAVING:
 		return "ask again when it is back";
 	case SOLE_WRONG_TYPE:
 		return "`sole get` shows it; put replaces it";
+	case SOLE_NO_MEMORY:
+		return "delete keys, or give the owner more memory";
+	case SOLE_DISK:
+		return "`sole doctor` looks at the owner's disk";
+	case SOLE_LOCAL_MEMORY:
+	case SOLE_SYSTEM:
+		return "end other programs, or raise the limits (ulimit -a)";
 	case SOLE_FULL:
 		return "delete keys, or raise the owner's limit";
 	case SOLE_SESSION_FORGOTTEN:
@@ -173,7 +181,7 @@ int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 		if (settings.timeout_ns > 0)
 			quantity_format_duration(settings.timeout_ns, limit, sizeof limit);
 		log_error("refused: %s: no owner answered at %s within %s: start one with sole-owner, or allow "
-			  "more time with --timeout", sole_name_of(reply->code), sole_endpoint(handle), limit);
+			  "more time with --timeout; `sole doctor` looks for what is wrong", sole_name_of(reply->code), sole_endpoint(handle), limit);
 	} else {
 		log_error("%s: %s: %s%s%s", reply->outcome == SOLE_UNKNOWN ? "unknown" : "refused",
 			  sole_name_of(reply->code), reply->text, what_to_do ? ": " : "",

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,7 +161,7 @@ static void operands_read(struct operands *o, size_t count, char **operands)
 		.arguments = calloc(count + 1, sizeof *o->arguments),
 	};
 	if (o->words == NULL || o->is_none == NULL || o->arguments == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	for (size_t i = 0; i < count; i++) {
 		o->words[i] = (struct script_word){ .text = operands[i], .size = (uint32_t)strlen(operands[i]) };
 		o->is_none[i] = operands[i] == none_operand;

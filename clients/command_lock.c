@@ -96,7 +96,7 @@ static int open_signals(sigset_t *mask)
 	signal(SIGCHLD, SIG_DFL);
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
-		fatal(EX_OSERR, "cannot make a descriptor: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot make a descriptor: %s", log_cause(errno));
 	return fd;
 }
 
@@ -196,10 +196,10 @@ static void start(struct holder *h, char **argv)
 
 	snprintf(token, sizeof token, "%lld", (long long)h->token);
 	if (setenv("SOLE_TOKEN", token, 1) != 0)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	h->pid = run_start(argv, SIGKILL, -1);
 	if (h->pid < 0)
-		fatal(EX_OSERR, "cannot start the command: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot start the command: %s", log_cause(errno));
 }
 
 static void take_signals(struct holder *h)
@@ -224,7 +224,7 @@ static int hold(struct holder *h)
 
 	while (!h->ended) {
 		if (poll(list, 3, -1) < 0 && errno != EINTR)
-			fatal(EX_OSERR, "cannot wait: %s", strerror(errno));
+			fatal(EX_OSERR, "cannot wait: %s", log_cause(errno));
 		if (list[0].revents != 0)
 			sole_dispatch(h->handle);
 		if (list[2].revents != 0)
@@ -246,7 +246,7 @@ int command_lock(int count, char **operands)
 	h.signals = open_signals(&h.mask);
 	h.handle = open_own_handle(); /* the lock is one of this command, in the shell, too */
 	if (sole_descriptor(h.handle) < 0)
-		fatal(EX_OSERR, "no descriptors are left");
+		fatal(EX_OSERR, "no descriptors are left: raise the limit (ulimit -n)");
 	sole_on_session(h.handle, on_session, &h);
 	int status = take(&h);
 	if (status == STATUS_DONE) {

@@ -169,11 +169,11 @@ static void open_unfinished(struct target *target, const char *path)
 	int length = snprintf(target->unfinished, sizeof target->unfinished, "%s.tmp", path);
 
 	if (length >= (int)sizeof target->unfinished)
-		fatal(EX_USAGE, "the name of the file is too long");
+		fatal(EX_USAGE, "the name of the file is too long: give a shorter one");
 	target->path = path;
 	target->file = open(target->unfinished, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (target->file < 0)
-		fatal(EX_CANTCREAT, "cannot write %s: %s", target->unfinished, strerror(errno));
+		fatal(EX_CANTCREAT, "cannot write %s: %s", target->unfinished, log_cause(errno));
 	if (flock(target->file, LOCK_EX | LOCK_NB) != 0 || !is_still_named(target))
 		fatal(EX_CANTCREAT, "another backup is being written to %s: wait for it, or name another file",
 		      target->unfinished);

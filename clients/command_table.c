@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/quantity.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +121,7 @@ int command_mget(int count, char **operands)
 	struct sole_value *keys = calloc((size_t)count, sizeof *keys);
 
 	if (keys == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	for (int i = 0; i < count; i++)
 		keys[i] = sole_text(operands[i]);
 	int status = ask_one(SOLE_TABLE_GET_MANY, (uint16_t)count, keys, SOLE_QUERY, "", got_many);

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static char *join_lines(int count, char **operands)
 		size += strlen(operands[i]) + 1;
 	char *text = malloc(size);
 	if (text == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	for (int i = 0; i < count; i++)
 		used += (size_t)sprintf(text + used, "%s%s", operands[i], i + 1 < count ? "\n" : "");
 	return text;
@@ -69,7 +70,7 @@ static void transaction_read(struct transaction *t, int count, char **operands)
 	t->is_none = calloc(words, sizeof *t->is_none);
 	t->otherwise = t->script.line_count;
 	if (t->operations == NULL || t->arguments == NULL || t->is_none == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 }
 
 static bool is_word(const struct script_word *word, const char *text)

@@ -160,7 +160,7 @@ static void look_at_locks(const struct sole_reply *reply, pid_t pid, pid_t holde
 
 	status_text(reply, "folder", folder, sizeof folder);
 	snprintf(path, sizeof path, "%s/lock", folder);
-	bool durable = folder[0] != '\0' && stat(path, &st) == 0;
+	bool durable = folder[0] == '/' && stat(path, &st) == 0;
 	pid_t state_holder = durable ? lock_holder(path) : pid;
 	if (holder != pid || state_holder != pid) {
 		found(FINDING_WRONG, "lock", "the lock of the %s is not held by the owner that answers, but by %s",
@@ -323,7 +323,7 @@ static void look_at_disk(const struct sole_reply *reply)
 	struct stat st;
 
 	status_text(reply, "folder", folder, sizeof folder);
-	if (folder[0] == '\0') {
+	if (folder[0] != '/') {
 		found(FINDING_NOTE, "disk", "the state is in memory only: it goes with the owner");
 		return;
 	}

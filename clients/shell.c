@@ -70,7 +70,7 @@ static int run_words(const struct script_line *line)
 	free(arguments); /* of the line before: this one may be left from anywhere */
 	arguments = calloc(count + 1, sizeof *arguments);
 	if (arguments == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	arguments[used++] = name;
 	if (operation)
 		arguments[used++] = call;
@@ -229,7 +229,7 @@ int command_shell(int count, char **operands)
 {
 	(void)count, (void)operands;
 	if (in_shell())
-		fatal(EX_USAGE, "this is a shell already");
+		fatal(EX_USAGE, "this is a shell already: ask away, or leave it with exit");
 	shell.start = settings;
 	/* As the shell itself was called: what was not given to it, each line may give. */
 	if (!settings.timeout_given)

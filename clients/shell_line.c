@@ -312,7 +312,7 @@ static enum shell_line_what edit(struct shell_line *line, char **text)
 	size_t length = strcspn(got, "\n");
 	char *copy = realloc(line->buffer, length + 1);
 	if (copy == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	line->buffer = copy;
 	memcpy(copy, got, length);
 	copy[length] = '\0';
@@ -337,7 +337,7 @@ static bool fill(struct shell_line *line)
 		line->size = line->size > 0 ? 2 * line->size : 4096;
 		char *grown = realloc(line->buffer, line->size);
 		if (grown == NULL)
-			fatal(EX_OSERR, "no memory");
+			fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 		line->buffer = grown;
 	}
 	ssize_t got = read(STDIN_FILENO, line->buffer + line->used, line->size - 1 - line->used);
@@ -398,7 +398,7 @@ struct shell_line *shell_line_new(const char *prompt)
 	struct shell_line *line = calloc(1, sizeof *line);
 
 	if (line == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	line->prompt = prompt;
 	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		open_editor(line);

@@ -75,12 +75,12 @@ static const char *set(const struct option_spec *option, const char *value)
 
 const char *options_set(const struct program *program, const char *name, const char *value)
 {
-	static _Thread_local char text[128];
+	static _Thread_local char text[192];
 
 	for (size_t i = 0; i < program->option_count; i++)
 		if (strcmp(program->options[i].name, name) == 0)
 			return set(&program->options[i], value);
-	snprintf(text, sizeof text, "'%.60s' is not a setting of %s", name, program->name);
+	snprintf(text, sizeof text, "'%.60s' is not a setting of %s: its --help-all lists them", name, program->name);
 	return text;
 }
 
@@ -157,7 +157,7 @@ static void print_help(const struct program *program, bool all)
 static _Noreturn void exit_printed(void)
 {
 	if (fflush(stdout) != 0)
-		fatal(EX_IOERR, "cannot write to standard output: %s", strerror(errno));
+		fatal(EX_IOERR, "cannot write to standard output: %s", log_cause(errno));
 	leave_program(EX_OK);
 }
 

@@ -9,6 +9,7 @@
 #include "common/options.h"
 #include "common/rundir.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,7 +159,7 @@ void config_read(struct config *config, int argc, char **argv)
 	again = malloc(((size_t)argc + 1) * sizeof *again);
 
 	if (again == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	memcpy(again, argv, ((size_t)argc + 1) * sizeof *again);
 	told = start;
 	int operand = options_parse(&program, argc, argv, 0);

@@ -90,7 +90,7 @@ static void signals_open(struct owner *owner)
 	signal(SIGPIPE, SIG_IGN);
 	owner->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (owner->signals < 0)
-		fatal(EX_OSERR, "cannot take signals: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot take signals: %s", log_cause(errno));
 }
 
 static void take_signals(struct owner *owner)
@@ -113,12 +113,12 @@ static void wake_open(struct owner *owner)
 	owner->processes = processes_new((size_t)owner->config.limits.connections);
 	owner->wake = epoll_create1(EPOLL_CLOEXEC);
 	if (owner->processes == NULL || owner->wake < 0)
-		fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot watch processes: %s", log_cause(errno));
 	const int fds[] = { owner->signals, processes_descriptor(owner->processes) };
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
 		struct epoll_event event = { .events = EPOLLIN, .data.fd = fds[i] };
 		if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, fds[i], &event) != 0)
-			fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
+			fatal(EX_OSERR, "cannot watch processes: %s", log_cause(errno));
 	}
 }
 
@@ -136,9 +136,9 @@ static void lookback_open(struct owner *owner, const struct identity *identity)
 
 	owner->lookback = lookback_new(&settings);
 	if (owner->lookback == NULL)
-		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot make what looks back at the state: %s", log_cause(errno));
 	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
-		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot watch backups: %s", log_cause(errno));
 	service_set_storage(owner->service, lookback_storage(owner->lookback));
 }
 
@@ -234,7 +234,7 @@ static void core_open(struct owner *owner)
 
 	name_folder(owner);
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
+		fatal(EX_OSERR, "the system gives no random numbers: %s", log_cause(errno));
 	/* Starts of a memory-only owner are ordered by the wall clock. */
 	struct identity identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
 				     .history = random.history | 1, .pid = getpid(), .uid = geteuid() };
@@ -248,7 +248,7 @@ static void core_open(struct owner *owner)
 		.started_ns = owner->started_ns,
 		.process_born = process_born,
 		.durability = owner->config.durability,
-		.folder = owner->folder,
+		.folder = owner->folder[0] != '\0' ? owner->folder : NULL,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
@@ -629,7 +629,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	if (owner.config.check) {
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)
-			fatal(EX_IOERR, "cannot print the settings: %s", strerror(errno));
+			fatal(EX_IOERR, "cannot print the settings: %s", log_cause(errno));
 		return EX_OK;
 	}
 	signals_open(&owner);

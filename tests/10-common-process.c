@@ -303,7 +303,7 @@ static void options_are_set_by_name_and_checked(void **state)
 		{ "mode", "-1", "octal" },
 		{ "mode", "", "octal" },
 		{ "mode", "0640 ", "octal" },
-		{ "nothing", "1", "'nothing' is not a setting of unit" },
+		{ "nothing", "1", "'nothing' is not a setting of unit: its --help-all lists them" },
 	};
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		assert_null(options_set(&program, good[i].name, good[i].value));

@@ -28,7 +28,7 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("version"), value_text(PROGRAM_VERSION),
 		value_text("protocol"), value_integer(PROTOCOL_VERSION),
 		value_text("durability"), value_text(durability[service->settings.durability]),
-		value_text("folder"), value_text(service->settings.folder != NULL ? service->settings.folder : ""),
+		value_text("folder"), value_text(service->settings.folder != NULL ? service->settings.folder : "none"),
 		value_text("incarnation"), value_integer((int64_t)identity->incarnation),
 		value_text("history"), value_text(history),
 		value_text("revision"), value_integer((int64_t)core_revision(core)),
