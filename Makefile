@@ -174,6 +174,8 @@ MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 # Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
 PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
              /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages
+# One file, under the name of each program: bash-completion looks for that.
+COMPLETIONS = share/bash-completion/completions
 install: all
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
 	  $(foreach n,1 3 5 7 8,"$(DESTDIR)$(PREFIX)/share/man/man$n")
@@ -187,6 +189,9 @@ install: all
 	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in >"$$to" && chmod 644 "$$to" || exit 1; done
 	install -d "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -m 644 clients/python/sole.py "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
+	install -d "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)"
+	install -m 644 clients/sole.bash-completion "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/sole"
+	for p in $(patsubst $(BIN)/%,%,$(filter-out $(BIN)/sole,$(PROGRAMS))); do ln -sf sole "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/$$p"; done
 	install -m 644 $(MAN1) "$(DESTDIR)$(PREFIX)/share/man/man1"
 	install -m 644 $(MAN3) "$(DESTDIR)$(PREFIX)/share/man/man3"
 	install -m 644 $(MAN5) "$(DESTDIR)$(PREFIX)/share/man/man5"
@@ -196,6 +201,7 @@ install: all
 ## uninstall: removes what install put there
 uninstall:
 	rm -f $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/bin/%",$(PROGRAMS)) \
+	  $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/%",$(PROGRAMS)) \
 	  "$(DESTDIR)$(PREFIX)/lib/libsole.a" "$(DESTDIR)$(PREFIX)/lib/libsole.so" \
 	  "$(DESTDIR)$(PREFIX)/lib/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
 	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(PREFIX)/lib/libsole-owner.a" \
