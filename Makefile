@@ -141,7 +141,7 @@ bench: all bench-build
 
 ## deps: installs what building and testing need, through apt, if anything is missing
 DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev libedit-dev perl \
-             libzmq-ffi-perl libio-pty-perl mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
+             libzmq-ffi-perl libio-pty-perl bash-completion mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind

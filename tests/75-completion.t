@@ -130,6 +130,7 @@ types('an owner for sole-reader', "sole-reader -o ban\t", '> sole-reader -o bank
 $bash->type("sole get -o inventory ap\t\t");
 ok($bash->shows(qr/^apples +apricots *$/m), 'two Tabs list');
 $bash->key('Ctrl-C');
+$bash->shows(sub { $_[0]->line(($_[0]->cursor)[0]) eq '>' });
 $bash->enter('exit');
 $bash->finish;
 
