@@ -286,7 +286,8 @@ static void open_editor(struct shell_line *line)
 	el_set(line->editor, EL_EDITOR, "emacs");
 	el_set(line->editor, EL_GETCFN, read_character);
 	el_set(line->editor, EL_HIST, history, line->history);
-	el_set(line->editor, EL_ADDFN, "sole-complete", "Completes the word", complete);
+	/* Not el_set: that keeps copies of the two, which nothing frees. */
+	el_wset(line->editor, EL_ADDFN, L"sole-complete", L"Completes the word", complete);
 	el_set(line->editor, EL_BIND, "^I", "sole-complete", NULL);
 	el_set(line->editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
 	el_source(line->editor, NULL); /* ~/.editrc has the last word */
@@ -330,7 +331,8 @@ static enum shell_line_what edit(struct shell_line *line, char **text)
 /* False: no more is to be had. */
 static bool fill(struct shell_line *line)
 {
-	memmove(line->buffer, line->buffer + line->taken, line->used - line->taken);
+	if (line->taken > 0)
+		memmove(line->buffer, line->buffer + line->taken, line->used - line->taken);
 	line->used -= line->taken;
 	line->taken = 0;
 	if (line->used + 1 >= line->size) {
@@ -349,7 +351,7 @@ static bool fill(struct shell_line *line)
 static enum shell_line_what read_line(struct shell_line *line, char **text)
 {
 	for (;;) {
-		char *start = line->buffer + line->taken;
+		char *start = line->buffer != NULL ? line->buffer + line->taken : NULL;
 		size_t left = line->used - line->taken;
 		char *newline = left > 0 ? memchr(start, '\n', left) : NULL;
 		if (newline == NULL && line->over && left > 0)

@@ -242,7 +242,7 @@ my $kept = slurp(path('state/sole/history'));
 like($kept, qr/\A_HiStOrY_V2_\ncount\nget\\040first\nget\\040second\n\z/, '$XDG_STATE_HOME is heeded, the blank too, and nobody overwrites anybody');
 $terminal = at_terminal({ env => { %home, XDG_STATE_HOME => path('state') } }, '-o', 'inventory');
 $terminal->key('Up', 'Up', 'Enter');
-ok($terminal->shows(qr/^inventory> get first$/m), 'the next shell has the lines of all before it');
+is_back($terminal, 'the next shell has the lines of all before it', 'get first');
 $terminal->key('Ctrl-R');
 $terminal->type('cou');
 $terminal->key('Enter');
