@@ -7,6 +7,7 @@
 # works on a machine where nothing is installed yet.
 
 PREFIX     = /usr/local
+LIBDIR     = $(PREFIX)/lib
 DESTDIR    =
 CC         = gcc
 OPTIMIZE   = -O2 -g
@@ -69,7 +70,7 @@ LIBS       := $(BIN)/libsole-owner.a $(BIN)/libsole.a $(BIN)/libsole.so
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all examples run check check-behaviour check-valgrind analyze bench clean install uninstall help deps bench-deps analyze-deps
+.PHONY: all examples run check check-behaviour check-valgrind analyze bench clean deb install uninstall help deps bench-deps analyze-deps deb-deps
 
 ## all (default): programs into bin/, the libraries, and the behaviours that are examples
 all: $(PROGRAMS) $(LIBS) $(EXAMPLES)
@@ -78,7 +79,7 @@ all: $(PROGRAMS) $(LIBS) $(EXAMPLES)
 examples: $(EXAMPLES)
 
 # `make -j8 deps run`: deps goes first wherever it is named.
-FIRST := $(filter deps bench-deps analyze-deps,$(MAKECMDGOALS))
+FIRST := $(filter deps bench-deps analyze-deps deb-deps,$(MAKECMDGOALS))
 
 ## run: the seed's program, 110 processes under the supervisor, for one second
 run: all
@@ -141,7 +142,7 @@ bench: all bench-build
 
 ## deps: installs what building and testing need, through apt, if anything is missing
 DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev libedit-dev perl \
-             libzmq-ffi-perl libio-pty-perl bash-completion mandoc procps strace python3 python3-zmq clang libclang-rt-14-dev
+             libzmq-ffi-perl libio-pty-perl bash-completion mandoc procps strace systemd iproute2 python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -169,24 +170,30 @@ bench-deps:
 MAN1       = clients/sole.1 clients/sole-reader.1 clients/sole-writer.1 owner/kit/sole-check.1
 MAN3       = clients/sole.3 owner/sole-behaviour.3
 MAN5       = owner/state/sole-state.5
-MAN7       = common/sole-protocol.7
+MAN7       = common/sole-protocol.7 systemd/sole-systemd.7
 MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 # Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
 PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
              /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages
 # One file, under the name of each program: bash-completion looks for that.
 COMPLETIONS = share/bash-completion/completions
+# Where systemd looks: below /usr its own folders, as it tells; below /usr/local those that it looks into as well.
+UNITS      = $(sort $(wildcard systemd/*.service systemd/*.socket systemd/*.target))
+systemd_dir = $$([ "$(PREFIX)" = /usr ] && pkg-config --variable=$(1) systemd 2>/dev/null || echo "$(PREFIX)/lib/$(2)")
+UNIT_DIR   = $(call systemd_dir,systemdsystemunitdir,systemd/system)
+SYSUSERS_DIR = $(call systemd_dir,sysusersdir,sysusers.d)
+TMPFILES_DIR = $(call systemd_dir,tmpfilesdir,tmpfiles.d)
 install: all
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include/sole" \
 	  $(foreach n,1 3 5 7 8,"$(DESTDIR)$(PREFIX)/share/man/man$n")
 	install -m 755 $(PROGRAMS) "$(DESTDIR)$(PREFIX)/bin"
-	install -m 644 $(BIN)/libsole.a $(BIN)/libsole-owner.a "$(DESTDIR)$(PREFIX)/lib"
-	install -m 755 $(BIN)/libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib"
-	ln -sf libsole.so.$(SOVERSION) "$(DESTDIR)$(PREFIX)/lib/libsole.so"
+	install -m 644 $(BIN)/libsole.a $(BIN)/libsole-owner.a "$(DESTDIR)$(LIBDIR)"
+	install -m 755 $(BIN)/libsole.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)"
+	ln -sf libsole.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/libsole.so"
 	install -m 644 clients/sole.h "$(DESTDIR)$(PREFIX)/include"
 	install -m 644 owner/include/sole/behaviour.h "$(DESTDIR)$(PREFIX)/include/sole"
-	for pc in clients/libsole owner/libsole-owner; do to="$(DESTDIR)$(PREFIX)/lib/pkgconfig/$${pc##*/}.pc"; \
-	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in >"$$to" && chmod 644 "$$to" || exit 1; done
+	for pc in clients/libsole owner/libsole-owner; do to="$(DESTDIR)$(LIBDIR)/pkgconfig/$${pc##*/}.pc"; \
+	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in >"$$to" && chmod 644 "$$to" || exit 1; done
 	install -d "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -m 644 clients/python/sole.py "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -d "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)"
@@ -197,17 +204,45 @@ install: all
 	install -m 644 $(MAN5) "$(DESTDIR)$(PREFIX)/share/man/man5"
 	install -m 644 $(MAN7) "$(DESTDIR)$(PREFIX)/share/man/man7"
 	install -m 644 $(MAN8) "$(DESTDIR)$(PREFIX)/share/man/man8"
+	install -d "$(DESTDIR)$(UNIT_DIR)" "$(DESTDIR)$(SYSUSERS_DIR)" "$(DESTDIR)$(TMPFILES_DIR)"
+	for unit in $(UNITS); do to="$(DESTDIR)$(UNIT_DIR)/$${unit##*/}"; \
+	  sed -e 's|^ExecStart=sole-|ExecStart=$(PREFIX)/bin/sole-|' "$$unit" >"$$to" && chmod 644 "$$to" || exit 1; done
+	install -m 644 systemd/sole.sysusers.conf "$(DESTDIR)$(SYSUSERS_DIR)/sole.conf"
+	install -m 644 systemd/sole.tmpfiles.conf "$(DESTDIR)$(TMPFILES_DIR)/sole.conf"
 
 ## uninstall: removes what install put there
 uninstall:
 	rm -f $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/bin/%",$(PROGRAMS)) \
 	  $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/%",$(PROGRAMS)) \
-	  "$(DESTDIR)$(PREFIX)/lib/libsole.a" "$(DESTDIR)$(PREFIX)/lib/libsole.so" \
-	  "$(DESTDIR)$(PREFIX)/lib/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
-	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(PREFIX)/lib/libsole-owner.a" \
-	  "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole.pc" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libsole-owner.pc" \
+	  "$(DESTDIR)$(LIBDIR)/libsole.a" "$(DESTDIR)$(LIBDIR)/libsole.so" \
+	  "$(DESTDIR)$(LIBDIR)/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
+	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(LIBDIR)/libsole-owner.a" \
+	  "$(DESTDIR)$(LIBDIR)/pkgconfig/libsole.pc" "$(DESTDIR)$(LIBDIR)/pkgconfig/libsole-owner.pc" \
 	  "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)/sole.py" \
+	  $(foreach u,$(UNITS),"$(DESTDIR)$(UNIT_DIR)/$(notdir $u)") "$(DESTDIR)$(SYSUSERS_DIR)/sole.conf" \
+	  "$(DESTDIR)$(TMPFILES_DIR)/sole.conf" \
 	  $(foreach m,$(MAN1) $(MAN3) $(MAN5) $(MAN7) $(MAN8),"$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)")
+
+# What is linked or included, of all that building and testing need.
+LIBRARIES  = $(subst $(empty) ,$(comma) ,$(strip $(filter-out libc6-dev libcmocka-dev libclang-%,$(filter %-dev,$(DEPS)))))
+## deb: packages of Debian into build/deb: sole, libsole0, libsole-dev, python3-sole; checked by lintian
+deb:
+	@rm -rf build/deb && mkdir -p build/deb/sole-$(VERSION)
+	@tar -c --exclude=./bin --exclude=./build --exclude=./.git . | tar -x -C build/deb/sole-$(VERSION)
+	@cp -r systemd/debian build/deb/sole-$(VERSION)/debian
+	@sed -i 's/@LIBRARIES@/$(LIBRARIES)/' build/deb/sole-$(VERSION)/debian/control
+	$(call say,DEB,sole $(VERSION))cd build/deb/sole-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL \
+	  DEB_BUILD_OPTIONS="$${DEB_BUILD_OPTIONS:-parallel=$$(nproc)}" dpkg-buildpackage -us -uc -b >../build.log 2>&1 || \
+	  { tail -n 30 ../build.log; exit 1; }
+	@rm -rf build/deb/sole-$(VERSION)
+	@cd build/deb && lintian --allow-root --fail-on error --suppress-tags $(LINTIAN_NOT) *.changes && ls *.deb
+# It is no package of Debian's own, whose first would close a bug.
+LINTIAN_NOT = initial-upload-closes-no-bugs
+
+## deb-deps: what deb needs beside deps
+DEB_DEPS   = debhelper dpkg-dev fakeroot lintian pkg-config
+deb-deps:
+	$(call install_missing,$(DEB_DEPS))
 
 ## clean: removes bin/ and build/
 clean:

@@ -14,12 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static struct config told; /* the options' targets; copied out when all is read */
 
 static const struct option_spec options[] = {
 	{ "endpoint", 'e', OPTION_TEXT, &told.endpoint, 0, 0, "ipc://PATH", "listen there instead of DIR/NAME.sock" },
-	{ "config", 'c', OPTION_TEXT, &told.file, 0, 0, "FILE", "read settings, named like these options, from FILE" },
+	{ "config", 'c', OPTION_TEXT, &told.file, 0, 0, "FILE", "read settings, named like these options, from FILE; -FILE: if it is there" },
 	{ "behaviour", 'b', OPTION_TEXT, &told.behaviour, 0, 0, "FILE.so", "run this behaviour instead of the table" },
 	{ "state", 's', OPTION_TEXT, &told.state, 0, 0, "DIR", "keep the state in this folder: it outlives the owner" },
 	{ "durability", 0, OPTION_TEXT, &told.durability_word, 0, 0, "WORD",
@@ -101,11 +102,14 @@ static void set(const struct zpl_item *item, struct mistakes *mistakes)
 		mistakes_add(mistakes, item->line, "%s", problem);
 }
 
-/* Settings of the file; those on the command line come after and win. */
+/* Settings of the file; those on the command line come after and win. With a '-' before its name, as in units of
+ * systemd, it need not be there. */
 static void read_file(const char *path)
 {
 	static struct mistakes mistakes;
 
+	if (*path == '-' && access(++path, F_OK) != 0 && errno == ENOENT)
+		return;
 	zpl_load(&told.settings, path, &mistakes);
 	for (size_t i = 0; i < told.settings.count; i++)
 		set(&told.settings.items[i], &mistakes);

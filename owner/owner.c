@@ -72,7 +72,8 @@ struct owner {
 	int64_t tended_ns; /* when all that was looked at */
 	bool held_up;      /* and it was late */
 	int64_t last_message_ns;
-	uint64_t told_operations;
+	uint64_t told_operations, told_connections;
+	bool told_busy;    /* the rate that was told last was not zero */
 };
 
 /* ---- starting ---- */
@@ -421,16 +422,27 @@ static bool serve_round(struct owner *owner)
 	return true;
 }
 
+/* What the supervisor does not know yet: an owner that came to rest says so once. */
+static bool has_news(const struct owner *owner)
+{
+	return owner->counters.reads + owner->counters.writes != owner->told_operations || owner->told_busy ||
+	       owner->gauges.connections != owner->told_connections;
+}
+
 static void tell_supervisor(struct owner *owner, int64_t now_ns)
 {
 	uint64_t operations = owner->counters.reads + owner->counters.writes;
+	uint64_t connections = owner->gauges.connections;
 	double seconds = (double)(now_ns - owner->tell_ns + TELL_EVERY_MS * NS_PER_MS) / (double)NS_PER_S;
 	double rate = seconds > 0 ? (double)(operations - owner->told_operations) / seconds : 0;
 
-	if (operations != owner->told_operations)
-		notify("X_SOLE_OPS=%" PRIu64 "\nSTATUS=revision %" PRIu64 ", %" PRIu64 " clients, %.0f operations/s", operations,
-		       core_revision(service_core(owner->service)), transport_connections(owner->transport), rate);
+	if (has_news(owner))
+		notify("X_SOLE_OPS=%" PRIu64 "\nSTATUS=revision %" PRIu64 ", %" PRIu64 " client%s, %.0f operations/s%s", operations,
+		       core_revision(service_core(owner->service)), connections, connections == 1 ? "" : "s", rate,
+		       owner->state == NULL ? ", in memory only" : "");
+	owner->told_busy = operations != owner->told_operations;
 	owner->told_operations = operations;
+	owner->told_connections = connections;
 	owner->tell_ns = now_ns + TELL_EVERY_MS * NS_PER_MS;
 }
 
@@ -511,10 +523,9 @@ static int64_t tend(struct owner *owner)
 		guard_memory(owner, now_ns);
 	beat(owner, now_ns, owner->watchdog_ns / 2);
 	/* An owner that nobody asks sleeps. */
-	bool asked = owner->counters.reads + owner->counters.writes != owner->told_operations;
 	const int64_t due[] = {
 		owner->gauges.connections > 0 ? owner->memory_ns : INT64_MAX,
-		asked ? owner->tell_ns : INT64_MAX,
+		has_news(owner) ? owner->tell_ns : INT64_MAX,
 		owner->watchdog_ns > 0 ? owner->beat_ns + owner->watchdog_ns / 2 : INT64_MAX,
 	};
 	for (size_t i = 0; i < sizeof due / sizeof *due; i++)
@@ -588,12 +599,24 @@ static void drain(struct owner *owner)
 	}
 }
 
+/* The last snapshot takes as long as the state is large: whoever waits for our end is told how long, at the worst. */
+static void tell_leaving(struct owner *owner)
+{
+	enum { LEAVE_S = 30, SLOW_DISK_BYTES_PER_S = 10 << 20 };
+	struct core *core = service_core(owner->service);
+
+	if (owner->state != NULL)
+		notify("EXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=writing the state of revision %" PRIu64,
+		       (LEAVE_S + store_bytes(core_store(core)) / SLOW_DISK_BYTES_PER_S) * 1000000, core_revision(core));
+}
+
 static int leave(struct owner *owner)
 {
 	int status = EX_OK;
 
 	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
 	lookback_destroy(&owner->lookback);
+	tell_leaving(owner);
 	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
 		status = EX_IOERR;
 	endpoint_close(&owner->endpoint);
@@ -639,7 +662,8 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	transport_start(&owner);
 	owner.watchdog_ns = notify_watchdog_ns();
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
-	log_info("%s: serving at %s", owner.config.name, owner.endpoint.path);
+	log_info("%s: serving at %s%s", owner.config.name, owner.endpoint.path,
+		 owner.endpoint.inherited ? ", which was handed over" : "");
 	serve(&owner);
 	if (!owner.failed)
 		drain(&owner);

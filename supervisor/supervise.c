@@ -199,7 +199,7 @@ int supervise(struct supervisor *s)
 		order_turns(s);
 		if (s->stopping && all_gone(s->views, s->count))
 			break;
-		int64_t until = earliest(next_limit(s), earliest(control_update(s), live_update(s)));
+		int64_t until = earliest(next_limit(s), earliest(control_update(s), earliest(live_update(s), live_tell(s))));
 		if (output_tell_drops())
 			until = earliest(until, s->now_ns + tell_drops_ns);
 		loop_wait(clock_poll_ms(clock_monotonic_ns(), until), &s->now_ns);

@@ -191,6 +191,9 @@ void children_sweep(struct supervisor *s);
  * Returns when it is time next. */
 int64_t live_update(struct supervisor *s);
 
+/* Tells our own supervisor, at most once a second, what has changed. Returns when there may be more. */
+int64_t live_tell(struct supervisor *s);
+
 /* ---- supervise.c ---- */
 
 /* Runs until all is stopped and returns the exit status. */

@@ -58,6 +58,10 @@ like($checked->{out}, qr/^max-key = 64$/m, '... and shows its settings');
 like($checked->{out}, qr/^max-value = 1024$/m, '... options winning over it');
 like($checked->{out}, qr/memory at the worst/, '... and the worst case of memory');
 ok(!-e path('a.sock'), '... and serves nothing');
+$checked = run('sole-owner', '-c', "-$good", '--check-config', 'a');
+like($checked->{out}, qr/^max-key = 64$/m, 'a file with - before its name is read when it is there');
+is(run('sole-owner', '-c', '-' . path('none.zpl'), '--check-config', 'a')->{status}, 0, '... and may be missing');
+is(run('sole-owner', '-c', '-' . path('good.zpl/x'), '--check-config', 'a')->{status}, 78, '... but not be something else');
 
 my $long = path('d' x 90);
 mkdir $long;
@@ -199,5 +203,21 @@ my $watched = start({ env => { WATCHDOG_USEC => 200_000 } }, 'sole-owner', 'w');
 $watched->wait_ready;
 ok($watched->wait_notice(qr/^WATCHDOG=1$/), 'it beats while it is idle when a watchdog asks for it');
 $watched->stop;
+
+# ---- its status ----
+
+my $telling = start_owner('t', '--state', path('t.state'));
+is(run('sole', '-o', 't', 'put', 'a', 'b')->{status}, 0, 'while it is asked');
+ok($telling->wait_notice(qr{^STATUS=revision \d+, \d clients?, [1-9]\d* operations/s$}), '... it tells revision, clients and operations a second');
+ok($telling->wait_notice(qr{^STATUS=revision \d+, 0 clients, 0 operations/s$}), '... and once that all is quiet again');
+my $told = grep { /^STATUS/ } $telling->notices;
+$telling->stop;
+my @last = grep { /^(STATUS|EXTEND)/ } $telling->notices;
+cmp_ok(scalar @last, '<=', $told + 5, '... no more than that');
+like($last[-2], qr/^EXTEND_TIMEOUT_USEC=\d{8}$/, 'while it leaves it asks for the time to write its state');
+like($last[-1], qr/^STATUS=writing the state of revision \d+$/, '... and says that it does');
+my $memory = start_owner('m');
+run('sole', '-o', 'm', 'put', 'a', 'b');
+ok($memory->wait_notice(qr{^STATUS=.* operations/s, in memory only$}), 'one without a folder says so');
 
 done_testing;

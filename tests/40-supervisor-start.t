@@ -135,6 +135,7 @@ use Test::More;
     ok(wait_up($s), 'a child that says READY=1 and ends at once was ready');
     my @line;
     ok(wait_until { @line = status_of('notice', 'talker'); $line[4] ne '-' && $line[5] =~ /busy/ }, 'STATUS= and the rate are in the table');
+    ok($s->wait_notice(qr{^STATUS=2 of 3 up, [1-9][\d ]* operations/s, 0 restarts$}), '... and the supervisor tells its own how it goes');
     my $socket = IO::Socket::UNIX->new(Type => Socket::SOCK_DGRAM(), Peer => path('notice.notify'));
     $socket->send('STATUS=forged');
     $socket->send("\0\xff\n=\n");

@@ -94,6 +94,12 @@ $(SHORT_WRITES): tests/crash/short.c
 $(CRASH_CLIENT): $(BUILD)/tests/crash/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lzmq)
 
+# What asks while 71-restart starts the owner again.
+RESTART_CLIENT = $(BUILD)/tests/restart/client
+check: $(RESTART_CLIENT)
+$(RESTART_CLIENT): $(BUILD)/tests/restart/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lzmq)
+
 ## crash: the owner killed a thousand times, all the faults of 66, losses of power for longer; KILLS=n, POWER=n
 KILLS      = 1000
 POWER      = 200
