@@ -143,8 +143,9 @@ bench: all bench-build
 	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
 
 ## deps: installs what building and testing need, through apt, if anything is missing
-DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libmicrohttpd-dev libncurses-dev libcmocka-dev perl \
-             libzmq-ffi-perl libio-pty-perl mandoc procps strace systemd iproute2 python3 python3-zmq clang libclang-rt-14-dev
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libmicrohttpd-dev \
+             libncurses-dev libedit-dev libcmocka-dev perl libzmq-ffi-perl libio-pty-perl bash-completion mandoc procps strace systemd \
+             iproute2 python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -177,6 +178,8 @@ MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 # Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
 PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
              /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages
+# One file, under the name of each program: bash-completion looks for that.
+COMPLETIONS = share/bash-completion/completions
 # Where systemd looks: below /usr its own folders, as it tells; below /usr/local those that it looks into as well.
 UNITS      = $(sort $(wildcard systemd/*.service systemd/*.socket systemd/*.target))
 systemd_dir = $$([ "$(PREFIX)" = /usr ] && pkg-config --variable=$(1) systemd 2>/dev/null || echo "$(PREFIX)/lib/$(2)")
@@ -196,6 +199,9 @@ install: all
 	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in >"$$to" && chmod 644 "$$to" || exit 1; done
 	install -d "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -m 644 clients/python/sole.py "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
+	install -d "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)"
+	install -m 644 clients/sole.bash-completion "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/sole"
+	for p in $(patsubst $(BIN)/%,%,$(filter-out $(BIN)/sole,$(PROGRAMS))); do ln -sf sole "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/$$p"; done
 	install -m 644 $(MAN1) "$(DESTDIR)$(PREFIX)/share/man/man1"
 	install -m 644 $(MAN3) "$(DESTDIR)$(PREFIX)/share/man/man3"
 	install -m 644 $(MAN5) "$(DESTDIR)$(PREFIX)/share/man/man5"
@@ -210,6 +216,7 @@ install: all
 ## uninstall: removes what install put there
 uninstall:
 	rm -f $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/bin/%",$(PROGRAMS)) \
+	  $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/%",$(PROGRAMS)) \
 	  "$(DESTDIR)$(LIBDIR)/libsole.a" "$(DESTDIR)$(LIBDIR)/libsole.so" \
 	  "$(DESTDIR)$(LIBDIR)/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
 	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(LIBDIR)/libsole-owner.a" \
@@ -283,9 +290,10 @@ $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COM
 	$(call link,-lzmq)
 
 COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_stats \
-              command_table command_top command_trace command_txn command_watch children frame print reading series signature
+              command_table command_top command_trace command_txn command_wait command_watch children complete doctor doctor_owner \
+              doctor_service doctor_sockets frame print reading series shell shell_line signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
-	$(call link,-lzmq -lncurses -ltinfo)
+	$(call link,-lzmq -ledit -lncurses -ltinfo)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)

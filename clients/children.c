@@ -7,6 +7,7 @@
  * never trusted to be short, printable or complete.
  */
 #include "clients/children.h"
+#include "clients/command.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/quantity.h"
@@ -14,7 +15,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ struct conversation {
 	char line[LINE_BYTES];
 	size_t used;
 	char path[RUNDIR_PATH_MAX];
-	void (*each)(void *context, const char *line); /* NULL: lines go to standard output, and talk to standard error */
+	children_line *take; /* NULL: lines go to standard output */
 	void *context;
 };
 
@@ -43,7 +43,7 @@ static bool verb_is(const char *verb, const char *name)
 }
 
 /* Returns 0 with the socket's path, or an exit status after telling why. */
-static int find_socket(const char *supervisor, bool quiet, char path[RUNDIR_PATH_MAX])
+static int find_socket(const char *supervisor, char path[RUNDIR_PATH_MAX])
 {
 	char error[RUNDIR_ERROR_MAX], only[RUNDIR_NAME_MAX + 1];
 	int status;
@@ -52,8 +52,6 @@ static int find_socket(const char *supervisor, bool quiet, char path[RUNDIR_PATH
 		supervisor = getenv("SOLE_SUPERVISOR");
 	if (supervisor == NULL || *supervisor == '\0') {
 		status = rundir_single(".supervisor", only, error);
-		if (quiet && status != 0)
-			return status;
 		if (status == EX_UNAVAILABLE)
 			log_error("no supervisor is running: start one with sole-supervisor FILE");
 		else if (status != 0)
@@ -63,19 +61,17 @@ static int find_socket(const char *supervisor, bool quiet, char path[RUNDIR_PATH
 		supervisor = only;
 	}
 	const char *problem = rundir_name_problem(supervisor);
-	if (problem != NULL && quiet)
-		return EX_USAGE;
 	if (problem != NULL) {
 		log_error("'%.64s' is not a supervisor's name: %s", supervisor, problem);
 		return EX_USAGE;
 	}
 	status = rundir_find(supervisor, ".supervisor", path, error);
-	if (status != 0 && !quiet)
+	if (status != 0)
 		log_error("no supervisor called %s is running: %s", supervisor, error);
 	return status;
 }
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, int64_t limit_ns)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -84,7 +80,7 @@ static int connect_to(const char *path)
 		return -1;
 	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	/* A full backlog must not hang the command. */
-	struct timeval limit = { .tv_sec = answer_limit_ns / NS_PER_S };
+	struct timeval limit = { .tv_sec = limit_ns / NS_PER_S, .tv_usec = limit_ns % NS_PER_S / 1000 };
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
@@ -116,8 +112,7 @@ static int connect_problem(const char *path)
 
 static int protocol_problem(const struct conversation *c, const char *what)
 {
-	if (c->each == NULL)
-		log_error("what listens at %s %s: is it a sole-supervisor of this version?", c->path, what);
+	log_error("what listens at %s %s: is it a sole-supervisor of this version?", c->path, what);
 	return EX_PROTOCOL;
 }
 
@@ -132,8 +127,7 @@ static int error_line(const struct conversation *c, char *rest)
 	*text++ = '\0';
 	if (quantity_integer(rest, 1, 255, &status) != NULL)
 		return protocol_problem(c, "sent an error without a status");
-	if (c->each == NULL)
-		log_error("%s", text);
+	log_error("%s", text);
 	return (int)status;
 }
 
@@ -144,11 +138,9 @@ static int answer_line(struct conversation *c, char *line)
 		for (char *at = line + 1; *at != '\0'; at++)
 			if (iscntrl((unsigned char)*at))
 				*at = '?';
-		if (c->each != NULL) {
-			c->each(c->context, line + 1);
-			return NOT_OVER;
-		}
-		if (puts(line + 1) == EOF) {
+		if (c->take != NULL)
+			c->take(line + 1, c->context);
+		else if (puts(line + 1) == EOF) {
 			log_error("cannot write to standard output: %s", strerror(errno));
 			return EX_IOERR;
 		}
@@ -186,23 +178,24 @@ static int answer_lines(struct conversation *c)
 static int read_answer(struct conversation *c)
 {
 	for (;;) {
-		struct pollfd p = { .fd = c->fd, .events = POLLIN };
-		int ready = poll(&p, 1, clock_poll_ms(clock_monotonic_ns(), c->deadline_ns));
+		int ready = wait_readable(c->fd, c->deadline_ns);
+		if (ready < 0 && errno == EINTR && interrupted()) {
+			log_error("no longer waiting: the supervisor goes on with it, and `sole status` shows how far");
+			return EX_TEMPFAIL;
+		}
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready == 0 && clock_monotonic_ns() < c->deadline_ns)
 			continue;
 		if (ready == 0) {
-			if (c->each == NULL)
-				log_error("the supervisor at %s did not answer in time: try again", c->path);
+			log_error("the supervisor at %s did not answer in time: try again", c->path);
 			return EX_TEMPFAIL;
 		}
 		ssize_t got = recv(c->fd, c->line + c->used, sizeof c->line - c->used, MSG_DONTWAIT);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (got <= 0) {
-			if (c->each == NULL)
-				log_error("the supervisor at %s went away before it answered: see its log", c->path);
+			log_error("the supervisor at %s went away before it answered: see its log", c->path);
 			return EX_TEMPFAIL;
 		}
 		c->used += (size_t)got;
@@ -236,6 +229,28 @@ static int word_request(const char *verb, const char *child, char text[REQUEST_B
 	return 0;
 }
 
+/* Finds the supervisor, asks and takes the answer: the exit status. */
+static int converse(struct conversation *c, const char *request, const char *supervisor, int64_t limit_ns)
+{
+	int status = find_socket(supervisor, c->path);
+
+	if (status != 0)
+		return status;
+	c->fd = connect_to(c->path, limit_ns);
+	if (c->fd < 0)
+		return connect_problem(c->path);
+	c->deadline_ns = clock_monotonic_ns() + limit_ns;
+	if (send(c->fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EPIPE) {
+		log_error("cannot ask the supervisor at %s: %s", c->path, strerror(errno));
+		status = EX_TEMPFAIL;
+	} else {
+		/* After EPIPE the reason may still be waiting to be read. */
+		status = read_answer(c);
+	}
+	close(c->fd);
+	return status;
+}
+
 int children_command(const char *verb, const char *child_or_null, const char *supervisor_or_null)
 {
 	struct conversation c = { .fd = -1 };
@@ -243,21 +258,7 @@ int children_command(const char *verb, const char *child_or_null, const char *su
 
 	int status = word_request(verb, child_or_null, request);
 	if (status == 0)
-		status = find_socket(supervisor_or_null, false, c.path);
-	if (status != 0)
-		return status;
-	c.fd = connect_to(c.path);
-	if (c.fd < 0)
-		return connect_problem(c.path);
-	c.deadline_ns = clock_monotonic_ns() + answer_limit_ns;
-	if (send(c.fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EPIPE) {
-		log_error("cannot ask the supervisor at %s: %s", c.path, strerror(errno));
-		status = EX_TEMPFAIL;
-	} else {
-		/* After EPIPE the reason may still be waiting to be read. */
-		status = read_answer(&c);
-	}
-	close(c.fd);
+		status = converse(&c, request, supervisor_or_null, answer_limit_ns);
 	if (fflush(stdout) != 0 && status == 0) {
 		log_error("cannot write to standard output: %s", strerror(errno));
 		status = EX_IOERR;
@@ -265,22 +266,9 @@ int children_command(const char *verb, const char *child_or_null, const char *su
 	return status;
 }
 
-int children_each(const char *supervisor_or_null, void (*each)(void *context, const char *line), void *context)
+int children_list(const char *supervisor_or_null, int64_t limit_ns, children_line *line, void *context)
 {
-	static const char request[] = "status\n";
-	struct conversation c = { .fd = -1, .each = each, .context = context };
+	struct conversation c = { .fd = -1, .take = line, .context = context };
 
-	int status = find_socket(supervisor_or_null, true, c.path);
-	if (status != 0)
-		return status;
-	c.fd = connect_to(c.path);
-	if (c.fd < 0)
-		return EX_UNAVAILABLE;
-	c.deadline_ns = clock_monotonic_ns() + NS_PER_S;
-	if (send(c.fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0 && errno != EPIPE)
-		status = EX_TEMPFAIL;
-	else
-		status = read_answer(&c);
-	close(c.fd);
-	return status;
+	return converse(&c, "status\n", supervisor_or_null, limit_ns);
 }

@@ -16,6 +16,8 @@
 #ifndef SOLE_CLIENTS_CHILDREN_H
 #define SOLE_CLIENTS_CHILDREN_H
 
+#include <stdint.h>
+
 /* Does one verb and returns the exit status of the command.
  *
  * `verb`: "status", "restart", "stop" or "start".
@@ -45,8 +47,8 @@
  *   EX_NOPERM (77)       the socket belongs to somebody else */
 int children_command(const char *verb, const char *child_or_null, const char *supervisor_or_null);
 
-/* Calls `each` with every line of the table that status prints, its heading first, and says nothing of its own: for a
- * screen that has other things on it. `line` lives until it returns. Blocks for 1 s at the most. Returns 0, or as above. */
-int children_each(const char *supervisor_or_null, void (*each)(void *context, const char *line), void *context);
+/* The same for the status of all children, with another limit, and each line of the table goes to `line`. */
+typedef void children_line(const char *text, void *context);
+int children_list(const char *supervisor_or_null, int64_t limit_ns, children_line *line, void *context);
 
 #endif

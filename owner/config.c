@@ -67,6 +67,7 @@ static const struct program program = {
 	.example = "  sole-owner inventory &\n  sole -o inventory put apples 12",
 	.options = options,
 	.option_count = sizeof options / sizeof *options,
+	.brief = "config behaviour state durability access check-config drain verify repair dump restore",
 };
 
 /* The option of that name, or NULL. */
@@ -166,7 +167,7 @@ void config_read(struct config *config, int argc, char **argv)
 	again = malloc(((size_t)argc + 1) * sizeof *again);
 
 	if (again == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	memcpy(again, argv, ((size_t)argc + 1) * sizeof *again);
 	told = start;
 	int operand = options_parse(&program, argc, argv, 0);

@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,7 @@ struct owner {
 	const struct sole_behaviour *behaviour;
 	struct counters counters;
 	struct gauges gauges;
+	char folder[PATH_MAX]; /* of a durable state, from the root on; "": none */
 	int signals; /* signalfd */
 	int wake;    /* epoll of what is neither a message nor the clock: signals, ends of processes */
 	bool more;   /* there are notices that could leave at once */
@@ -91,7 +93,7 @@ static void signals_open(struct owner *owner)
 	signal(SIGPIPE, SIG_IGN);
 	owner->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (owner->signals < 0)
-		fatal(EX_OSERR, "cannot take signals: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot take signals: %s", log_cause(errno));
 }
 
 static void take_signals(struct owner *owner)
@@ -114,12 +116,12 @@ static void wake_open(struct owner *owner)
 	owner->processes = processes_new((size_t)owner->config.limits.connections);
 	owner->wake = epoll_create1(EPOLL_CLOEXEC);
 	if (owner->processes == NULL || owner->wake < 0)
-		fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot watch processes: %s", log_cause(errno));
 	const int fds[] = { owner->signals, processes_descriptor(owner->processes) };
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
 		struct epoll_event event = { .events = EPOLLIN, .data.fd = fds[i] };
 		if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, fds[i], &event) != 0)
-			fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
+			fatal(EX_OSERR, "cannot watch processes: %s", log_cause(errno));
 	}
 }
 
@@ -137,9 +139,9 @@ static void lookback_open(struct owner *owner, const struct identity *identity)
 
 	owner->lookback = lookback_new(&settings);
 	if (owner->lookback == NULL)
-		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot make what looks back at the state: %s", log_cause(errno));
 	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
-		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot watch backups: %s", log_cause(errno));
 	service_set_storage(owner->service, lookback_storage(owner->lookback));
 }
 
@@ -212,6 +214,20 @@ static void state_take_up(struct owner *owner, struct identity *identity)
 	service_resume(owner->service, identity, clock_monotonic_ns());
 }
 
+/* As a client in another folder can find it; it may not have been made yet. */
+static void name_folder(struct owner *owner)
+{
+	const char *given = owner->config.state;
+	char here[PATH_MAX] = "";
+
+	if (given == NULL || realpath(given, owner->folder) != NULL)
+		return;
+	if (*given != '/' && getcwd(here, sizeof here) == NULL)
+		return;
+	if (snprintf(owner->folder, sizeof owner->folder, "%s%s%s", here, *given != '/' ? "/" : "", given) >= (int)sizeof owner->folder)
+		owner->folder[0] = '\0';
+}
+
 static void core_open(struct owner *owner)
 {
 	struct {
@@ -219,8 +235,9 @@ static void core_open(struct owner *owner)
 	} random;
 	const char *why;
 
+	name_folder(owner);
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
+		fatal(EX_OSERR, "the system gives no random numbers: %s", log_cause(errno));
 	/* Starts of a memory-only owner are ordered by the wall clock. */
 	struct identity identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
 				     .history = random.history | 1, .pid = getpid(), .uid = geteuid() };
@@ -236,6 +253,7 @@ static void core_open(struct owner *owner)
 		.clock_ns = clock_monotonic_ns,
 		.slow_after_ns = (uint64_t)owner->config.slow_after_ns,
 		.durability = owner->config.durability,
+		.folder = owner->folder[0] != '\0' ? owner->folder : NULL,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
@@ -304,8 +322,18 @@ static void note_durable(struct owner *owner)
 
 	owner->gauges.journal_bytes = figures.journal_bytes;
 	owner->gauges.snapshot_round = figures.snapshot_round;
+	owner->gauges.synced_revision = figures.synced_revision;
 	service_set_synced(owner->service, figures.synced_revision);
 	lookback_recorded(owner->lookback, figures.round);
+}
+
+static void note_clock(struct owner *owner)
+{
+	int64_t wall_us = clock_wall_us();
+
+	core_set_clock(service_core(owner->service), wall_us);
+	int64_t ahead_us = core_scalars(service_core(owner->service)).now_us - wall_us;
+	owner->gauges.clock_ahead_ms = ahead_us > 0 ? (uint64_t)ahead_us / 1000 : 0;
 }
 
 /* The watchdog hears of us, if it has not for so long. */
@@ -496,9 +524,10 @@ static int64_t tend(struct owner *owner)
 	note_held_up(owner, now_ns);
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
+	owner->gauges.max_connections = (uint64_t)owner->config.limits.connections;
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
 	/* Ends of sessions happen now, and not when the last message came. */
-	core_set_clock(service_core(owner->service), clock_wall_us());
+	note_clock(owner);
 	follow_clients(owner);
 	lookback_tend(owner->lookback, now_ns, &lookback_ns);
 	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);
@@ -657,7 +686,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	if (owner.config.check) {
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)
-			fatal(EX_IOERR, "cannot print the settings: %s", strerror(errno));
+			fatal(EX_IOERR, "cannot print the settings: %s", log_cause(errno));
 		return EX_OK;
 	}
 	signals_open(&owner);

@@ -4,6 +4,8 @@
  */
 #include "owner/service/service_parts.h"
 
+#include "common/options.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -24,8 +26,10 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("pid"), value_integer(identity->pid),
 		value_text("behaviour"), value_text(core_behaviour(core)->name),
 		value_text("behaviour-version"), value_integer(core_behaviour(core)->version),
+		value_text("version"), value_text(PROGRAM_VERSION),
 		value_text("protocol"), value_integer(PROTOCOL_VERSION),
 		value_text("durability"), value_text(durability[service->settings.durability]),
+		value_text("folder"), value_text(service->settings.folder != NULL ? service->settings.folder : "none"),
 		value_text("incarnation"), value_integer((int64_t)identity->incarnation),
 		value_text("history"), value_text(history),
 #define GAUGE(field, name, unit, sentence) value_text(name), value_integer((int64_t)gauges.field),

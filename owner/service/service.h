@@ -30,6 +30,7 @@ struct service_settings {
 	struct identity identity;
 	const struct gauges *gauges; /* those that only the shell knows; read when somebody asks */
 	int64_t started_ns;
+	const char *folder;         /* of a durable owner, told in status: absolute; else NULL */
 	enum durability durability; /* told to clients, and in each reply */
 	/* As process_born, of the process that opens a session; NULL: not told. */
 	uint64_t (*process_born)(pid_t pid);
