@@ -39,25 +39,26 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
 # certificate libzmq.
-COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire zmtp
+COMMON      = buffer exposition histogram json lockfile log mistakes notify options quantity rundir wire zmtp
 OWNER_PURE  = core/behaviour core/core core/crashed core/endings core/events core/execution core/lock core/operations \
-              core/record core/recording core/replay core/session core/store core/table service/about \
-              service/access service/denials service/items service/rights service/service service/sessions \
-              service/storage_items service/watch state/disk state/durability \
+              core/record core/recording core/replay core/session core/store core/table core/usage service/about \
+              service/access service/clients service/denials service/items service/latency service/metrics \
+              service/numbers service/numbers_items service/rights service/service service/sessions service/sketch \
+              service/slow service/storage_items service/trace service/tracing service/watch state/disk state/durability \
               state/frame state/journal state/journal_cut state/journal_read state/journal_salvage \
               state/journal_start state/recovery state/segment state/snapshot_blocks state/snapshot_file \
               state/snapshot_read state/snapshot_write state/text state/text_read state/window
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) access_file config crash crash_notes denial_log disk_space loader memory owner processes reload remote \
+OWNER_SHELL = $(INSPECTION) access_file config crash crash_notes denial_log disk_space loader memory metrics owner processes reload remote \
               state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/door transport/endpoint transport/envelope transport/keyring transport/local \
               transport/local_in transport/local_out transport/outboxes transport/parcel transport/refusals \
               transport/tcp transport/transport transport/zap
-LIBRARY_PURE  = engine compose inbound receive request stream watches
-LIBRARY     = $(LIBRARY_PURE) admin connection context curve dealer library lookback values
+LIBRARY_PURE  = engine compose inbound receive request stream traces watches
+LIBRARY     = $(LIBRARY_PURE) admin connection context curve dealer library lookback numbers values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -147,8 +148,9 @@ bench: all bench-build
 	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
 
 ## deps: installs what building and testing need, through apt, if anything is missing
-DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev perl \
-             libzmq-ffi-perl mandoc procps strace systemd iproute2 python3 python3-zmq clang libclang-rt-14-dev
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libmicrohttpd-dev \
+             libncurses-dev libedit-dev libcmocka-dev perl libzmq-ffi-perl libio-pty-perl bash-completion mandoc procps strace systemd \
+             iproute2 python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -181,6 +183,8 @@ MAN8       = owner/sole-owner.8 supervisor/sole-supervisor.8
 # Where Debian's python3 looks: below /usr one folder for all versions, below /usr/local one for each.
 PYTHON_DIR = lib/$$([ "$(PREFIX)" = /usr ] && echo python3 || \
              /usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])' || echo python3)/dist-packages
+# One file, under the name of each program: bash-completion looks for that.
+COMPLETIONS = share/bash-completion/completions
 # Where systemd looks: below /usr its own folders, as it tells; below /usr/local those that it looks into as well.
 UNITS      = $(sort $(wildcard systemd/*.service systemd/*.socket systemd/*.target))
 systemd_dir = $$([ "$(PREFIX)" = /usr ] && pkg-config --variable=$(1) systemd 2>/dev/null || echo "$(PREFIX)/lib/$(2)")
@@ -200,6 +204,9 @@ install: all
 	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in >"$$to" && chmod 644 "$$to" || exit 1; done
 	install -d "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
 	install -m 644 clients/python/sole.py "$(DESTDIR)$(PREFIX)/$(PYTHON_DIR)"
+	install -d "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)"
+	install -m 644 clients/sole.bash-completion "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/sole"
+	for p in $(patsubst $(BIN)/%,%,$(filter-out $(BIN)/sole,$(PROGRAMS))); do ln -sf sole "$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/$$p"; done
 	install -m 644 $(MAN1) "$(DESTDIR)$(PREFIX)/share/man/man1"
 	install -m 644 $(MAN3) "$(DESTDIR)$(PREFIX)/share/man/man3"
 	install -m 644 $(MAN5) "$(DESTDIR)$(PREFIX)/share/man/man5"
@@ -214,6 +221,7 @@ install: all
 ## uninstall: removes what install put there
 uninstall:
 	rm -f $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/bin/%",$(PROGRAMS)) \
+	  $(patsubst $(BIN)/%,"$(DESTDIR)$(PREFIX)/$(COMPLETIONS)/%",$(PROGRAMS)) \
 	  "$(DESTDIR)$(LIBDIR)/libsole.a" "$(DESTDIR)$(LIBDIR)/libsole.so" \
 	  "$(DESTDIR)$(LIBDIR)/libsole.so.$(SOVERSION)" "$(DESTDIR)$(PREFIX)/include/sole.h" \
 	  "$(DESTDIR)$(PREFIX)/include/sole/behaviour.h" "$(DESTDIR)$(LIBDIR)/libsole-owner.a" \
@@ -264,7 +272,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 	$(call link,-Wl$(comma)--whole-archive $(BIN)/libsole-owner.a -Wl$(comma)--no-whole-archive -Wl$(comma)--export-dynamic $(OWNER_LIBS),$(BIN)/libsole-owner.a)
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
-OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
+OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal -lmicrohttpd
 $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(CURVE_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
@@ -287,10 +295,11 @@ $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COM
 	$(call link,-lzmq)
 
 COMMAND     = command command_admin command_ask command_call command_keygen command_lock command_lookback command_owner \
-              command_run command_script command_table \
-              command_txn command_watch children print signature
+              command_run command_script command_stats command_table command_top command_trace command_txn command_wait \
+              command_watch children complete doctor doctor_owner doctor_service doctor_sockets frame print reading series \
+              shell shell_line signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(CURVE_O) $(COMMON_O)
-	$(call link,-lzmq)
+	$(call link,-lzmq -ledit -lncurses -ltinfo)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)

@@ -468,8 +468,9 @@ static void read_settings(const struct actor_kind *kind, int argc, char **argv, 
 		{ "wait", 'w', OPTION_FLAG, &s->wait, 0, 0, NULL,
 		  "begin when standard input has ended" },
 	};
-	const struct program program = { kind->program, "--owner NAME [option ...]", kind->about,
-					 kind->example, options, sizeof options / sizeof *options };
+	const struct program program = { .name = kind->program, .usage = "--owner NAME [option ...]",
+					 .about = kind->about, .example = kind->example, .options = options,
+					 .option_count = sizeof options / sizeof *options };
 
 	int operand = options_parse(&program, argc, argv, 0);
 	if (operand < argc)
@@ -489,7 +490,7 @@ static int open_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
-		fatal(EX_OSERR, "cannot get a descriptor for signals: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot get a descriptor for signals: %s", log_cause(errno));
 	return fd;
 }
 
@@ -511,7 +512,7 @@ static void open_handle(struct actors *all)
 		all->descriptor = sole_descriptor(all->handle);
 		if (all->descriptor >= 0)
 			return;
-		fatal(EX_OSERR, "cannot get a descriptor for the connection: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot get a descriptor for the connection: %s", log_cause(errno));
 	}
 	fatal(code == SOLE_USAGE ? EX_USAGE : EX_OSERR, "%s; see %s --help",
 	      why != NULL ? why : sole_text_of(code), all->kind->program);

@@ -7,6 +7,7 @@
  * never trusted to be short, printable or complete.
  */
 #include "clients/children.h"
+#include "clients/command.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/quantity.h"
@@ -14,7 +15,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +33,8 @@ struct conversation {
 	char line[LINE_BYTES];
 	size_t used;
 	char path[RUNDIR_PATH_MAX];
+	children_line *take; /* NULL: lines go to standard output */
+	void *context;
 };
 
 static bool verb_is(const char *verb, const char *name)
@@ -69,7 +71,7 @@ static int find_socket(const char *supervisor, char path[RUNDIR_PATH_MAX])
 	return status;
 }
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, int64_t limit_ns)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -78,7 +80,7 @@ static int connect_to(const char *path)
 		return -1;
 	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	/* A full backlog must not hang the command. */
-	struct timeval limit = { .tv_sec = answer_limit_ns / NS_PER_S };
+	struct timeval limit = { .tv_sec = limit_ns / NS_PER_S, .tv_usec = limit_ns % NS_PER_S / 1000 };
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
@@ -136,7 +138,9 @@ static int answer_line(struct conversation *c, char *line)
 		for (char *at = line + 1; *at != '\0'; at++)
 			if (iscntrl((unsigned char)*at))
 				*at = '?';
-		if (puts(line + 1) == EOF) {
+		if (c->take != NULL)
+			c->take(line + 1, c->context);
+		else if (puts(line + 1) == EOF) {
 			log_error("cannot write to standard output: %s", strerror(errno));
 			return EX_IOERR;
 		}
@@ -174,8 +178,11 @@ static int answer_lines(struct conversation *c)
 static int read_answer(struct conversation *c)
 {
 	for (;;) {
-		struct pollfd p = { .fd = c->fd, .events = POLLIN };
-		int ready = poll(&p, 1, clock_poll_ms(clock_monotonic_ns(), c->deadline_ns));
+		int ready = wait_readable(c->fd, c->deadline_ns);
+		if (ready < 0 && errno == EINTR && interrupted()) {
+			log_error("no longer waiting: the supervisor goes on with it, and `sole status` shows how far");
+			return EX_TEMPFAIL;
+		}
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready == 0 && clock_monotonic_ns() < c->deadline_ns)
@@ -222,6 +229,28 @@ static int word_request(const char *verb, const char *child, char text[REQUEST_B
 	return 0;
 }
 
+/* Finds the supervisor, asks and takes the answer: the exit status. */
+static int converse(struct conversation *c, const char *request, const char *supervisor, int64_t limit_ns)
+{
+	int status = find_socket(supervisor, c->path);
+
+	if (status != 0)
+		return status;
+	c->fd = connect_to(c->path, limit_ns);
+	if (c->fd < 0)
+		return connect_problem(c->path);
+	c->deadline_ns = clock_monotonic_ns() + limit_ns;
+	if (send(c->fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EPIPE) {
+		log_error("cannot ask the supervisor at %s: %s", c->path, strerror(errno));
+		status = EX_TEMPFAIL;
+	} else {
+		/* After EPIPE the reason may still be waiting to be read. */
+		status = read_answer(c);
+	}
+	close(c->fd);
+	return status;
+}
+
 int children_command(const char *verb, const char *child_or_null, const char *supervisor_or_null)
 {
 	struct conversation c = { .fd = -1 };
@@ -229,24 +258,17 @@ int children_command(const char *verb, const char *child_or_null, const char *su
 
 	int status = word_request(verb, child_or_null, request);
 	if (status == 0)
-		status = find_socket(supervisor_or_null, c.path);
-	if (status != 0)
-		return status;
-	c.fd = connect_to(c.path);
-	if (c.fd < 0)
-		return connect_problem(c.path);
-	c.deadline_ns = clock_monotonic_ns() + answer_limit_ns;
-	if (send(c.fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EPIPE) {
-		log_error("cannot ask the supervisor at %s: %s", c.path, strerror(errno));
-		status = EX_TEMPFAIL;
-	} else {
-		/* After EPIPE the reason may still be waiting to be read. */
-		status = read_answer(&c);
-	}
-	close(c.fd);
+		status = converse(&c, request, supervisor_or_null, answer_limit_ns);
 	if (fflush(stdout) != 0 && status == 0) {
 		log_error("cannot write to standard output: %s", strerror(errno));
 		status = EX_IOERR;
 	}
 	return status;
+}
+
+int children_list(const char *supervisor_or_null, int64_t limit_ns, children_line *line, void *context)
+{
+	struct conversation c = { .fd = -1, .take = line, .context = context };
+
+	return converse(&c, "status\n", supervisor_or_null, limit_ns);
 }

@@ -16,6 +16,8 @@
 #ifndef SOLE_CLIENTS_CHILDREN_H
 #define SOLE_CLIENTS_CHILDREN_H
 
+#include <stdint.h>
+
 /* Does one verb and returns the exit status of the command.
  *
  * `verb`: "status", "restart", "stop" or "start".
@@ -44,5 +46,9 @@
  *   EX_PROTOCOL (76)     the answer is not one of a supervisor
  *   EX_NOPERM (77)       the socket belongs to somebody else */
 int children_command(const char *verb, const char *child_or_null, const char *supervisor_or_null);
+
+/* The same for the status of all children, with another limit, and each line of the table goes to `line`. */
+typedef void children_line(const char *text, void *context);
+int children_list(const char *supervisor_or_null, int64_t limit_ns, children_line *line, void *context);
 
 #endif

@@ -38,6 +38,8 @@ struct sole_value read_standard_input(void)
 	static bool done;
 	size_t size = 0;
 
+	if (in_shell())
+		fatal(EX_USAGE, "'-' is standard input, from which the shell reads its commands: give the value itself");
 	if (done)
 		fatal(EX_USAGE, "'-' stands twice: standard input can be read once");
 	done = true;
@@ -46,12 +48,12 @@ struct sole_value read_standard_input(void)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			fatal(EX_IOERR, "cannot read standard input: %s", strerror(errno));
+			fatal(EX_IOERR, "cannot read standard input: %s", log_cause(errno));
 		if (got == 0)
 			return sole_bytes(bytes, (uint32_t)size);
 		size += (size_t)got;
 	}
-	fatal(EX_DATAERR, "standard input is larger than %d bytes, the most a message can carry",
+	fatal(EX_DATAERR, "standard input is larger than %d bytes, the most a message can carry: put it in parts, under several keys",
 	      VALUE_MAX_BYTES);
 }
 
@@ -81,6 +83,7 @@ static const char *advice(int code)
 	switch (code) {
 	case SOLE_NO_OPERATION:
 		return "`sole ops` lists what the owner does";
+	case SOLE_MALFORMED:
 	case SOLE_VERSION:
 	case SOLE_PROTOCOL:
 		return "use programs of one version";
@@ -91,15 +94,22 @@ static const char *advice(int code)
 	case SOLE_READ_ONLY:
 		return "`sole read-only off` has it take commands again";
 	case SOLE_BUSY:
-		return "ask again";
+		return "ask again in a moment";
 	case SOLE_EXPIRED:
 		return "allow more time with --timeout";
 	case SOLE_TOO_LARGE:
-		return "`sole status` lists the owner's limits";
+		return "`sole-owner --check-config` lists an owner's limits";
 	case SOLE_LEAVING:
 		return "ask again when it is back";
 	case SOLE_WRONG_TYPE:
 		return "`sole get` shows it; put replaces it";
+	case SOLE_NO_MEMORY:
+		return "delete keys, or give the owner more memory";
+	case SOLE_DISK:
+		return "`sole doctor` looks at the owner's disk";
+	case SOLE_LOCAL_MEMORY:
+	case SOLE_SYSTEM:
+		return "end other programs, or raise the limits (ulimit -a)";
 	case SOLE_FULL:
 		return "delete keys, or raise the owner's limit";
 	case SOLE_SESSION_FORGOTTEN:
@@ -174,7 +184,7 @@ int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 			quantity_format_duration(settings.timeout_ns, limit, sizeof limit);
 		bool told = strcmp(reply->text, sole_text_of(reply->code)) != 0;
 		log_error("refused: %s: no owner answered at %s within %s: %s", sole_name_of(reply->code), sole_endpoint(handle),
-			  limit, told ? reply->text : "start one with sole-owner, or allow more time with --timeout");
+			  limit, told ? reply->text : "start one with sole-owner, or allow more time with --timeout; `sole doctor` looks for what is wrong");
 	} else {
 		log_error("%s: %s: %s%s%s", reply->outcome == SOLE_UNKNOWN ? "unknown" : "refused",
 			  sole_name_of(reply->code), reply->text, what_to_do ? ": " : "",
@@ -227,6 +237,11 @@ static void tell_session(struct sole *handle, uint64_t session, void *context)
 
 struct sole *open_handle(void)
 {
+	return shared_handle() != NULL ? shared_handle() : open_own_handle();
+}
+
+struct sole *open_own_handle(void)
+{
 	struct sole *handle;
 	const char *why = NULL;
 	struct sole_options wanted = {
@@ -252,7 +267,7 @@ int reach_owner(struct sole *handle)
 {
 	struct sole_reply reply;
 
-	return sole_ping(handle, 0, &reply) == SOLE_OK ? STATUS_DONE : tell_failure(handle, &reply);
+	return ask_owner(handle, sole_ping, &reply) == SOLE_OK ? STATUS_DONE : tell_failure(handle, &reply);
 }
 
 int ask(const struct question *question)
@@ -262,7 +277,7 @@ int ask(const struct question *question)
 	struct sole_reply reply;
 	int status;
 
-	sole_call(handle, question->operations, question->count, question->flags | SOLE_TABLE, 0, &reply);
+	call_owner(handle, question->operations, question->count, question->flags | SOLE_TABLE, &reply);
 	if (reply.result_count > 0 && reply.results[0].count > 0)
 		value = &reply.results[0].values[0];
 	tell_revision(&reply);
@@ -270,7 +285,7 @@ int ask(const struct question *question)
 		status = question->answer(question, &reply, value);
 	else
 		status = tell_failure(handle, &reply);
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,11 +94,11 @@ int command_ops(int count, char **operands)
 {
 	struct sole *handle = open_handle();
 	struct sole_reply reply;
-	int status = sole_describe(handle, 0, &reply) == SOLE_OK
+	int status = ask_owner(handle, sole_describe, &reply) == SOLE_OK
 			     ? print_operations(&reply, count > 0 ? operands[0] : NULL)
 			     : tell_failure(handle, &reply);
 
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
 
@@ -160,7 +161,7 @@ static void operands_read(struct operands *o, size_t count, char **operands)
 		.arguments = calloc(count + 1, sizeof *o->arguments),
 	};
 	if (o->words == NULL || o->is_none == NULL || o->arguments == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	for (size_t i = 0; i < count; i++) {
 		o->words[i] = (struct script_word){ .text = operands[i], .size = (uint32_t)strlen(operands[i]) };
 		o->is_none[i] = operands[i] == none_operand;
@@ -188,7 +189,7 @@ static int run_call(struct sole *handle, const struct signature *signature, stru
 		return EX_USAGE;
 	}
 	const struct sole_operation operation = { signature->number, (uint16_t)o->count, o->arguments };
-	sole_call(handle, &operation, 1, signature->query ? SOLE_QUERY : 0, 0, &reply);
+	call_owner(handle, &operation, 1, signature->query ? SOLE_QUERY : 0, &reply);
 	tell_revision(&reply);
 	if (reply.outcome != SOLE_DONE)
 		return tell_call_failure(handle, &reply);
@@ -207,11 +208,11 @@ int command_call(int count, char **operands)
 
 	operands_read(&o, (size_t)count - 1, operands + 1);
 	struct sole *handle = open_handle();
-	int status = sole_describe(handle, 0, &reply) == SOLE_OK ? signature_find(&reply, operands[0], 0, &signature)
+	int status = ask_owner(handle, sole_describe, &reply) == SOLE_OK ? signature_find(&reply, operands[0], 0, &signature)
 								 : tell_failure(handle, &reply);
 	if (status == STATUS_DONE)
 		status = run_call(handle, &signature, &o);
-	sole_close(&handle);
+	close_handle(&handle);
 	operands_clear(&o);
 	return status;
 }

@@ -40,6 +40,8 @@ struct holder {
 	char text[256];
 	int64_t token;
 	bool held, lost;
+	bool stopped;        /* in the shell: ^C came before it was held */
+	sigset_t mask;       /* as it was before */
 	pid_t pid;           /* of COMMAND; 0: none */
 	bool ended;
 	int wait_status;
@@ -81,7 +83,7 @@ static void on_session(struct sole *handle, uint64_t session, void *context)
 	kill(h->pid, SIGTERM);
 }
 
-static int open_signals(void)
+static int open_signals(sigset_t *mask)
 {
 	sigset_t set;
 
@@ -90,11 +92,11 @@ static int open_signals(void)
 	for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
 		if (!run_is_ignored(passed_on[i]))
 			sigaddset(&set, passed_on[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &set, mask);
 	signal(SIGCHLD, SIG_DFL);
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
-		fatal(EX_OSERR, "cannot make a descriptor: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot make a descriptor: %s", log_cause(errno));
 	return fd;
 }
 
@@ -130,13 +132,16 @@ static void ask_for_lock(struct holder *h)
 	const struct sole_operation operation = { settings.try ? SOLE_TABLE_TRY_LOCK : SOLE_TABLE_LOCK, 1,
 						  &name };
 	struct signalfd_siginfo got;
+	uint64_t request = 0;
 
 	h->answered = h->held = h->lost = false;
-	h->code = sole_submit(h->handle, &operation, 1, SOLE_TABLE, time_left(h), on_answer, h, NULL);
+	h->code = sole_submit(h->handle, &operation, 1, SOLE_TABLE, time_left(h), on_answer, h, &request);
 	while (h->code == SOLE_OK && !h->answered) {
 		sole_run(h->handle, SOLE_FOREVER, h->signals);
 		while (!h->answered && read(h->signals, &got, sizeof got) == (ssize_t)sizeof got)
-			if (got.ssi_signo != SIGCHLD)
+			if (got.ssi_signo == SIGINT && in_shell())
+				h->stopped = sole_cancel(h->handle, request) == SOLE_OK;
+			else if (got.ssi_signo != SIGCHLD)
 				die_of(h, (int)got.ssi_signo);
 	}
 	if (!h->answered)
@@ -154,7 +159,7 @@ static int not_held(const struct holder *h)
 		no_line("conflict: the lock '%.200s' is held", h->name);
 		return (int)settings.conflict_status;
 	}
-	if (settings.try || (h->code != SOLE_EXPIRED && h->code != SOLE_CANCELLED))
+	if (settings.try || h->stopped || (h->code != SOLE_EXPIRED && h->code != SOLE_CANCELLED))
 		return tell_failure(h->handle, &reply);
 	quantity_format_duration(settings.timeout_ns, limit, sizeof limit);
 	if (!settings.quiet)
@@ -191,10 +196,10 @@ static void start(struct holder *h, char **argv)
 
 	snprintf(token, sizeof token, "%lld", (long long)h->token);
 	if (setenv("SOLE_TOKEN", token, 1) != 0)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	h->pid = run_start(argv, SIGKILL, -1);
 	if (h->pid < 0)
-		fatal(EX_OSERR, "cannot start the command: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot start the command: %s", log_cause(errno));
 }
 
 static void take_signals(struct holder *h)
@@ -212,14 +217,18 @@ static void take_signals(struct holder *h)
 
 static int hold(struct holder *h)
 {
+	/* The shell's own session lives on meanwhile. */
 	struct pollfd list[] = { { .fd = sole_descriptor(h->handle), .events = POLLIN },
-				 { .fd = h->signals, .events = POLLIN } };
+				 { .fd = h->signals, .events = POLLIN },
+				 { .fd = in_shell() ? sole_descriptor(shared_handle()) : -1, .events = POLLIN } };
 
 	while (!h->ended) {
-		if (poll(list, 2, -1) < 0 && errno != EINTR)
-			fatal(EX_OSERR, "cannot wait: %s", strerror(errno));
+		if (poll(list, 3, -1) < 0 && errno != EINTR)
+			fatal(EX_OSERR, "cannot wait: %s", log_cause(errno));
 		if (list[0].revents != 0)
 			sole_dispatch(h->handle);
+		if (list[2].revents != 0)
+			sole_dispatch(shared_handle());
 		take_signals(h);
 	}
 	int status = run_status(h->wait_status);
@@ -234,10 +243,10 @@ int command_lock(int count, char **operands)
 		usage_error("write the lock's name, --, and the command");
 	if (settings.timeout_given && settings.timeout_ns > 0)
 		h.until_ns = clock_monotonic_ns() + settings.timeout_ns;
-	h.signals = open_signals();
-	h.handle = open_handle();
+	h.signals = open_signals(&h.mask);
+	h.handle = open_own_handle(); /* the lock is one of this command, in the shell, too */
 	if (sole_descriptor(h.handle) < 0)
-		fatal(EX_OSERR, "no descriptors are left");
+		fatal(EX_OSERR, "no descriptors are left: raise the limit (ulimit -n)");
 	sole_on_session(h.handle, on_session, &h);
 	int status = take(&h);
 	if (status == STATUS_DONE) {
@@ -247,5 +256,7 @@ int command_lock(int count, char **operands)
 		status = hold(&h);
 	}
 	sole_close(&h.handle);
+	close(h.signals);
+	sigprocmask(SIG_SETMASK, &h.mask, NULL);
 	return status;
 }

@@ -103,11 +103,13 @@ int command_outcome(int count, char **operands)
 	uint64_t session = number_of(operands[0], "session: a number from 1 on, as --verbose prints it"),
 		 sequence = number_of(operands[1], "sequence: a number from 1 on, as --verbose prints it");
 	struct sole *handle = open_handle();
+	struct sole_reply answer;
 	struct sole_fate fate;
 	int status;
 
 	(void)count;
-	int code = sole_outcome(handle, session, sequence, 0, &fate);
+	call_outcome(handle, session, sequence, &answer);
+	int code = sole_fate_of(&answer, &fate);
 	if (code == SOLE_OK) {
 		settings.json ? print_fate_json(&fate) : print_fate(&fate);
 		status = fates[fate.fate].status;
@@ -116,7 +118,7 @@ int command_outcome(int count, char **operands)
 		const struct sole_reply reply = { .outcome = sole_outcome_of(code), .code = code, .text = fate.text };
 		status = tell_failure(handle, &reply);
 	}
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
 
@@ -137,6 +139,8 @@ static int write_part(void *context, const void *bytes, size_t size)
 	struct target *target = context;
 	const char *at = bytes;
 
+	if (interrupted())
+		return -1;
 	target->bytes += size;
 	while (size > 0) {
 		ssize_t written = write(target->file, at, size);
@@ -166,11 +170,11 @@ static void open_unfinished(struct target *target, const char *path)
 	int length = snprintf(target->unfinished, sizeof target->unfinished, "%s.tmp", path);
 
 	if (length >= (int)sizeof target->unfinished)
-		fatal(EX_USAGE, "the name of the file is too long");
+		fatal(EX_USAGE, "the name of the file is too long: give a shorter one");
 	target->path = path;
 	target->file = open(target->unfinished, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (target->file < 0)
-		fatal(EX_CANTCREAT, "cannot write %s: %s", target->unfinished, strerror(errno));
+		fatal(EX_CANTCREAT, "cannot write %s: %s", target->unfinished, log_cause(errno));
 	if (flock(target->file, LOCK_EX | LOCK_NB) != 0 || !is_still_named(target))
 		fatal(EX_CANTCREAT, "another backup is being written to %s: wait for it, or name another file",
 		      target->unfinished);
@@ -241,6 +245,6 @@ int command_backup(int count, char **operands)
 		unlink(target.unfinished);
 	if (status == STATUS_DONE && settings.verbose)
 		log_info("%llu bytes", target.bytes);
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }

@@ -56,14 +56,13 @@ static void print_member(size_t position, const struct sole_value *name, const s
 }
 
 /* Asks and hands the answer on. */
-static int ask_about(int (*question)(struct sole *, int64_t, struct sole_reply *),
-		     int (*print)(const struct sole_reply *))
+static int ask_about(owner_question *question, int (*print)(const struct sole_reply *))
 {
 	struct sole *handle = open_handle();
 	struct sole_reply reply;
-	int status = question(handle, 0, &reply) == SOLE_OK ? print(&reply) : tell_failure(handle, &reply);
+	int status = ask_owner(handle, question, &reply) == SOLE_OK ? print(&reply) : tell_failure(handle, &reply);
 
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
 
@@ -77,7 +76,7 @@ int command_ping(int count, char **operands)
 	int status = STATUS_DONE;
 
 	(void)count, (void)operands;
-	if (sole_ping(handle, 0, &reply) == SOLE_OK) {
+	if (ask_owner(handle, sole_ping, &reply) == SOLE_OK) {
 		int64_t took_ns = clock_monotonic_ns() - start_ns;
 		char took[32];
 		quantity_format_duration(took_ns, took, sizeof took);
@@ -94,7 +93,7 @@ int command_ping(int count, char **operands)
 	} else {
 		status = tell_failure(handle, &reply);
 	}
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
 
@@ -134,48 +133,11 @@ int command_status(int count, char **operands)
 {
 	bool supervisor = settings.supervisor != NULL || count > 0;
 
-	if (supervisor && (settings.owner != NULL || settings.endpoint != NULL))
+	if (supervisor && !in_shell() && (settings.owner != NULL || settings.endpoint != NULL))
 		usage_error("an owner has no children: leave out --owner and --endpoint, or the rest");
-	if (!supervisor && owner_is_named())
+	if (!supervisor && (in_shell() || owner_is_named()))
 		return ask_about(sole_status, print_status);
 	if (settings.json)
 		usage_error("--json is for the status of an owner: name one with --owner");
 	return children_command("status", count > 0 ? operands[0] : NULL, settings.supervisor);
-}
-
-/* ---- stats ---- */
-
-/* Columns: name, value to the right, unit, sentence. */
-static int print_stats(const struct sole_reply *reply)
-{
-	enum { NAME, VALUE, UNIT, SENTENCE, COLUMNS };
-	int width[COLUMNS] = { 0 };
-
-	for (size_t row = 0; row < reply->result_count; row++) {
-		if (reply->results[row].count != COLUMNS)
-			return bad_answer();
-		for (size_t column = NAME; column < SENTENCE; column++)
-			width[column] = widest(&reply->results[row], column, COLUMNS, width[column]);
-	}
-	for (size_t row = 0; row < reply->result_count; row++) {
-		const struct sole_value *values = reply->results[row].values;
-		char cell[COLUMNS][CELL_BYTES];
-		if (settings.json) {
-			print_member(row, &values[NAME], &values[VALUE]);
-			continue;
-		}
-		for (size_t column = NAME; column < COLUMNS; column++)
-			text_of_value(&values[column], cell[column], CELL_BYTES);
-		printf("%-*s  %*s  %-*s  %s\n", width[NAME], cell[NAME], width[VALUE], cell[VALUE],
-		       width[UNIT], cell[UNIT], cell[SENTENCE]);
-	}
-	if (settings.json)
-		puts(reply->result_count > 0 ? "}" : "{}");
-	return STATUS_DONE;
-}
-
-int command_stats(int count, char **operands)
-{
-	(void)count, (void)operands;
-	return ask_about(sole_stats, print_stats);
 }

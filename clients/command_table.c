@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/quantity.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +121,7 @@ int command_mget(int count, char **operands)
 	struct sole_value *keys = calloc((size_t)count, sizeof *keys);
 
 	if (keys == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	for (int i = 0; i < count; i++)
 		keys[i] = sole_text(operands[i]);
 	int status = ask_one(SOLE_TABLE_GET_MANY, (uint16_t)count, keys, SOLE_QUERY, "", got_many);
@@ -378,7 +379,7 @@ int command_scan(int count, char **operands)
 		const struct sole_value arguments[] = { sole_text(count > 0 ? operands[0] : ""), scan.cursor,
 							sole_integer(scan.left < PAGE ? scan.left : PAGE) };
 		const struct sole_operation operation = { SOLE_TABLE_SCAN, 3, arguments };
-		if (sole_call(handle, &operation, 1, SOLE_QUERY | SOLE_TABLE, 0, &reply) != SOLE_OK) {
+		if (call_owner(handle, &operation, 1, SOLE_QUERY | SOLE_TABLE, &reply) != SOLE_OK) {
 			status = tell_failure(handle, &reply);
 			break;
 		}
@@ -386,6 +387,6 @@ int command_scan(int count, char **operands)
 			tell_where_to_watch(&reply);
 		status = print_page(&scan, &reply);
 	} while (status == STATUS_DONE && scan.cursor.type == SOLE_BYTES && scan.left > 0 && !ferror(stdout));
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static char *join_lines(int count, char **operands)
 		size += strlen(operands[i]) + 1;
 	char *text = malloc(size);
 	if (text == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	for (int i = 0; i < count; i++)
 		used += (size_t)sprintf(text + used, "%s%s", operands[i], i + 1 < count ? "\n" : "");
 	return text;
@@ -69,7 +70,7 @@ static void transaction_read(struct transaction *t, int count, char **operands)
 	t->is_none = calloc(words, sizeof *t->is_none);
 	t->otherwise = t->script.line_count;
 	if (t->operations == NULL || t->arguments == NULL || t->is_none == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 }
 
 static bool is_word(const struct script_word *word, const char *text)
@@ -204,16 +205,16 @@ int command_txn(int count, char **operands)
 
 	transaction_read(&t, count, operands);
 	struct sole *handle = open_handle();
-	int status = sole_describe(handle, 0, &reply) == SOLE_OK ? compile(&t, &reply)
+	int status = ask_owner(handle, sole_describe, &reply) == SOLE_OK ? compile(&t, &reply)
 								 : tell_failure(handle, &reply);
 	if (status == STATUS_DONE) {
-		sole_call(handle, t.operations, t.script.line_count,
-			  (t.query ? SOLE_QUERY : 0) | (t.has_otherwise ? SOLE_OTHERWISE : 0), 0, &reply);
+		call_owner(handle, t.operations, t.script.line_count,
+			   (t.query ? SOLE_QUERY : 0) | (t.has_otherwise ? SOLE_OTHERWISE : 0), &reply);
 		tell_revision(&reply);
 		status = reply.outcome == SOLE_DONE ? print_transaction(&t, &reply)
 						    : tell_transaction_failure(&t, handle, &reply);
 	}
-	sole_close(&handle);
+	close_handle(&handle);
 	transaction_clear(&t);
 	return status;
 }

@@ -100,7 +100,7 @@ static void set_variable(const char *name, struct sole_value value)
 			return;
 	}
 	if (setenv(name, text, 1) != 0)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 }
 
 /* A descriptor to read the value from, byte for byte. */
@@ -138,7 +138,7 @@ static void run_for(const struct sole_event *event)
 	set_variable("SOLE_INDEX", sole_integer(event->index));
 	pid_t pid = argv[2] != NULL && input >= 0 ? run_start(argv, SIGTERM, input) : -1;
 	if (pid < 0)
-		fatal(EX_OSERR, "cannot start the command: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot start the command: %s", log_cause(errno));
 	close(input);
 	free(argv[2]);
 	while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
@@ -226,10 +226,12 @@ static void listen_on(struct watcher *w)
 				 { .fd = pipe ? STDOUT_FILENO : -1 } };
 
 	if (list[0].fd < 0)
-		fatal(EX_OSERR, "no descriptors are left");
+		fatal(EX_OSERR, "no descriptors are left: raise the limit (ulimit -n)");
 	while (!w->over) {
 		if (poll(list, 2, -1) < 0 && errno != EINTR)
-			fatal(EX_OSERR, "cannot wait: %s", strerror(errno));
+			fatal(EX_OSERR, "cannot wait: %s", log_cause(errno));
+		if (interrupted())
+			end(w, STATUS_DONE);
 		if (list[0].revents != 0)
 			sole_dispatch(w->handle);
 		if (list[1].revents != 0 && !w->over)
@@ -241,6 +243,7 @@ int command_watch(int count, char **operands)
 {
 	struct watcher w = { 0 };
 	struct place from = { 0 };
+	uint64_t watch = 0;
 
 	if (settings.from != NULL)
 		from = place_of(settings.from);
@@ -251,7 +254,7 @@ int command_watch(int count, char **operands)
 	int status = reach_owner(w.handle);
 	if (status == STATUS_DONE) {
 		int code = sole_watch(w.handle, sole_text(count > 0 ? operands[0] : ""), from.history, from.revision,
-				      from.index, on_event, &w, NULL);
+				      from.index, on_event, &w, &watch);
 		if (code == SOLE_OK) {
 			listen_on(&w);
 			status = w.status;
@@ -261,6 +264,8 @@ int command_watch(int count, char **operands)
 			status = tell_failure(w.handle, &reply);
 		}
 	}
-	sole_close(&w.handle);
+	if (in_shell())
+		sole_unwatch(w.handle, watch);
+	close_handle(&w.handle);
 	return status;
 }

@@ -114,7 +114,7 @@ bool signature_warn_of_session(uint16_t number, const char *name)
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
 		if (number != known[i].number || strcmp(name, known[i].name) != 0)
 			continue;
-		if (!settings.quiet)
+		if (!settings.quiet && !in_shell())
 			log_warn("%s: the session ends with this command, and %s", name, known[i].what);
 		return true;
 	}

@@ -19,6 +19,7 @@ static const char *program = "sole";
 static enum log_level threshold = LOG_LEVEL_INFO;
 static bool to_journal;
 static void (*redirected)(const char *line, size_t bytes);
+static void (*on_leave)(int status);
 
 /* $JOURNAL_STREAM is "DEVICE:INODE" of the journal's end. A shell below a service hands
  * it on to programs whose standard error is a terminal or a file. */
@@ -102,11 +103,55 @@ LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
 LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
 
+const char *log_cause(int error)
+{
+	static _Thread_local char text[160];
+	static const struct {
+		int error;
+		const char *what_to_do;
+	} known[] = {
+		{ EMFILE, "raise the limit of descriptors (ulimit -n, LimitNOFILE=)" },
+		{ ENFILE, "the whole system has no descriptor left: raise fs.file-max, or end other programs" },
+		{ ENOMEM, "end other programs, or raise the limit (ulimit -v, MemoryMax=)" },
+		{ EAGAIN, "end other programs, or raise the limit of processes (ulimit -u, TasksMax=)" },
+		{ ENOSPC, "make room on that disk" },
+		{ EDQUOT, "make room, or have the quota raised" },
+		{ EROFS, "it is mounted read-only: name another place" },
+		{ EACCES, "do it as a user who may, or name another place" },
+		{ EPERM, "do it as a user who may" },
+		{ ENOENT, "check the name, and that the folder it stands in is there" },
+		{ ENOTDIR, "name a folder, and not a file" },
+		{ EISDIR, "name a file, and not a folder" },
+		{ EADDRINUSE, "another process is there: end it, or name another place" },
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (known[i].error != error)
+			continue;
+		snprintf(text, sizeof text, "%s: %s", strerror(error), known[i].what_to_do);
+		return text;
+	}
+	snprintf(text, sizeof text, "%s", strerror(error));
+	return text;
+}
+
+void log_on_leave(void (*function)(int status))
+{
+	on_leave = function;
+}
+
+void leave_program(int status)
+{
+	if (on_leave != NULL)
+		on_leave(status);
+	exit(status);
+}
+
 void fatal(int status, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
 	log_line(LOG_LEVEL_ERROR, format, arguments);
 	va_end(arguments);
-	exit(status);
+	leave_program(status);
 }

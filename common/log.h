@@ -31,7 +31,16 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* For start-up only: logs at error level and exits with `status`, one of
+/* An errno in words, and what to do about it where that is plain: "Too many open files: raise the limit (ulimit -n, ...)".
+ * Valid in this thread until the next call. */
+const char *log_cause(int error);
+
+/* Ends the program with `status`; where log_on_leave was given a function, calls that in place of exit(3):
+ * for a program that goes on after what would have ended another one. It must not return. */
+_Noreturn void leave_program(int status);
+void log_on_leave(void (*function)(int status));
+
+/* For start-up only: logs at error level and leaves with `status`, one of
  * <sysexits.h>. Not for anything a peer can cause. */
 void fatal(int status, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 

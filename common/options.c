@@ -14,7 +14,8 @@
 #include <string.h>
 #include <sysexits.h>
 
-enum { OPTIONS_MAX = 64, HELP_CODE = 1000, VERSION_CODE, FIRST_CODE };
+enum { OPTIONS_MAX = 64, HELP_CODE = 1000, HELP_ALL_CODE, VERSION_CODE, FIRST_CODE };
+enum { WIDTH = 79, HELP_COLUMN = 29 };
 
 static const char *set(const struct option_spec *option, const char *value)
 {
@@ -74,41 +75,90 @@ static const char *set(const struct option_spec *option, const char *value)
 
 const char *options_set(const struct program *program, const char *name, const char *value)
 {
-	static _Thread_local char text[128];
+	static _Thread_local char text[192];
 
 	for (size_t i = 0; i < program->option_count; i++)
 		if (strcmp(program->options[i].name, name) == 0)
 			return set(&program->options[i], value);
-	snprintf(text, sizeof text, "'%.60s' is not a setting of %s", name, program->name);
+	snprintf(text, sizeof text, "'%.60s' is not a setting of %s: its --help-all lists them", name, program->name);
 	return text;
 }
 
-static void print_help(const struct program *program)
+void options_wrap(FILE *out, int column, int indent, const char *text)
 {
+	bool first = true;
+
+	for (const char *at = text + strspn(text, " "); *at != '\0'; first = false) {
+		int length = (int)strcspn(at, " ");
+		if (!first && column + 1 + length > WIDTH) {
+			fprintf(out, "\n%*s", indent, "");
+			column = indent;
+		} else if (!first) {
+			putc(' ', out);
+			column++;
+		}
+		fwrite(at, 1, (size_t)length, out);
+		column += length;
+		at += length;
+		at += strspn(at, " ");
+	}
+}
+
+static bool is_listed(const struct program *program, const struct option_spec *option, bool all)
+{
+	size_t length = strlen(option->name);
+
+	if (option->help == NULL)
+		return false;
+	if (all || program->brief == NULL)
+		return true;
+	for (const char *at = program->brief; *at != '\0'; at += strcspn(at, " "), at += strspn(at, " "))
+		if (strcspn(at, " ") == length && strncmp(at, option->name, length) == 0)
+			return true;
+	return false;
+}
+
+static void print_option(const struct option_spec *o)
+{
+	char left[64], letter[8] = "    ";
+
+	if (o->letter)
+		snprintf(letter, sizeof letter, "-%c, ", o->letter);
+	snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+	int used = printf("  %-26s ", left);
+	options_wrap(stdout, used, HELP_COLUMN, o->help);
+	putchar('\n');
+}
+
+static void print_help(const struct program *program, bool all)
+{
+	bool listed = false, left_out = !all && program->about_all != NULL;
+
 	printf("%s\n\nUsage: %s %s\n\n%s\n", program->example, program->name, program->usage,
-	       program->about);
-	if (program->option_count > 0 && program->options[0].help != NULL)
-		printf("\n");
+	       all && program->about_all != NULL ? program->about_all : program->about);
 	for (size_t i = 0; i < program->option_count; i++) {
 		const struct option_spec *o = &program->options[i];
-		char left[64], letter[8] = "    ";
-		if (o->help == NULL)
-			continue;
-		if (o->letter)
-			snprintf(letter, sizeof letter, "-%c, ", o->letter);
-		snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name,
-			 o->argument ? " " : "", o->argument ? o->argument : "");
-		printf("  %-28s %s\n", left, o->help);
+		if (is_listed(program, o, all)) {
+			if (!listed)
+				putchar('\n');
+			listed = true;
+			print_option(o);
+		} else if (o->help != NULL) {
+			left_out = true;
+		}
 	}
 	/* "sole get" is described in sole(1). */
-	printf("\nManual: man %.*s\n", (int)strcspn(program->name, " "), program->name);
+	printf("\n");
+	if (left_out)
+		printf("More: %s --help-all. ", program->name);
+	printf("Manual: man %.*s\n", (int)strcspn(program->name, " "), program->name);
 }
 
 static _Noreturn void exit_printed(void)
 {
 	if (fflush(stdout) != 0)
-		fatal(EX_IOERR, "cannot write to standard output: %s", strerror(errno));
-	exit(EX_OK);
+		fatal(EX_IOERR, "cannot write to standard output: %s", log_cause(errno));
+	leave_program(EX_OK);
 }
 
 /* After getopt_long(3) said '?': optopt tells what it stumbled over. */
@@ -123,7 +173,7 @@ static _Noreturn void refuse_option(const struct program *program, const char *a
 
 int options_parse(const struct program *program, int argc, char **argv, int stop_at_operand)
 {
-	struct option longs[OPTIONS_MAX + 3] = { 0 };
+	struct option longs[OPTIONS_MAX + 4] = { 0 };
 	char letters[2 * OPTIONS_MAX + 3];
 	size_t used = 0, count = program->option_count;
 
@@ -144,7 +194,8 @@ int options_parse(const struct program *program, int argc, char **argv, int stop
 	}
 	letters[used] = '\0';
 	longs[count] = (struct option){ "help", no_argument, NULL, HELP_CODE };
-	longs[count + 1] = (struct option){ "version", no_argument, NULL, VERSION_CODE };
+	longs[count + 1] = (struct option){ "help-all", no_argument, NULL, HELP_ALL_CODE };
+	longs[count + 2] = (struct option){ "version", no_argument, NULL, VERSION_CODE };
 
 	opterr = 0;
 	optind = 0;
@@ -152,8 +203,8 @@ int options_parse(const struct program *program, int argc, char **argv, int stop
 		int code = getopt_long(argc, argv, letters, longs, NULL);
 		if (code == -1)
 			return optind;
-		if (code == HELP_CODE) {
-			print_help(program);
+		if (code == HELP_CODE || code == HELP_ALL_CODE) {
+			print_help(program, code == HELP_ALL_CODE);
 			exit_printed();
 		}
 		if (code == VERSION_CODE) {

@@ -83,8 +83,15 @@ enum message_kind {
 	ITEM(15, SESSIONS, "sessions") /* those that are open, a page at a time */                   \
 	ITEM(16, END_SESSION, "end-session") /* of anybody */                                     \
 	ITEM(17, READ_ONLY, "read-only") /* commands are refused from now on, or no more */       \
+	ITEM(18, LATENCIES, "latencies") /* how long operations, rounds and syncs took */             \
+	ITEM(19, CLIENTS, "clients") /* who is connected */                                        \
+	ITEM(20, HOT, "hot")         /* which keys are asked for most */                           \
+	ITEM(21, SLOW, "slow")       /* the slowest requests */                                    \
+	ITEM(22, TRACE, "trace")     /* asks to be told of requests as they run */                 \
+	ITEM(23, UNTRACE, "untrace") /* no more of them */                                         \
 	ITEM(32, LEAVING, "leaving") /* notice: the owner is about to end */                       \
-	ITEM(33, EVENTS, "events")   /* notice: what a watch asked for */
+	ITEM(33, EVENTS, "events")   /* notice: what a watch asked for */                          \
+	ITEM(34, TRACED, "traced")   /* notice: what a trace asked for */
 
 enum item_kind {
 #define ITEM(number, NAME, name) ITEM_##NAME = number,

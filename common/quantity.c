@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,18 +100,33 @@ const char *quantity_integer(const char *text, int64_t least, int64_t most, int6
 	return NULL;
 }
 
+/* In the largest of `steps` that fits; false: in none. */
+static bool format_in(const struct unit *steps, size_t count, int64_t number, char *text, size_t size)
+{
+	for (size_t i = 0; i < count; i++) {
+		/* What rounds up to a thousand of a unit is one of the next. */
+		if (number < steps[i].factor - steps[i].factor / 2000)
+			continue;
+		double value = (double)number / (double)steps[i].factor;
+		int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+		snprintf(text, size, "%.*f%s", decimals, value, steps[i].name);
+		return true;
+	}
+	return false;
+}
+
 void quantity_format_duration(int64_t ns, char *text, size_t size)
 {
 	static const struct unit steps[] = { { "s", 1000000000 }, { "ms", 1000000 }, { "us", 1000 } };
 
-	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-		/* What rounds up to a thousand of a unit is one of the next. */
-		if (ns < steps[i].factor - steps[i].factor / 2000)
-			continue;
-		double value = (double)ns / (double)steps[i].factor;
-		int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-		snprintf(text, size, "%.*f%s", decimals, value, steps[i].name);
-		return;
-	}
-	snprintf(text, size, "%lldns", (long long)ns);
+	if (!format_in(steps, sizeof steps / sizeof *steps, ns, text, size))
+		snprintf(text, size, "%lldns", (long long)ns);
+}
+
+void quantity_format_size(int64_t bytes, char *text, size_t size)
+{
+	static const struct unit steps[] = { { "TiB", INT64_C(1) << 40 }, { "GiB", 1 << 30 }, { "MiB", 1 << 20 }, { "KiB", 1 << 10 } };
+
+	if (!format_in(steps, sizeof steps / sizeof *steps, bytes, text, size))
+		snprintf(text, size, "%lldB", (long long)bytes);
 }

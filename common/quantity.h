@@ -25,4 +25,7 @@ const char *quantity_integer(const char *text, int64_t least, int64_t most, int6
 /* Writes `ns` in its largest fitting unit, three digits at the most: "1.24ms". */
 void quantity_format_duration(int64_t ns, char *text, size_t size);
 
+/* The same for bytes: "7.68MiB". */
+void quantity_format_size(int64_t bytes, char *text, size_t size);
+
 #endif

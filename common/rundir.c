@@ -14,7 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { CANDIDATES = 4, DIR_MAX = 4096 };
+enum { CANDIDATES = 4, DIR_MAX = RUNDIR_FOLDER_MAX };
 
 struct candidate {
 	char dir[DIR_MAX];
@@ -118,51 +118,76 @@ int rundir_find(const char *name, const char *suffix, char path[RUNDIR_PATH_MAX]
 	return EX_UNAVAILABLE;
 }
 
-/* Adds the names of one folder that end in `suffix` to what was found before it;
- * a name that an earlier folder holds too is the same one. */
-static int single_in(const char *dir, const char *suffix, char name[RUNDIR_NAME_MAX + 1],
-		     char error[RUNDIR_ERROR_MAX])
+int rundir_folder(unsigned index, char folder[RUNDIR_FOLDER_MAX], char error[RUNDIR_ERROR_MAX])
+{
+	struct candidate list[CANDIDATES];
+	size_t count = candidates(list, false);
+
+	if (index >= count)
+		return -1;
+	memcpy(folder, list[index].dir, RUNDIR_FOLDER_MAX);
+	return trusted(&list[index], error) ? 0 : EX_NOPERM;
+}
+
+static void each_in(const char *dir, const char *suffix, rundir_found *found, void *context)
 {
 	DIR *listing = opendir(dir);
 	size_t tail = strlen(suffix);
-	int status = 0;
 
 	/* cppcheck-suppress readdirCalled ; the listing is this call's own */
-	for (struct dirent *entry; listing != NULL && status == 0 && (entry = readdir(listing)) != NULL;) {
+	for (struct dirent *entry; listing != NULL && (entry = readdir(listing)) != NULL;) {
 		size_t length = strlen(entry->d_name);
 		if (length <= tail || length - tail > RUNDIR_NAME_MAX ||
 		    strcmp(entry->d_name + length - tail, suffix) != 0)
 			continue;
 		entry->d_name[length - tail] = '\0';
-		if (rundir_name_problem(entry->d_name) != NULL)
-			continue;
-		if (name[0] != '\0' && strcmp(name, entry->d_name) != 0) {
-			snprintf(error, RUNDIR_ERROR_MAX, "there are several, %s and %.64s among them", name,
-				 entry->d_name);
-			status = EX_USAGE;
-		}
-		memcpy(name, entry->d_name, length - tail + 1);
+		if (rundir_name_problem(entry->d_name) == NULL)
+			found(entry->d_name, dir, context);
 	}
 	if (listing != NULL)
 		closedir(listing);
-	return status;
+}
+
+void rundir_each(const char *suffix, rundir_found *found, void *context)
+{
+	struct candidate list[CANDIDATES];
+	size_t count = candidates(list, false);
+	char error[RUNDIR_ERROR_MAX];
+
+	for (size_t i = 0; i < count; i++)
+		if (trusted(&list[i], error))
+			each_in(list[i].dir, suffix, found, context);
+}
+
+struct single {
+	char *name, *error;
+	int status;
+};
+
+/* A name that an earlier folder holds too is the same one. */
+static void take_single(const char *name, const char *folder, void *context)
+{
+	struct single *single = context;
+
+	(void)folder;
+	if (single->name[0] != '\0' && strcmp(name, single->name) != 0 && single->status == 0) {
+		snprintf(single->error, RUNDIR_ERROR_MAX, "there are several, %s and %.64s among them", single->name, name);
+		single->status = EX_USAGE;
+	}
+	snprintf(single->name, RUNDIR_NAME_MAX + 1, "%s", name);
 }
 
 int rundir_single(const char *suffix, char name[RUNDIR_NAME_MAX + 1], char error[RUNDIR_ERROR_MAX])
 {
-	struct candidate list[CANDIDATES];
-	size_t count = candidates(list, false);
-	int status = 0;
+	struct single single = { name, error, 0 };
 
 	name[0] = '\0';
-	for (size_t i = 0; i < count && status == 0; i++)
-		if (trusted(&list[i], error))
-			status = single_in(list[i].dir, suffix, name, error);
-	if (status == 0 && name[0] == '\0') {
+	rundir_each(suffix, take_single, &single);
+	if (single.status == 0 && name[0] == '\0') {
 		snprintf(error, RUNDIR_ERROR_MAX, "no *%s is in any of the folders for endpoints", suffix);
-		status = EX_UNAVAILABLE;
+		return EX_UNAVAILABLE;
 	}
-	return status;
+	return single.status;
 }
 
 int rundir_claim(const char *name, const char *suffix, char path[RUNDIR_PATH_MAX],

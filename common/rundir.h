@@ -31,6 +31,15 @@ int rundir_claim(const char *name, const char *suffix, char path[RUNDIR_PATH_MAX
  * those folders. EX_UNAVAILABLE when there is none, EX_USAGE when there are several. */
 int rundir_single(const char *suffix, char name[RUNDIR_NAME_MAX + 1], char error[RUNDIR_ERROR_MAX]);
 
+/* The folders in which clients look, from 0 on. 0 with its path; EX_NOPERM: clients refuse it, and why; -1: there
+ * are no more. A folder need not be there. */
+enum { RUNDIR_FOLDER_MAX = 4096 };
+int rundir_folder(unsigned index, char folder[RUNDIR_FOLDER_MAX], char error[RUNDIR_ERROR_MAX]);
+
+/* Calls back for each NAME+suffix in those folders, with the folder that holds it. */
+typedef void rundir_found(const char *name, const char *folder, void *context);
+void rundir_each(const char *suffix, rundir_found *found, void *context);
+
 /* A name is 1 to 64 of letters, digits, '-', '_' and '.', not starting with '.'
  * or '-'. Returns NULL or what is wrong. */
 const char *rundir_name_problem(const char *name);

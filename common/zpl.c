@@ -9,6 +9,7 @@
  * text is caught, the line replaced by a harmless one, and the text read again.
  */
 #include "common/zpl.h"
+#include "common/log.h"
 
 #include <ctype.h>
 #include <czmq.h>
@@ -38,7 +39,7 @@ static int read_file(const char *path, char **text, struct mistakes *mistakes)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
-		mistakes_add(mistakes, 0, "cannot be read: %s", strerror(errno));
+		mistakes_add(mistakes, 0, "cannot be read: %s", log_cause(errno));
 		return errno == EACCES ? EX_NOPERM : EX_NOINPUT;
 	}
 	char *buffer = malloc(ZPL_BYTES_MAX + 1);
@@ -53,7 +54,7 @@ static int read_file(const char *path, char **text, struct mistakes *mistakes)
 		mistakes_add(mistakes, 0, "cannot be read: out of memory");
 		status = EX_OSERR;
 	} else if (got < 0) {
-		mistakes_add(mistakes, 0, "cannot be read: %s", strerror(errno));
+		mistakes_add(mistakes, 0, "cannot be read: %s", log_cause(errno));
 		status = EX_NOINPUT;
 	} else if (used > ZPL_BYTES_MAX) {
 		mistakes_add(mistakes, 0, "is larger than %d KiB", ZPL_BYTES_MAX / 1024);

@@ -43,6 +43,10 @@ static const struct option_spec options[] = {
 	{ "check-config", 0, OPTION_FLAG, &told.check, 0, 0, NULL, "print the settings and the worst case of memory" },
 	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE", "permissions of the socket (0600)" },
 	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME", "how long stopping may wait for clients (1s)" },
+	{ "metrics", 0, OPTION_INTEGER, &told.metrics_port, 0, 65535, "PORT",
+	  "answer GET /metrics on this port of 127.0.0.1, as Prometheus reads it; 0: any" },
+	{ "slow-after", 0, OPTION_DURATION, &told.slow_after_ns, 0, 3600000000000, "TIME",
+	  "requests that run for longer are kept for `sole slow` (1ms)" },
 	{ "quiet", 'q', OPTION_FLAG, &told.quiet, 0, 0, NULL, "print no totals at the end" },
 	/* Instead of owning: see inspect.h. */
 	{ "verify", 0, OPTION_TEXT, &told.inspection.verify, 0, 0, "DIR", "read all of a state's folder: is it sound?" },
@@ -71,6 +75,7 @@ static const struct program program = {
 	.example = "  sole-owner inventory &\n  sole -o inventory put apples 12",
 	.options = options,
 	.option_count = sizeof options / sizeof *options,
+	.brief = "config behaviour state durability access check-config drain verify repair dump restore",
 };
 
 /* The option of that name, or NULL. */
@@ -213,7 +218,8 @@ static void take_operands(int count, char **operands)
 
 static struct config defaults(void)
 {
-	return (struct config){ .socket_mode = 0600, .drain_ns = 1000000000, .sync_interval_ns = 100000000,
+	return (struct config){ .socket_mode = 0600, .drain_ns = 1000000000, .metrics_port = -1, .slow_after_ns = 1000000,
+				.sync_interval_ns = 100000000,
 				.snapshot_after = 64 << 20, .segment_bytes = 32 << 20, .snapshots_kept = 2,
 				.disk_warning_bytes = 256 << 20, .limits = limits_default() };
 }
@@ -383,6 +389,9 @@ void config_print(const struct config *config)
 		printf("key = %s\nclient-keys = %s\n", config->key, config->client_keys);
 	if (config->in_the_clear)
 		printf("in-the-clear = yes\n");
+	if (config->metrics_port >= 0)
+		printf("metrics = %lld\n", (long long)config->metrics_port);
+	printf("slow-after = %lldus\n", (long long)config->slow_after_ns / 1000);
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
 	if (config->access != NULL)
 		printf("access = %s\n", config->access);

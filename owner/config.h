@@ -30,6 +30,8 @@ struct config {
 	bool read_only;          /* at the start */
 	int64_t disk_warning_bytes; /* warn when less is left where the state is; 0: never */
 	int64_t socket_mode;
+	int64_t metrics_port; /* -1: none */
+	int64_t slow_after_ns; /* requests that run for longer are kept */
 	int64_t drain_ns;     /* how long clients may take to leave */
 	bool check, quiet;
 	struct limits limits;

@@ -137,7 +137,7 @@ const struct sole_behaviour *loader_open(const char *file, const char **why)
 	}
 	const struct sole_behaviour *behaviour = dlsym(object, "sole_behaviour");
 	if (behaviour == NULL) {
-		snprintf(text, sizeof text, "%s defines no 'const struct sole_behaviour sole_behaviour'", file);
+		snprintf(text, sizeof text, "%s defines no 'const struct sole_behaviour sole_behaviour': see sole-behaviour(3)", file);
 		return NULL;
 	}
 	problem = behaviour_problem(behaviour);

@@ -14,6 +14,7 @@
 #include "owner/loader.h"
 #include "owner/state/lookback.h"
 #include "owner/memory.h"
+#include "owner/metrics.h"
 #include "owner/processes.h"
 #include "owner/reload.h"
 #include "owner/remote.h"
@@ -26,6 +27,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +61,7 @@ struct owner {
 	struct transport *transport;
 	struct service *service;
 	struct lookback *lookback;
+	struct metrics *metrics; /* NULL: nobody is to read them over HTTP */
 	struct processes *processes;
 	struct state *state; /* NULL: memory only */
 	bool failed;         /* what was done cannot be made durable: nothing is told any more */
@@ -70,6 +73,7 @@ struct owner {
 	struct disk_space disk_space;
 	bool read_only; /* as far as it has been told */
 	bool hung_up;   /* SIGHUP: settings are to be read again */
+	char folder[PATH_MAX]; /* of a durable state, from the root on; "": none */
 	int signals; /* signalfd */
 	int wake;    /* epoll of what is neither a message nor the clock: signals, ends of processes */
 	bool more;   /* there are notices that could leave at once */
@@ -101,7 +105,7 @@ static void signals_open(struct owner *owner)
 	signal(SIGPIPE, SIG_IGN);
 	owner->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (owner->signals < 0)
-		fatal(EX_OSERR, "cannot take signals: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot take signals: %s", log_cause(errno));
 }
 
 static void take_signals(struct owner *owner)
@@ -124,12 +128,12 @@ static void wake_open(struct owner *owner)
 	owner->processes = processes_new((size_t)owner->config.limits.connections);
 	owner->wake = epoll_create1(EPOLL_CLOEXEC);
 	if (owner->processes == NULL || owner->wake < 0)
-		fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot watch processes: %s", log_cause(errno));
 	const int fds[] = { owner->signals, processes_descriptor(owner->processes) };
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
 		struct epoll_event event = { .events = EPOLLIN, .data.fd = fds[i] };
 		if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, fds[i], &event) != 0)
-			fatal(EX_OSERR, "cannot watch processes: %s", strerror(errno));
+			fatal(EX_OSERR, "cannot watch processes: %s", log_cause(errno));
 	}
 }
 
@@ -147,9 +151,9 @@ static void lookback_open(struct owner *owner, const struct identity *identity)
 
 	owner->lookback = lookback_new(&settings);
 	if (owner->lookback == NULL)
-		fatal(EX_OSERR, "cannot make what looks back at the state: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot make what looks back at the state: %s", log_cause(errno));
 	if (epoll_ctl(owner->wake, EPOLL_CTL_ADD, lookback_descriptor(owner->lookback), &event) != 0)
-		fatal(EX_OSERR, "cannot watch backups: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot watch backups: %s", log_cause(errno));
 	service_set_storage(owner->service, lookback_storage(owner->lookback));
 }
 
@@ -235,6 +239,20 @@ static void state_take_up(struct owner *owner, struct identity *identity)
 	crash_notes_take(state_folder(owner->state)->descriptor, service_core(owner->service));
 }
 
+/* As a client in another folder can find it; it may not have been made yet. */
+static void name_folder(struct owner *owner)
+{
+	const char *given = owner->config.state;
+	char here[PATH_MAX] = "";
+
+	if (given == NULL || realpath(given, owner->folder) != NULL)
+		return;
+	if (*given != '/' && getcwd(here, sizeof here) == NULL)
+		return;
+	if (snprintf(owner->folder, sizeof owner->folder, "%s%s%s", here, *given != '/' ? "/" : "", given) >= (int)sizeof owner->folder)
+		owner->folder[0] = '\0';
+}
+
 static void core_open(struct owner *owner)
 {
 	struct {
@@ -242,8 +260,9 @@ static void core_open(struct owner *owner)
 	} random;
 	const char *why;
 
+	name_folder(owner);
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
+		fatal(EX_OSERR, "the system gives no random numbers: %s", log_cause(errno));
 	/* Starts of a memory-only owner are ordered by the wall clock. */
 	struct identity identity = { .name = owner->config.name, .incarnation = (uint64_t)clock_wall_us(),
 				     .history = random.history | 1, .pid = getpid(), .uid = geteuid() };
@@ -256,9 +275,12 @@ static void core_open(struct owner *owner)
 		.gauges = &owner->gauges,
 		.started_ns = owner->started_ns,
 		.process_born = process_born,
+		.clock_ns = clock_monotonic_ns,
+		.slow_after_ns = (uint64_t)owner->config.slow_after_ns,
 		.durability = owner->config.durability,
 		.access = &owner->access,
 		.read_only = owner->config.read_only,
+		.folder = owner->folder[0] != '\0' ? owner->folder : NULL,
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL)
@@ -289,6 +311,29 @@ static void transport_start(struct owner *owner)
 	remote_forget(&owner->remote);
 }
 
+static void write_metrics(void *context, struct buffer *out)
+{
+	struct owner *owner = context;
+
+	service_metrics(owner->service, clock_monotonic_ns(), out);
+}
+
+static void metrics_start(struct owner *owner)
+{
+	char error[RUNDIR_ERROR_MAX];
+	const struct metrics_settings settings = { .port = owner->config.metrics_port, .write = write_metrics, .context = owner };
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (settings.port < 0)
+		return;
+	owner->metrics = metrics_open(&settings, error, sizeof error);
+	if (owner->metrics == NULL || epoll_ctl(owner->wake, EPOLL_CTL_ADD, metrics_descriptor(owner->metrics), &event) != 0) {
+		endpoint_close(&owner->endpoint);
+		fatal(EX_UNAVAILABLE, "%s", owner->metrics == NULL ? error : "cannot watch the metrics' socket");
+	}
+	log_info("metrics at http://127.0.0.1:%d/metrics", metrics_port(owner->metrics));
+}
+
 /* ---- serving ---- */
 
 static bool outlet_ready(const void *context, uint64_t connection)
@@ -307,8 +352,18 @@ static void note_durable(struct owner *owner)
 
 	owner->gauges.journal_bytes = figures.journal_bytes;
 	owner->gauges.snapshot_round = figures.snapshot_round;
+	owner->gauges.synced_revision = figures.synced_revision;
 	service_set_synced(owner->service, figures.synced_revision);
 	lookback_recorded(owner->lookback, figures.round);
+}
+
+static void note_clock(struct owner *owner)
+{
+	int64_t wall_us = clock_wall_us();
+
+	core_set_clock(service_core(owner->service), wall_us);
+	int64_t ahead_us = core_scalars(service_core(owner->service)).now_us - wall_us;
+	owner->gauges.clock_ahead_ms = ahead_us > 0 ? (uint64_t)ahead_us / 1000 : 0;
 }
 
 /* The watchdog hears of us, if it has not for so long. */
@@ -416,6 +471,7 @@ static bool serve_round(struct owner *owner)
 	for (size_t i = 0; i < reply_count; i++)
 		transport_reply(owner->transport, replies[i].message, &replies[i].body);
 	transport_release(owner->transport);
+	service_round_over(owner->service, clock_monotonic_ns(), owner->commit_ns);
 	follow_clients(owner);
 	deliver(owner);
 
@@ -424,12 +480,17 @@ static bool serve_round(struct owner *owner)
 	return true;
 }
 
+static int warnings_of(const struct owner *owner)
+{
+	return (owner->read_only ? 2 : 0) + (owner->gauges.disk_low != 0);
+}
+
 /* What the supervisor does not know yet: an owner that came to rest says so once. */
 static bool has_news(const struct owner *owner)
 {
 	return owner->counters.reads + owner->counters.writes != owner->told_operations || owner->told_busy ||
 	       owner->gauges.connections != owner->told_connections ||
-	       owner->told_warnings != (owner->read_only << 1 | owner->gauges.disk_low);
+	       owner->told_warnings != warnings_of(owner);
 }
 
 static void tell_supervisor(struct owner *owner, int64_t now_ns)
@@ -444,7 +505,7 @@ static void tell_supervisor(struct owner *owner, int64_t now_ns)
 		       core_revision(service_core(owner->service)), connections, connections == 1 ? "" : "s", rate,
 		       owner->state == NULL ? ", in memory only" : "", owner->read_only ? ", read-only" : "",
 		       owner->gauges.disk_low ? ", the disk is nearly full" : "");
-	owner->told_warnings = owner->read_only << 1 | owner->gauges.disk_low;
+	owner->told_warnings = warnings_of(owner);
 	owner->told_busy = operations != owner->told_operations;
 	owner->told_operations = operations;
 	owner->told_connections = connections;
@@ -528,7 +589,7 @@ static void note_held_up(struct owner *owner, int64_t now_ns)
 /* Everything that is due by the clock. Returns when to come back at the latest. */
 static int64_t tend(struct owner *owner)
 {
-	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
+	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns, metrics_ns;
 
 	note_held_up(owner, now_ns);
 	remote_tend(&owner->remote, owner->transport, owner->service, owner->hung_up);
@@ -536,9 +597,10 @@ static int64_t tend(struct owner *owner)
 		take_settings(owner);
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
+	owner->gauges.max_connections = (uint64_t)owner->config.limits.connections;
 	owner->gauges.outbox_bytes = transport_outbox_bytes(owner->transport);
 	/* Ends of sessions happen now, and not when the last message came. */
-	core_set_clock(service_core(owner->service), clock_wall_us());
+	note_clock(owner);
 	follow_clients(owner);
 	lookback_tend(owner->lookback, now_ns, &lookback_ns);
 	service_tend(owner->service, now_ns, clock_wall_us(), &service_ns);
@@ -560,6 +622,11 @@ static int64_t tend(struct owner *owner)
 	int64_t disk_ns = owner->state == NULL ? INT64_MAX :
 			  disk_space_look(&owner->disk_space, (uint64_t)owner->config.disk_warning_bytes, &owner->gauges,
 					  &owner->counters, now_ns);
+	if (owner->metrics != NULL) {
+		metrics_tend(owner->metrics, now_ns, &metrics_ns);
+		if (metrics_ns < next_ns)
+			next_ns = metrics_ns;
+	}
 	if (now_ns >= owner->tell_ns)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
@@ -661,6 +728,7 @@ static int leave(struct owner *owner)
 	int status = EX_OK;
 
 	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
+	metrics_close(&owner->metrics);
 	lookback_destroy(&owner->lookback);
 	tell_leaving(owner);
 	if (owner->state != NULL)
@@ -706,7 +774,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 		remote_open(&owner.remote, &owner.config, -1);
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)
-			fatal(EX_IOERR, "cannot print the settings: %s", strerror(errno));
+			fatal(EX_IOERR, "cannot print the settings: %s", log_cause(errno));
 		return EX_OK;
 	}
 	signals_open(&owner);
@@ -715,6 +783,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	listen_open(&owner);
 	core_open(&owner);
 	transport_start(&owner);
+	metrics_start(&owner);
 	owner.watchdog_ns = notify_watchdog_ns();
 	denial_log_init(&owner.denial_log, clock_monotonic_ns());
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);

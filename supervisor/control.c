@@ -438,13 +438,13 @@ void control_open(struct supervisor *s)
 	control->lock_fd = take_lock(control->lock_path, s->plan->name);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		fatal(EX_OSERR, "cannot make a socket: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot make a socket: %s", log_cause(errno));
 	if (listen_bind(fd, control->path, 0600, error) != 0) {
 		control->path[0] = '\0'; /* it is not ours to remove */
 		fatal(EX_CANTCREAT, "%s", error);
 	}
 	if (listen(fd, BACKLOG) != 0 || source_open(&control->listener, fd, EPOLLIN, listener_serve, s) != 0)
-		fatal(EX_OSERR, "cannot listen on %s: %s", control->path, strerror(errno));
+		fatal(EX_OSERR, "cannot listen on %s: %s", control->path, log_cause(errno));
 }
 
 void control_close(struct supervisor *s)

@@ -46,7 +46,7 @@ static const struct program program = {
 	.name = "sole-supervisor",
 	.usage = "[option ...] FILE",
 	.about = "Starts the children that FILE lists, keeps them up, stops them in order.",
-	.example = "sole-supervisor --check app.zpl\nsole-supervisor app.zpl",
+	.example = "  sole-supervisor --check app.zpl\n  sole-supervisor app.zpl",
 	.options = options,
 	.option_count = sizeof options / sizeof *options,
 };
@@ -68,7 +68,7 @@ static int print_plan(struct plan *plan)
 	plan_print(plan, stdout);
 	plan_destroy(&plan);
 	if (fflush(stdout) != 0)
-		fatal(EX_IOERR, "cannot write to standard output: %s", strerror(errno));
+		fatal(EX_IOERR, "cannot write to standard output: %s", log_cause(errno));
 	return EX_OK;
 }
 
@@ -77,7 +77,7 @@ static void open_null(void)
 {
 	supervisor.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (supervisor.null_fd < 0)
-		fatal(EX_OSFILE, "cannot open /dev/null: %s", strerror(errno));
+		fatal(EX_OSFILE, "cannot open /dev/null: %s", log_cause(errno));
 }
 
 /* Signals arrive in the loop; a full pipe or a stopped terminal does not matter. */
@@ -102,12 +102,12 @@ static void open_sources(void)
 	int signals = open_signals(), notices = notify_socket_open(s->notify_path);
 
 	if (notices < 0)
-		fatal(EX_CANTCREAT, "cannot bind %s: %s", s->notify_path, strerror(errno));
+		fatal(EX_CANTCREAT, "cannot bind %s: %s", s->notify_path, log_cause(errno));
 	if (signals < 0 || source_open(&s->signals, signals, EPOLLIN, NULL, s) != 0 ||
 	    source_open(&s->notices, notices, EPOLLIN, NULL, s) != 0)
-		fatal(EX_OSERR, "cannot watch for signals: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot watch for signals: %s", log_cause(errno));
 	if (pipe2(s->go_pipe, O_CLOEXEC) != 0)
-		fatal(EX_OSERR, "cannot make a pipe: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot make a pipe: %s", log_cause(errno));
 }
 
 /* Runs at any end of the process, so that a start that fails leaves no file. */
@@ -152,17 +152,17 @@ static void prepare(const char *file)
 	s->watchdog_ns = notify_watchdog_ns();
 	spawn_raise_limit();
 	if (loop_open() != 0)
-		fatal(EX_OSERR, "cannot make an epoll: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot make an epoll: %s", log_cause(errno));
 	control_open(s);
 	open_sources();
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
-		fatal(EX_OSERR, "cannot become the reaper of the children: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot become the reaper of the children: %s", log_cause(errno));
 	if (children_make(s, s->plan) != 0)
-		fatal(EX_OSERR, "out of memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	if (listeners_open(s, s->plan, error, sizeof error) != 0)
 		fatal(EX_CANTCREAT, "%s", error);
 	if (output_open() != 0)
-		fatal(EX_OSERR, "cannot open the output: %s", strerror(errno));
+		fatal(EX_OSERR, "cannot open the output: %s", log_cause(errno));
 }
 
 int main(int argc, char **argv)

@@ -178,6 +178,30 @@ static void durations_are_written_in_three_digits(void **state)
 	}
 }
 
+static void sizes_are_written_in_three_digits(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t bytes;
+		const char *text;
+	} cases[] = {
+		{ 0, "0B" },
+		{ 1023, "1023B" },
+		{ 1048575, "1.00MiB" }, /* rounded up to the next unit */
+		{ 1000, "1000B" },
+		{ 1536, "1.50KiB" },
+		{ 8053064, "7.68MiB" },
+		{ INT64_C(10) << 30, "10.0GiB" },
+		{ INT64_C(3) << 40, "3.00TiB" },
+		{ INT64_C(5000) << 40, "5000TiB" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[32];
+		quantity_format_size(cases[i].bytes, text, sizeof text);
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
 /* ---- histogram ---- */
 
 static int by_size(const void *a, const void *b)
@@ -237,6 +261,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(sizes_are_read_in_every_unit),
 	cmocka_unit_test(whole_numbers_are_read_within_their_range),
 	cmocka_unit_test(durations_are_written_in_three_digits),
+	cmocka_unit_test(sizes_are_written_in_three_digits),
 	cmocka_unit_test(a_quantile_is_told_within_a_thirtysecond),
 	cmocka_unit_test(a_histogram_takes_the_smallest_and_the_largest),
 };

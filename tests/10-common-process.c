@@ -5,12 +5,15 @@
 #include "tests/lib/unit.h"
 
 #include "common/lockfile.h"
+#include "common/log.h"
 #include "common/notify.h"
 #include "common/options.h"
 #include "common/rundir.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -185,6 +188,37 @@ static void the_only_owner_needs_no_name(void **state)
 	assert_non_null(strstr(error, "two"));
 }
 
+static void count_found(const char *name, const char *folder, void *context)
+{
+	char **wanted = context;
+
+	assert_string_equal(folder, wanted[0]);
+	if (strcmp(name, wanted[1]) == 0)
+		wanted[1][0] = '\0'; /* seen */
+}
+
+static void every_name_in_the_folders_is_found(void **state)
+{
+	const struct folder *folder = *state;
+	char path[RUNDIR_FOLDER_MAX], error[RUNDIR_ERROR_MAX], one[] = "one", mine[512];
+	char *wanted[] = { mine, one };
+
+	snprintf(mine, sizeof mine, "%s", folder->path);
+	setenv("SOLE_RUNTIME_DIR", folder->path, 1);
+	make_file(folder->path, "one.sock");
+	make_file(folder->path, "two.sock");
+	rundir_each(".sock", count_found, wanted);
+	assert_string_equal(one, "");
+	assert_int_equal(rundir_folder(0, path, error), 0);
+	assert_string_equal(path, folder->path);
+	assert_int_equal(rundir_folder(1, path, error), -1);
+	unsetenv("SOLE_RUNTIME_DIR");
+	setenv("XDG_RUNTIME_DIR", "/xdg", 1);
+	assert_int_equal(rundir_folder(0, path, error), 0);
+	assert_string_equal(path, "/xdg/sole");
+	unsetenv("XDG_RUNTIME_DIR");
+}
+
 /* As a user of its own, whose folder in /tmp is this test's: 0, or the line that failed. */
 #define CHILD_CHECK(condition)                     \
 	do {                                       \
@@ -303,7 +337,7 @@ static void options_are_set_by_name_and_checked(void **state)
 		{ "mode", "-1", "octal" },
 		{ "mode", "", "octal" },
 		{ "mode", "0640 ", "octal" },
-		{ "nothing", "1", "'nothing' is not a setting of unit" },
+		{ "nothing", "1", "'nothing' is not a setting of unit: its --help-all lists them" },
 	};
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		assert_null(options_set(&program, good[i].name, good[i].value));
@@ -353,6 +387,72 @@ static void options_are_parsed_around_operands(void **state)
 	number = 3;
 	assert_int_equal(options_parse(&program, 4, again, 1), 1); /* what stands behind is the operand's */
 	assert_int_equal(number, 3);
+}
+
+static char *wrapped(int column, int indent, const char *text)
+{
+	char *out = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&out, &size);
+
+	assert_non_null(stream);
+	options_wrap(stream, column, indent, text);
+	fclose(stream);
+	return out;
+}
+
+static void text_is_broken_at_blanks(void **state)
+{
+	char word[200], expected[300];
+
+	(void)state;
+	memset(word, 'x', 79);
+	snprintf(word + 79, sizeof word - 79, " y");
+	snprintf(expected, sizeof expected, "%.79s\n  y", word);
+	char *text = wrapped(0, 2, word);
+	assert_string_equal(text, expected);
+	free(text);
+	text = wrapped(76, 4, "ab c  d");
+	assert_string_equal(text, "ab\n    c d");
+	free(text);
+	text = wrapped(3, 3, "");
+	assert_string_equal(text, "");
+	free(text);
+}
+
+/* ---- log ---- */
+
+static jmp_buf back;
+
+static void come_back(int status)
+{
+	longjmp(back, status);
+}
+
+static void say_nothing(const char *line, size_t bytes)
+{
+	(void)line, (void)bytes;
+}
+
+static void a_cause_says_what_to_do(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(log_cause(EMFILE), strerror(EMFILE)));
+	assert_non_null(strstr(log_cause(EMFILE), ": raise the limit"));
+	assert_string_equal(log_cause(EPROTO), strerror(EPROTO));
+}
+
+static void what_is_fatal_may_be_left_for(void **state)
+{
+	(void)state;
+	log_redirect(say_nothing);
+	log_on_leave(come_back);
+	int status = setjmp(back);
+	if (status == 0)
+		fatal(EX_USAGE, "to be told");
+	log_on_leave(NULL);
+	log_redirect(NULL);
+	assert_int_equal(status, EX_USAGE);
 }
 
 /* ---- notify ---- */
@@ -545,10 +645,14 @@ static const struct CMUnitTest tests[] = {
 	IN_FOLDER(a_path_that_is_too_long_is_an_error_and_not_cut),
 	IN_FOLDER(a_folder_that_cannot_be_made_is_told_with_the_cause),
 	IN_FOLDER(the_only_owner_needs_no_name),
+	IN_FOLDER(every_name_in_the_folders_is_found),
 	IN_FOLDER(a_folder_in_tmp_must_be_ours_and_closed),
 	IN_FOLDER(a_lock_is_held_by_one_and_tells_by_whom),
 	cmocka_unit_test(options_are_set_by_name_and_checked),
 	cmocka_unit_test(options_are_parsed_around_operands),
+	cmocka_unit_test(text_is_broken_at_blanks),
+	cmocka_unit_test(a_cause_says_what_to_do),
+	cmocka_unit_test(what_is_fatal_may_be_left_for),
 	IN_FOLDER(a_notice_reaches_the_socket_it_is_for),
 	IN_FOLDER(a_supervisor_that_does_not_read_hangs_nobody),
 	cmocka_unit_test(the_watchdog_is_for_the_process_it_names),

@@ -109,8 +109,8 @@ static void hello_tells_what_the_state_survives(void **state)
 		rig_round(rig);
 		assert_int_equal(rig_integer(rig, 0, 0, 7), level);
 		static const char *const names[] = { "memory", "sync", "interval" };
-		assert_true(is_text(rig_value(rig, 1, 0, 12), "durability"));
-		assert_true(is_text(rig_value(rig, 1, 0, 13), names[level]));
+		assert_true(is_text(rig_value(rig, 1, 0, 14), "durability"));
+		assert_true(is_text(rig_value(rig, 1, 0, 15), names[level]));
 	}
 }
 

@@ -62,7 +62,7 @@ is sole('read-only')->{out}, "off\n", 'an owner takes commands';
 is sole('read-only', 'on')->{status}, 0, 'until it is told not to';
 is sole('read-only')->{out}, "on\n", '... as it says';
 is sole('read-only', '-j')->{out}, qq({"read_only":true}\n), '... as JSON, too';
-is told('read-only'), 'yes', '... and in its status';
+is told('read-only'), 1, '... and in its status';
 for my $command (['put', 'k', '1'], ['txn', 'get k', 'put k 1'], ['lock', 'l', '--', 'true'], ['call', 'put', 'k', '1']) {
     my $ran = sole(@$command);
     is $ran->{status}, 2, "refused: sole $command->[0]";
@@ -98,7 +98,7 @@ like $owner->err, qr{^sole-owner: \d+ KiB are left on the disk of \S+/state, les
     'an owner warns when less than that is left' if (my $free = told('disk-free-bytes')) < 2**40;
 SKIP: {
     skip 'there is more than a TiB of disk', 3 if $free >= 2**40;
-    is told('disk-low'), 'yes', '... and in its status';
+    is told('disk-low'), 1, '... and in its status';
     is told('disk_warnings', 'stats'), 1, '... and counts it';
     ok $owner->wait_notice(qr/STATUS=.*, the disk is nearly full/), '... and tells its supervisor';
 }
@@ -116,16 +116,16 @@ SKIP: {
     my $small = start({ name => 'small' }, '/usr/bin/env', 'unshare', '-m', '/bin/sh', '-c', $script, program('sole-owner'));
     $small->wait_ready;
     unlike $small->err, qr/less than disk-warning/, 'enough is left at the start';
-    is told('disk-low'), 'no', '... as its status says';
+    is told('disk-low'), 0, '... as its status says';
     my $inside = '/proc/' . $small->pid . "/root$disk";
     my $filled = sub { open my $file, '>', "$inside/filler" or die "cannot fill the disk: $!\n"; print {$file} 'x' x ($_[0] << 20); close $file };
     $filled->(18);
     ok +(wait_until { $small->err =~ /less than disk-warning/ } seconds(20)), 'when it has become less, it is told';
-    is told('disk-low'), 'yes', '... in the status, too';
+    is told('disk-low'), 1, '... in the status, too';
     is sole('put', 'k', '1')->{status}, 0, '... and the owner goes on';
     unlink "$inside/filler";
     ok +(wait_until { $small->err =~ /MiB are left on the disk of .*: enough again$/m } seconds(20)), 'and when there is enough again';
-    is told('disk-low'), 'no', '... in the status, too';
+    is told('disk-low'), 0, '... in the status, too';
     is $small->stop, 0, 'it ends well';
 }
 

@@ -181,7 +181,7 @@ int inspect_dump(const struct inspection *inspection, const char *folder)
 	enum recovery_result result = inspect_recover(inspection, &place, &options, &core, &recovery);
 	status = inspect_status(result, &recovery);
 	if (result == RECOVERY_EMPTY) {
-		log_error("%s holds no state", place.path);
+		log_error("%s holds no state: name the folder that --state was given", place.path);
 	} else if (result != RECOVERED) {
 		log_error("%s: %s", place.path, recovery.why);
 	} else if (options.at_revision > core_revision(core)) {

@@ -51,7 +51,7 @@ static int look_into(const char *path, enum place_use use)
 		return EX_CANTCREAT;
 	}
 	if (use != PLACE_NEW && !contents.state) {
-		log_error("%s holds no state: no file in it is called journal-... or snapshot-...", path);
+		log_error("%s holds no state: no file in it is called journal-... or snapshot-...: name the folder that --state was given", path);
 		return EX_NOINPUT;
 	}
 	return EX_OK;

@@ -139,7 +139,7 @@ int inspect_replay(const struct inspection *inspection)
 	enum recovery_result result = inspect_recover(inspection, &rehearsal.place, &options, &core,
 						      &recovery);
 	if (result == RECOVERY_EMPTY) {
-		log_error("%s holds no state", rehearsal.place.path);
+		log_error("%s holds no state: name the folder that --state was given", rehearsal.place.path);
 		status = EX_NOINPUT;
 	} else {
 		status = tell(&rehearsal, result, &recovery, core);

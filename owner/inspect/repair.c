@@ -200,7 +200,7 @@ static int repair(const struct inspection *inspection, struct survey *survey, co
 {
 	survey_take(survey, place);
 	if (survey->empty) {
-		log_error("%s holds no state", place->path);
+		log_error("%s holds no state: name the folder that --state was given", place->path);
 		return EX_NOINPUT;
 	}
 	if (survey->error != 0) {

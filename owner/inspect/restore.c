@@ -21,7 +21,7 @@ static FILE *open_file(const char *path)
 	FILE *file = fopen(path, "r");
 
 	if (file == NULL) {
-		log_error("cannot read %s: %s", path, strerror(errno));
+		log_error("cannot read %s: %s", path, log_cause(errno));
 		return NULL;
 	}
 	if (fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode)) {
@@ -205,7 +205,7 @@ static int read_text(struct import *import, FILE *file)
 		status = take_line(import, line, (size_t)size, &ended);
 	}
 	if (status == EX_OK && ferror(file)) {
-		log_error("cannot read %s: %s", import->inspection->import, strerror(errno));
+		log_error("cannot read %s: %s", import->inspection->import, log_cause(errno));
 		status = EX_IOERR;
 	}
 	if (status == EX_OK && !ended) {

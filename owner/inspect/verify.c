@@ -93,7 +93,7 @@ int inspect_verify(const struct inspection *inspection)
 	}
 	survey_take(survey, &place);
 	if (survey->empty) {
-		log_error("%s holds no state", place.path);
+		log_error("%s holds no state: name the folder that --state was given", place.path);
 		status = EX_NOINPUT;
 	} else {
 		survey_print(survey, &place);

@@ -140,7 +140,7 @@ static int run_all(const struct sole_behaviour *behaviour, const struct sole_beh
 	alarm(0);
 	tell_result(behaviour, &tally);
 	if (fflush(stdout) != 0)
-		fatal(EX_IOERR, "cannot write: %s", strerror(errno));
+		fatal(EX_IOERR, "cannot write: %s", log_cause(errno));
 	return EX_OK;
 }
 

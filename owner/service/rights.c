@@ -21,6 +21,7 @@ static enum right right_for(const struct request_header *header)
 	case ITEM_STATUS:
 	case ITEM_STATS:
 	case ITEM_DESCRIBE:
+	case ITEM_LATENCIES:
 	case ITEM_WATCH:
 	case ITEM_UNWATCH:
 	case ITEM_OUTCOME:  /* of one's own commands; of all: RIGHT_ADMIN */
@@ -34,10 +35,16 @@ static enum right right_for(const struct request_header *header)
 	case ITEM_SESSIONS:
 	case ITEM_END_SESSION:
 	case ITEM_READ_ONLY:
+	case ITEM_CLIENTS:  /* these show keys and callers of others */
+	case ITEM_HOT:
+	case ITEM_SLOW:
+	case ITEM_TRACE:
+	case ITEM_UNTRACE:
 		return RIGHT_ADMIN;
 	case ITEM_RUN:      /* by its operations */
 	case ITEM_LEAVING:  /* not in requests: malformed */
 	case ITEM_EVENTS:
+	case ITEM_TRACED:
 		break;
 	}
 	return RIGHT_NONE;

@@ -32,7 +32,7 @@ struct service *service_new(const struct service_settings *settings, const char 
 	service->access = settings->access != NULL ? settings->access : &service->no_rules;
 	service->read_only = settings->read_only;
 	service->core = core_new(&settings->core, why);
-	if (service->core == NULL)
+	if (service->core == NULL || !numbers_init(service))
 		service_destroy(&service);
 	return service;
 }
@@ -51,6 +51,7 @@ void service_destroy(struct service **service)
 		free(s->watches[i].prefix);
 	free(s->watches);
 	buffer_clear(&s->notice);
+	numbers_clear(s);
 	core_destroy(&s->core);
 	free(s);
 	*service = NULL;
@@ -77,7 +78,7 @@ static size_t revoke_sessions(struct service *service)
 struct revoked service_set_access(struct service *service, const struct access *access)
 {
 	service->access = access != NULL ? access : &service->no_rules;
-	return (struct revoked){ .sessions = revoke_sessions(service), .watches = watches_revoke(service) };
+	return (struct revoked){ .sessions = revoke_sessions(service), .watches = watches_revoke(service) + traces_revoke(service) };
 }
 
 size_t service_end_keys(struct service *service, bool (*known)(const void *context, uint64_t number), const void *context)
@@ -359,7 +360,9 @@ static void answer(struct service *service, struct service_message *message, siz
 	if (!begin_message(&x))
 		return;
 	if (message->verdict == MESSAGE_SOUND) {
+		numbers_message(&x);
 		answer_items(&x);
+		numbers_message_over(&x);
 	} else if (message->verdict == MESSAGE_BROKEN) {
 		refuse(&x, &no_item, CODE_MALFORMED,
 		       message->overlong ? "frames follow the body: nothing of it was run" :
@@ -393,6 +396,7 @@ void service_round(struct service *service, struct service_message *messages, si
 		counters->messages++;
 		counters->messages_malformed += messages[i].verdict != MESSAGE_SOUND;
 	}
+	numbers_round(service, count, wall_us);
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].verdict != MESSAGE_UNREADABLE)
 			answer(service, &messages[i], i);
@@ -504,6 +508,7 @@ void service_resume(struct service *service, const struct identity *identity, in
 	service->settings.identity = *identity;
 	service->sessions_ns = now_ns;
 	service->watches_at = events_next(core_events(service->core));
+	usage_reset(core_usage(service->core)); /* of what was replayed */
 	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
 		const struct caller *opener = &session->opener;
 		session->heard_ns = now_ns;
@@ -540,6 +545,8 @@ void service_process_ended(struct service *service, pid_t pid)
 void service_connection_ended(struct service *service, uint64_t connection)
 {
 	watches_end(service, connection);
+	traces_end(service, connection);
+	clients_ended(&service->numbers.clients, connection);
 }
 
 void service_leave(struct service *service, struct buffer *notice)

@@ -7,6 +7,7 @@
  */
 #include "owner/state/folder.h"
 #include "common/lockfile.h"
+#include "common/log.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -298,7 +299,7 @@ int folder_open(struct folder *folder, const char *path, unsigned use, char erro
 	if (folder->descriptor < 0) {
 		int problem = errno;
 		snprintf(error, FOLDER_ERROR_MAX, "cannot open the folder %.200s: %s", path,
-			 strerror(problem));
+			 log_cause(problem));
 		return problem == ENOENT    ? EX_NOINPUT
 		       : problem == ENOTDIR ? EX_DATAERR
 		       : problem == EACCES  ? EX_NOPERM

@@ -210,14 +210,14 @@ struct state *state_open(const struct config *config, struct core *core, struct 
 	uint64_t history;
 
 	if (state == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	*state = (struct state){ .core = core, .counters = counters, .config = config, .wake = wake };
 	int status = folder_open(&state->folder, config->state, FOLDER_LOCK | FOLDER_WRITE | FOLDER_MAKE,
 				 error);
 	if (status != 0)
 		fatal(status, "%s", error);
 	if (getrandom(&history, sizeof history, 0) != (ssize_t)sizeof history)
-		fatal(EX_OSERR, "the system gives no random numbers: %s", strerror(errno));
+		fatal(EX_OSERR, "the system gives no random numbers: %s", log_cause(errno));
 	const struct durability_settings settings = {
 		.disk = &state->folder.disk,
 		.level = config->durability,
@@ -229,7 +229,7 @@ struct state *state_open(const struct config *config, struct core *core, struct 
 	};
 	state->durable = durability_new(&settings);
 	if (state->durable == NULL)
-		fatal(EX_OSERR, "no memory");
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	recover(state, stop, context, recovery);
 	maker_start(state);
 	return state;

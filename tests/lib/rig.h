@@ -35,6 +35,8 @@ struct rig {
 	enum durability durability;    /* for rig_start, as are these */
 	const struct storage *storage;
 	uid_t uid;                     /* of the owner */
+	int64_t (*clock_ns)(void);     /* NULL: how long requests run is not measured */
+	uint64_t slow_after_ns;
 
 	struct service_message messages[RIG_MESSAGES];
 	struct buffer bodies[RIG_MESSAGES];
@@ -64,6 +66,8 @@ static inline bool rig_start(struct rig *rig, const struct sole_behaviour *behav
 		.gauges = &rig->gauges,
 		.durability = rig->durability,
 		.access = rig->access != NULL ? rig->access : open_access(rig->uid),
+		.clock_ns = rig->clock_ns,
+		.slow_after_ns = rig->slow_after_ns,
 	};
 	const char *why = NULL;
 

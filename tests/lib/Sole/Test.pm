@@ -127,6 +127,7 @@ sub descendants {
 #   limit     seconds, default 20; then it is killed and {timed_out} is true
 #   notify    0: give it no $NOTIFY_SOCKET
 #   setup     code to run in the child just before exec
+#   terminal  an IO::Pty to be its terminal (Sole::Terminal)
 #   name      for the files of its output; default: the program's
 sub run {
     my $options = ref $_[0] eq 'HASH' ? shift : {};
@@ -196,11 +197,15 @@ sub _spawn {
     if ($pid == 0) {
         # A group of its own: the whole group can be killed, and a terminal's ^C
         # goes to the test alone, which then ends everything in order.
-        setpgid(0, 0);
+        setpgid(0, 0) if !$options->{terminal};
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE CHLD QUIT USR1 USR2 ALRM);
         for (keys %env) {
             if (defined $env{$_}) { $ENV{$_} = $env{$_} }
             else { delete $ENV{$_} }
+        }
+        if (my $pty = $options->{terminal}) {
+            $pty->make_slave_controlling_terminal;    # in a session of its own
+            ($stdin_read, $out, $err) = ($pty->slave) x 3;
         }
         POSIX::dup2(fileno $stdin_read, 0);
         POSIX::dup2(fileno $out, 1);
@@ -210,7 +215,7 @@ sub _spawn {
         syswrite STDERR, "cannot run $command[0]: $!\n";
         POSIX::_exit(127);
     }
-    setpgid($pid, $pid);    # whichever comes first
+    setpgid($pid, $pid) if !$options->{terminal};    # whichever comes first
     $self->{pid}   = $pid;
     $self->{input} = $stdin_write;
     push @processes, $self;
