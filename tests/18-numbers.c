@@ -541,6 +541,26 @@ static void a_slow_request_is_kept(void **state)
 	assert_int_equal(count_lists(rig_answer(bench->rig, 0)), 1);
 }
 
+/* What the first half did is undone, and so it did not run. */
+static void of_two_halves_one_counts(void **state)
+{
+	struct bench *bench = *state;
+
+	rig_by(bench->rig, &alice, 1);
+	rig_item(bench->rig, &(struct request_header){ .kind = ITEM_RUN, .flags = REQUEST_FLAG_OTHERWISE });
+	rig_put(bench->rig, "k", value_integer(1));
+	rig_cas(bench->rig, "k", value_integer(5), value_integer(6)); /* does not hold */
+	rig_operation(bench->rig, OPERATION_OTHERWISE, NULL, 0);
+	rig_get(bench->rig, "k");
+	rig_round(bench->rig);
+	rig_is(bench->rig, 0, ITEM_RUN, CODE_OK);
+	service_round_over(bench->rig->service, bench->rig->now_ns + 1000, 0);
+	ask(bench, &alice, ITEM_LATENCIES, -1);
+	assert_int_equal(count_lists(rig_answer(bench->rig, 0)), 1 + 3 + 1);
+	assert_true(is_text(rig_value(bench->rig, 0, 4, 0), "get"));
+	assert_int_equal(rig_integer(bench->rig, 0, 4, 3), 1);
+}
+
 /* Of several that the clock is read once for, the heaviest is blamed, and it is said how many they were. */
 static void the_heaviest_of_a_message_is_blamed(void **state)
 {
@@ -689,6 +709,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_shows_others_takes_the_right_admin, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(clients_are_told_with_what_they_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_slow_request_is_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(of_two_halves_one_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_heaviest_of_a_message_is_blamed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_trace_is_told_of_requests_as_they_run, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_trace_that_does_not_read_holds_up_nobody, set_up, tear_down),
