@@ -7,6 +7,7 @@
  */
 #include "clients/command.h"
 #include "clients/frame.h"
+#include "clients/terminal.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -19,7 +20,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
-#include <term.h>
 #include <unistd.h>
 
 enum { PLAIN_ROWS = 100 };
@@ -162,17 +162,6 @@ static void open_signals(struct top *top)
 		fatal(EX_OSERR, "no descriptors are left");
 }
 
-/* Asked first: what newterm takes for a terminal that it does not know, it keeps. */
-static bool is_known(void)
-{
-	int error;
-
-	if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
-		return false;
-	del_curterm(cur_term);
-	return true;
-}
-
 int command_top(int count, char **operands)
 {
 	static struct top top;
@@ -183,7 +172,7 @@ int command_top(int count, char **operands)
 	if (!settings.timeout_given) /* a screen that stands still for long says nothing */
 		settings.timeout_ns = 2 * NS_PER_S;
 	top.handle = open_handle();
-	bool terminal = !settings.once && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && is_known();
+	bool terminal = !settings.once && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && terminal_is_known(STDOUT_FILENO);
 	if (terminal)
 		top.screen = newterm(NULL, stdout, stdin);
 	if (top.screen == NULL) {

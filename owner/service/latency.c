@@ -43,11 +43,11 @@ void latencies_take(struct latencies *latencies, struct usage *usage, uint64_t t
 	for (size_t i = 0; i < usage->touched_count; i++) {
 		size_t place = usage->touched[i];
 		size_t at = place < latencies->operation_count ? place : latencies->operation_count - 1;
-		struct latency **operation = &latencies->operations[at];
-		if (*operation == NULL)
-			*operation = calloc(1, sizeof **operation);
-		if (*operation != NULL)
-			latency_add(*operation, took_ns, usage->counts[place]);
+		struct latency *operation = latencies->operations[at];
+		if (operation == NULL)
+			operation = latencies->operations[at] = calloc(1, sizeof *operation);
+		if (operation != NULL)
+			latency_add(operation, took_ns, usage->counts[place]);
 	}
 	usage_reset(usage);
 }
