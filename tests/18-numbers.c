@@ -79,17 +79,17 @@ static void a_round_is_the_latency_of_all_that_ran_in_it(void **state)
 	usage_note(&usage, 1);
 	usage_commit(&usage);
 	latencies_take(latencies, &usage, 5000000);
-	assert_int_equal(latencies->operations[1]->values.total, 3);
-	assert_int_equal(latencies->operations[1]->sum, 5002000);
-	assert_int_equal(latencies->operations[1]->values.maximum, 5000000);
-	assert_null(latencies->operations[0]);
-	assert_int_equal(latencies->operations[LATENCY_OPERATIONS_MAX - 1]->values.total, 2); /* those beyond, together */
+	assert_int_equal(latencies->operations[1].values.total, 3);
+	assert_int_equal(latencies->operations[1].sum, 5002000);
+	assert_int_equal(latencies->operations[1].values.maximum, 5000000);
+	assert_int_equal(latencies->operations[0].values.total, 0);
+	assert_int_equal(latencies->operations[LATENCY_OPERATIONS_MAX - 1].values.total, 2); /* those beyond, together */
 	assert_int_equal(usage.touched_count, 0);
 	for (uint64_t value = 1; value < UINT64_MAX / 3; value *= 3)
-		latency_add(latencies->operations[1], value, 2);
-	latency_each(latencies->operations[1], add_bucket, &sums);
+		latency_add(&latencies->operations[1], value, 2);
+	latency_each(&latencies->operations[1], add_bucket, &sums);
 	assert_true(sums.in_order);
-	assert_int_equal(sums.count, latencies->operations[1]->values.total);
+	assert_int_equal(sums.count, latencies->operations[1].values.total);
 	usage_clear(&usage);
 	latencies_destroy(&latencies);
 }
