@@ -297,7 +297,7 @@ $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COM
 COMMAND     = command command_admin command_ask command_call command_keygen command_lock command_lookback command_owner \
               command_run command_script command_stats command_table command_top command_trace command_txn command_wait \
               command_watch children complete doctor doctor_owner doctor_service doctor_sockets frame print reading series \
-              shell shell_line signature
+              shell shell_line signature terminal
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(CURVE_O) $(COMMON_O)
 	$(call link,-lzmq -ledit -lncurses -ltinfo)
 
