@@ -114,6 +114,17 @@ is(run({ input => "get apples\n", stdout => '/dev/full', env => \%home }, 'sole'
     'output that cannot be written ends it');
 line_like(run({ input => '', env => \%home }, 'sole', 'shell')->{err}, qr/no owner and no endpoint/, 'without an owner it says so');
 
+# ---- every subcommand ----
+
+# Those that need no operand, but for what goes on until somebody ends it or asks for standard input.
+my %goes_on = map { $_ => 1 } qw(shell help doctor txn watch top trace);
+my @plain = grep { !$goes_on{$_} } run('sole', '--help-all')->{out} =~ /^  ([a-z-]+)(?: \[.*?\])?  +[A-Z]/mg;
+cmp_ok(scalar @plain, '>=', 6, "commands without an operand: @plain");
+my $every = run({ input => join("\n", 'try-lock stock', @plain, 'holder stock'), env => \%home }, 'sole', 'shell', '-o', 'inventory');
+is($every->{status}, 0, 'each of them works in the shell') or diag($every->{err});
+my ($token) = $every->{out} =~ /\A(\d+)\n/;
+like($every->{out}, qr/^token\t$token$/m, '... and leaves its connection and session as they were');
+
 # ---- one connection ----
 
 my $before = counter('sessions');
