@@ -38,21 +38,23 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
-COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire
+COMMON      = buffer exposition histogram json lockfile log mistakes notify options quantity rundir wire
 OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
-              core/record core/recording core/replay core/session core/store core/table service/about \
-              service/items service/service service/storage_items service/watch state/disk state/durability \
+              core/record core/recording core/replay core/session core/store core/table core/usage service/about \
+              service/clients service/items service/latency service/metrics service/numbers service/numbers_items \
+              service/service service/sketch service/slow service/storage_items service/trace service/tracing \
+              service/watch state/disk state/durability \
               state/frame state/journal state/journal_cut state/journal_read state/journal_salvage \
               state/journal_start state/recovery state/segment state/snapshot_blocks state/snapshot_file \
               state/snapshot_read state/snapshot_write state/text state/text_read state/window
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) config crash loader memory owner processes state/backups state/folder state/lookback \
+OWNER_SHELL = $(INSPECTION) config crash loader memory metrics owner processes state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/endpoint transport/envelope transport/outboxes transport/transport
-LIBRARY_PURE  = engine compose receive request stream watches zmtp
-LIBRARY     = $(LIBRARY_PURE) connection context dealer library lookback values
+LIBRARY_PURE  = engine compose receive request stream traces watches zmtp
+LIBRARY     = $(LIBRARY_PURE) connection context dealer library lookback numbers values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -141,8 +143,9 @@ bench: all bench-build
 	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
 
 ## deps: installs what building and testing need, through apt, if anything is missing
-DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libcmocka-dev libedit-dev perl \
-             libzmq-ffi-perl libio-pty-perl bash-completion mandoc procps strace systemd iproute2 python3 python3-zmq clang libclang-rt-14-dev
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libmicrohttpd-dev \
+             libncurses-dev libedit-dev libcmocka-dev perl libzmq-ffi-perl libio-pty-perl bash-completion mandoc procps strace systemd \
+             iproute2 python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
@@ -264,7 +267,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 	$(call link,-Wl$(comma)--whole-archive $(BIN)/libsole-owner.a -Wl$(comma)--no-whole-archive -Wl$(comma)--export-dynamic $(OWNER_LIBS),$(BIN)/libsole-owner.a)
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
-OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal
+OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal -lmicrohttpd
 $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
@@ -286,11 +289,11 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_table \
-              command_txn command_wait command_watch children complete doctor doctor_owner doctor_service doctor_sockets \
-              print shell shell_line signature
+COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_stats \
+              command_table command_top command_trace command_txn command_wait command_watch children complete doctor doctor_owner \
+              doctor_service doctor_sockets frame print reading series shell shell_line signature
 $(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
-	$(call link,-lzmq -ledit)
+	$(call link,-lzmq -ledit -lncurses -ltinfo)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)

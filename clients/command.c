@@ -35,6 +35,10 @@ enum {
 	FOR_LOCK = 512,
 	FOR_WATCH = 1024,
 	FOR_NONE = 2048, /* an operand may be --none */
+	FOR_STATS = 8192,
+	FOR_TRACE = 16384,
+	FOR_SLOW = 32768,
+	FOR_TOP = 65536,
 	FOR_DOCTOR = 1 << 29,
 	FOR_FEW = 1 << 30, /* of an option: only --help-all lists it */
 	FOR_SESSION = 4096, /* no option: --help says what becomes of the session */
@@ -43,7 +47,7 @@ enum {
 enum { OPERANDS_MOST = 65535 };
 
 struct settings settings = {
-	.timeout_ns = -1, .for_ns = -1, .revision = -1, .conflict_status = STATUS_NO,
+	.timeout_ns = -1, .every_ns = 1000000000, .for_ns = -1, .revision = -1, .conflict_status = STATUS_NO,
 };
 
 char none_operand[] = "--none";
@@ -81,7 +85,7 @@ static const struct {
 	{ FOR_PUT, { "revision", 0, OPTION_INTEGER, &settings.revision, 0, INT64_MAX, "N",
 		     "only if the entry's last change had this revision; 0: it is not there" } },
 	{ FOR_PUT, { "for", 0, OPTION_DURATION, &settings.for_ns, 0, 0, "TIME", "the key goes after this time" } },
-	{ FOR_SCAN, { "limit", 0, OPTION_INTEGER, &settings.limit, 1, INT64_MAX, "N", "stop after so many keys" } },
+	{ FOR_SCAN | FOR_SLOW, { "limit", 0, OPTION_INTEGER, &settings.limit, 1, INT64_MAX, "N", "stop after so many" } },
 	{ FOR_DOCTOR, { "disk", 0, OPTION_FLAG, &settings.disk, 0, 0, NULL,
 			"time syncs on the state's disk, too: writes there for a moment" } },
 	{ FOR_LOCK, { "try", 0, OPTION_FLAG, &settings.try, 0, 0, NULL, "do not wait for the lock" } },
@@ -89,11 +93,22 @@ static const struct {
 		      "exit status where the lock could not be had (1)" } },
 	{ FOR_WATCH, { "from", 0, OPTION_TEXT, &settings.from, 0, 0, "PLACE",
 		       "begin there, HISTORY:REVISION, and not now" } },
-	{ FOR_WATCH, { "count", 0, OPTION_INTEGER, &settings.event_count, 1, INT64_MAX, "N",
-		       "end after so many events" } },
+	{ FOR_WATCH | FOR_TRACE, { "count", 0, OPTION_INTEGER, &settings.event_count, 1, INT64_MAX, "N",
+				   "end after so many" } },
+	{ FOR_STATS, { "prometheus", 0, OPTION_FLAG, &settings.prometheus, 0, 0, NULL, "print them as Prometheus reads them" } },
+	{ FOR_TRACE, { "operation", 0, OPTION_TEXT, &settings.operation, 0, 0, "NAME",
+		       "only requests whose first operation is this one" } },
+	{ FOR_TRACE, { "key", 'k', OPTION_TEXT, &settings.key, 0, 0, "PREFIX", "only those whose first key begins so" } },
+	{ FOR_TRACE, { "pid", 'p', OPTION_INTEGER, &settings.pid, 1, INT32_MAX, "PID", "only those of this process" } },
+	{ FOR_TRACE, { "slower", 0, OPTION_DURATION, &settings.slower_ns, 0, 0, "TIME",
+		       "only those that took at least so long" } },
+	{ FOR_SLOW, { "reset", 0, OPTION_FLAG, &settings.reset, 0, 0, NULL, "and empty the list" } },
+	{ FOR_TOP, { "once", 0, OPTION_FLAG, &settings.once, 0, 0, NULL, "print one table and end" } },
+	{ FOR_TOP, { "every", 0, OPTION_DURATION, &settings.every_ns, 100000000, 3600000000000, "TIME",
+		     "how often to look (1s)" } },
 	{ FOR_WATCH, { "exec", 0, OPTION_TEXT, &settings.exec, 0, 0, "COMMAND",
 		       "run this for each event, one after the other" } },
-	{ FOR_SUPERVISOR, { "supervisor", 's', OPTION_TEXT, &settings.supervisor, 0, 0, "NAME",
+	{ FOR_SUPERVISOR | FOR_TOP, { "supervisor", 's', OPTION_TEXT, &settings.supervisor, 0, 0, "NAME",
 			    "the supervisor to ask, where several run" } },
 };
 enum { OPTION_COUNT = sizeof options / sizeof *options };
@@ -164,8 +179,16 @@ static const struct command commands[] = {
 	  "  sole backup -o inventory inventory.backup", FOR_OWNER, 1, 1, command_backup, GROUP_OWNER },
 	{ "ping", "", "Tells whether the owner answers, and how soon.", "  sole ping -v -o inventory",
 	  FOR_OWNER | FOR_JSON, 0, 0, command_ping, GROUP_OWNER },
-	{ "stats", "", "Prints the owner's counters.", "  sole stats -o inventory", FOR_OWNER | FOR_JSON, 0, 0,
+	{ "stats", "", "Prints every number that the owner keeps.",
+	  "  sole stats -o inventory\n  sole stats -o inventory --prometheus", FOR_OWNER | FOR_JSON | FOR_STATS, 0, 0,
 	  command_stats, GROUP_OWNER },
+	{ "top", "", "Shows what the owner does, who asks, and for what.", "  sole top -o inventory",
+	  FOR_OWNER | FOR_TOP, 0, 0, command_top, GROUP_OWNER },
+	{ "trace", "", "Prints requests as they run.",
+	  "  sole trace -o inventory\n  sole trace -o inventory --operation put --key user/ --slower 1ms",
+	  FOR_OWNER | FOR_JSON | FOR_TRACE, 0, 0, command_trace, GROUP_OWNER },
+	{ "slow", "", "Prints the slowest requests.", "  sole slow -o inventory\n  sole slow -o inventory --reset",
+	  FOR_OWNER | FOR_JSON | FOR_SLOW, 0, 0, command_slow, GROUP_OWNER },
 	{ "status", "[CHILD]", "Of an owner (-o), or of a supervisor's children.",
 	  "  sole status -o inventory\n  sole status", FOR_OWNER | FOR_JSON | FOR_SUPERVISOR, 0, 1, command_status, GROUP_OWNER },
 	{ "start", "CHILD", "Has the supervisor start a child and waits until it is ready.",

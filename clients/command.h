@@ -11,7 +11,10 @@
  *	signature.c      what an owner says that its operations take, for call and txn
  *	command_lock.c   lock
  *	command_watch.c  watch
- *	command_owner.c  ping status stats
+ *	command_owner.c  ping status
+ *	command_stats.c  stats; series.c reads latencies
+ *	command_trace.c  trace slow
+ *	command_top.c    top; reading.c asks, frame.c makes lines of it
  *	command_lookback.c  outcome backup
  *	command_run.c    starts the command that lock and watch are given
  *	doctor.c         doctor; doctor.h names its parts
@@ -47,11 +50,17 @@ struct settings {
 	bool absent, remove;                /* cas */
 	bool if_absent, if_present;         /* put */
 	int64_t for_ns, revision;           /* put; 0 and -1: not given */
-	int64_t limit;                      /* scan; 0: all */
+	int64_t limit;                      /* scan, slow; 0: all */
 	bool try;                           /* lock */
 	int64_t conflict_status;            /* lock */
 	const char *from, *exec;            /* watch */
-	int64_t event_count;                /* watch; 0: no end */
+	int64_t event_count;                /* watch, trace; 0: no end */
+	const char *operation, *key;        /* trace */
+	int64_t pid, slower_ns;
+	bool prometheus;                    /* stats */
+	bool reset;                         /* slow */
+	bool once;                          /* top */
+	int64_t every_ns;
 	bool disk;                          /* doctor */
 	int behind_dashes;                  /* operands that stand behind "--" */
 };
@@ -200,6 +209,7 @@ command_function command_get, command_put, command_del, command_add, command_cas
 command_function command_ops, command_call, command_txn;
 command_function command_lock, command_watch;
 command_function command_ping, command_stats, command_status;
+command_function command_top, command_trace, command_slow;
 command_function command_outcome, command_backup;
 command_function command_shell, command_complete, command_help, command_doctor;
 

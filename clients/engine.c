@@ -548,6 +548,7 @@ void engine_connected(struct engine *engine, int64_t now_ns)
 		else if (request->decided == 0 && !request->expired)
 			engine_decide(engine, request, SOLE_CANCELLED);
 	}
+	traces_connected(engine, now_ns);
 }
 
 /* ---- time ---- */

@@ -131,6 +131,22 @@ struct engine_watch {
 	uint8_t prefix[];
 };
 
+/* See sole_trace. */
+struct engine_trace {
+	sole_trace_callback *callback; /* NULL: there is none */
+	void *context;
+	uint64_t number;      /* of the latest TRACE, which what is told bears */
+	bool wanted;          /* to be asked for */
+	bool asked;           /* and not answered yet */
+	bool again;           /* what was asked for was another one */
+	bool any_operation, any_key;
+	int pid;
+	int64_t slower_ns;
+	uint32_t prefix_bytes;
+	uint8_t prefix[64];
+	char operation[64];
+};
+
 /* Counted for sole(1) and tests. */
 struct engine_counters {
 	uint64_t messages_sent, messages_received, requests_sent;
@@ -206,6 +222,8 @@ struct engine {
 	uint64_t unwatch[ENGINE_UNWATCH_MAX];
 	size_t unwatch_count;
 
+	struct engine_trace trace;
+
 	uint64_t tag;                   /* the latest used */
 	struct engine_message messages[ENGINE_MESSAGES];
 	unsigned run_messages;          /* of them: with requests */
@@ -232,8 +250,8 @@ void engine_abandon(struct engine *engine);
 
 /* Copies everything. `deadline_ns`: INT64_MAX for none. Returns SOLE_OK and stores the id, or
  * the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
- * LOCAL_MEMORY, CLOSED. For engine_ask: kind is PING, STATUS, STATS or DESCRIBE, without a list (count 0), or
- * OUTCOME or BACKUP with one. */
+ * LOCAL_MEMORY, CLOSED. For engine_ask: kind is PING, STATUS, STATS, DESCRIBE, HOT or UNTRACE,
+ * without a list (count 0); OUTCOME, BACKUP or TRACE with one; LATENCIES, CLIENTS or SLOW with or without. */
 int engine_submit(struct engine *engine, const struct sole_operation *operations, size_t count, int flags,
 		  int64_t now_ns, int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id);
 int engine_ask(struct engine *engine, enum item_kind kind, const struct value *list, size_t count, int64_t now_ns,
@@ -246,6 +264,10 @@ int engine_cancel(struct engine *engine, uint64_t id);
 int engine_watch(struct engine *engine, struct sole_value prefix, uint64_t history, uint64_t revision,
 		 uint32_t index, sole_watch_callback *callback, void *context, uint64_t *id);
 int engine_unwatch(struct engine *engine, uint64_t id);
+
+/* See sole_trace. */
+int engine_trace(struct engine *engine, const struct sole_trace_filter *filter, sole_trace_callback *callback,
+		 void *context, int64_t now_ns);
 
 /* See sole_on_session. A session that is open is told at the next engine_expire. */
 void engine_on_session(struct engine *engine, sole_session_callback *callback, void *context);

@@ -4,6 +4,7 @@
  *
  *	engine.c    the life of a request and of a connection, and time
  *	watches.c   the life of a watch
+ *	traces.c    the life of a trace
  *	compose.c   writes messages
  *	receive.c   reads them
  */
@@ -89,6 +90,17 @@ bool watches_events(struct engine *engine, const struct message_header *message,
 		    const struct reply_header *header, struct wire_reader payload);
 
 void watches_free(struct engine *engine);
+
+/* ---- traces.c ---- */
+
+/* A new connection knows of no trace. */
+void traces_connected(struct engine *engine, int64_t now_ns);
+
+/* Asks for what is wanted, if nothing is being asked. */
+void traces_ask(struct engine *engine, int64_t now_ns);
+
+/* What the owner tells unasked. False: it cannot be read. */
+bool traces_told(struct engine *engine, const struct reply_header *header, struct wire_reader payload);
 
 /* What request_is_search waits for a while, longer each time; nothing else does. */
 void engine_hold_search(struct engine *engine, int64_t now_ns);

@@ -685,6 +685,20 @@ int sole_unwatch(struct sole *handle, uint64_t watch)
 	return code;
 }
 
+int sole_trace(struct sole *handle, const struct sole_trace_filter *filter, sole_trace_callback *callback,
+	       void *context)
+{
+	bool nested;
+	int code = enter(handle, &nested);
+
+	if (code != SOLE_OK)
+		return code;
+	code = engine_trace(&handle->engine, filter, callback, context, clock_monotonic_ns());
+	if (!nested)
+		leave(handle, code == SOLE_OK);
+	return code;
+}
+
 size_t sole_pending(const struct sole *handle)
 {
 	return handle != NULL ? handle->engine.pending : 0;

@@ -22,4 +22,7 @@ void print_json(struct sole_value value);
 void print_json_list(const struct sole_list *list);
 void print_json_text(const char *text);
 
+/* "17 B", "1.5 KiB", "30 MiB" into `text`. */
+void print_format_bytes(uint64_t bytes, char *text, size_t size);
+
 #endif

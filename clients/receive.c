@@ -509,6 +509,12 @@ static bool take_item(struct engine *engine, const struct message_header *messag
 	case ITEM_DESCRIBE:
 	case ITEM_OUTCOME:
 	case ITEM_BACKUP:
+	case ITEM_LATENCIES:
+	case ITEM_CLIENTS:
+	case ITEM_HOT:
+	case ITEM_SLOW:
+	case ITEM_TRACE:
+	case ITEM_UNTRACE:
 		take_control(engine, item);
 		return true;
 	case ITEM_WATCH:
@@ -554,6 +560,8 @@ static bool take_notice(struct engine *engine, const struct message_header *mess
 	case ITEM_EVENTS:
 		return outcome_is_sound(&item->header) &&
 		       watches_events(engine, message, &item->header, item->payload);
+	case ITEM_TRACED:
+		return outcome_is_sound(&item->header) && traces_told(engine, &item->header, item->payload);
 	default:
 		return true; /* of a later version: skipped */
 	}

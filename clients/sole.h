@@ -316,7 +316,8 @@ SOLE_API int sole_unwatch(struct sole *handle, uint64_t watch);
 /* ---- about the owner ---- */
 
 /* Blocking. PING: SOLE_OK when the owner answers. STATUS: one list of names and values,
- * alternating. STATS: one list a counter: name, value, unit, sentence. */
+ * alternating. STATS: one list a number: name, value, unit, sentence, "counter", "longest" (so far) or "gauge",
+ * and the title that it belongs under. */
 SOLE_API int sole_ping(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
 SOLE_API int sole_status(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
 SOLE_API int sole_stats(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
@@ -324,6 +325,66 @@ SOLE_API int sole_stats(struct sole *handle, int64_t timeout_ns, struct sole_rep
 /* One list an operation: number, name, "query" or "command", arguments and results as text
  * ("key:key, value:integer or bytes"), one line of help. */
 SOLE_API int sole_describe(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+
+/* ---- what an owner measures ---- */
+
+/* Blocking. What may be long comes page by page: the first list of the reply is where the next page begins, 0 when
+ * there is none, and how many there are in all; `from` is 0 or that.
+ *
+ * sole_latencies: a list each for "round", "sync", "arrivals" and every operation that has run: name; "owner", "query"
+ *   or "command"; unit ("ns", or "messages" of arrivals); how many; sum; maximum; and a list of buckets: the largest
+ *   value of one, how many there were, and so on. An operation's time is its round's, from when the owner took what
+ *   had arrived until its reply left.
+ * The others show what everybody does, and need the right admin: SOLE_DENIED.
+ * sole_clients: a list each: connection, pid, uid (-1: not by the kernel's word), name of its key or none, program,
+ *   messages, requests, sessions, milliseconds since it came, and since it was last heard.
+ * sole_hot: first one list: requests looked at, of how many on average one is, nanoseconds after which they count half.
+ *   Then the keys most asked for, those first: at most 64 bytes of it, its length, operation, count, and by how much
+ *   that may be too high.
+ * sole_slow: first one list: nanoseconds from which on a request is slow, how many are kept, how many there were. Then
+ *   those kept, the slowest first: as struct sole_traced has it, from wall_us to key_bytes. `reset`: and forgets them. */
+SOLE_API int sole_latencies(struct sole *handle, uint64_t from, int64_t timeout_ns, struct sole_reply *reply);
+SOLE_API int sole_clients(struct sole *handle, uint64_t from, int64_t timeout_ns, struct sole_reply *reply);
+SOLE_API int sole_hot(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply);
+SOLE_API int sole_slow(struct sole *handle, int reset, int64_t timeout_ns, struct sole_reply *reply);
+
+struct sole_trace_filter {
+	const char *operation;  /* of requests whose first is this one; NULL: of all */
+	struct sole_value key;  /* whose first key begins so (bytes, at most 64); none: of all */
+	int pid;                /* of this process; 0: of all */
+	int64_t slower_ns;      /* that took at least so long */
+};
+
+struct sole_traced {
+	int code;               /* SOLE_OK; else the trace could not begin, or begin again, and is over */
+	const char *text;
+	int begun;              /* 1: it has begun, here or on another connection; nothing below is set */
+	uint64_t dropped;       /* not 0: so many are missing here, as they came faster than they were read */
+	int64_t wall_us;        /* when its round began, in microseconds since 1970 */
+	int64_t took_ns;        /* from then until its reply left */
+	int64_t run_ns;         /* of that it ran */
+	uint32_t together;      /* ... it, and what was measured with it: so many requests */
+	int pid;
+	int64_t uid;
+	uint64_t session, sequence;
+	uint64_t revision;
+	int answered;           /* enum sole_code */
+	struct sole_value operation; /* the name of the first; none: the owner has no such operation */
+	uint32_t operation_count;
+	struct sole_value key;  /* the first, at most 64 bytes of it; none: it takes none */
+	uint32_t key_bytes;     /* how long it is */
+};
+
+/* `traced` lives until it returns; the rules of sole_callback hold. */
+typedef void sole_trace_callback(struct sole *handle, const struct sole_traced *traced, void *context);
+
+/* Calls back for each request that the owner runs, of whatever client, and that the filter lets through (copied). A
+ * handle has one trace, which a second call replaces; NULL for `callback` ends it. Goes on over reconnects, each told as
+ * begun. It holds nobody up: what this handle does not read in time is dropped, and told how much. Not pending, as
+ * a watch is not. SOLE_OK, and the owner's refusal (it takes the right admin) comes to the callback; else SOLE_USAGE,
+ * SOLE_TOO_LARGE, SOLE_CLOSED, SOLE_LOCAL_MEMORY, SOLE_THREAD, SOLE_FORKED. */
+SOLE_API int sole_trace(struct sole *handle, const struct sole_trace_filter *filter, sole_trace_callback *callback,
+                        void *context);
 
 /* ---- looking back ---- */
 

@@ -19,7 +19,7 @@ static size_t bucket_of(uint64_t value)
 	return ((size_t)(shift + 1) << HISTOGRAM_SUB_BITS) + (size_t)((value >> shift) - SUB);
 }
 
-static uint64_t bucket_top(size_t bucket)
+uint64_t histogram_top(size_t bucket)
 {
 	if (bucket < SUB)
 		return bucket;
@@ -28,12 +28,17 @@ static uint64_t bucket_top(size_t bucket)
 	return low + ((1ULL << shift) - 1);
 }
 
-void histogram_add(struct histogram *histogram, uint64_t value)
+void histogram_add_many(struct histogram *histogram, uint64_t value, uint64_t times)
 {
-	histogram->total++;
+	histogram->total += times;
 	if (value > histogram->maximum)
 		histogram->maximum = value;
-	histogram->buckets[bucket_of(value)]++;
+	histogram->buckets[bucket_of(value)] += times;
+}
+
+void histogram_add(struct histogram *histogram, uint64_t value)
+{
+	histogram_add_many(histogram, value, 1);
 }
 
 void histogram_merge(struct histogram *histogram, const struct histogram *other)
@@ -57,7 +62,7 @@ uint64_t histogram_quantile(const struct histogram *histogram, uint32_t per_mill
 	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		seen += histogram->buckets[i];
 		if (seen >= rank) {
-			uint64_t top = bucket_top(i);
+			uint64_t top = histogram_top(i);
 			return top < histogram->maximum ? top : histogram->maximum;
 		}
 	}

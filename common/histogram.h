@@ -7,6 +7,7 @@
 #ifndef SOLE_COMMON_HISTOGRAM_H
 #define SOLE_COMMON_HISTOGRAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { HISTOGRAM_SUB_BITS = 5, HISTOGRAM_BUCKETS = (64 - HISTOGRAM_SUB_BITS + 1) << HISTOGRAM_SUB_BITS };
@@ -17,9 +18,13 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, uint64_t value);
+void histogram_add_many(struct histogram *histogram, uint64_t value, uint64_t times);
 
 /* Adds all of `other` into `histogram`. */
 void histogram_merge(struct histogram *histogram, const struct histogram *other);
+
+/* The largest value that a bucket takes. */
+uint64_t histogram_top(size_t bucket);
 
 /* The value below or at which `per_million` of 1 000 000 values lie (500000 is the
  * median): the upper edge of its bucket, never above the maximum. 0 when empty. */

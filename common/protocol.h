@@ -80,8 +80,15 @@ enum message_kind {
 	ITEM(12, RECEIVED, "received") /* the late answer to (session, sequence) need not be kept */ \
 	ITEM(13, OUTCOME, "outcome") /* what became of a command of any session */                 \
 	ITEM(14, BACKUP, "backup")   /* a part of the whole state as a snapshot */                 \
+	ITEM(18, LATENCIES, "latencies") /* how long operations, rounds and syncs took */             \
+	ITEM(19, CLIENTS, "clients") /* who is connected */                                        \
+	ITEM(20, HOT, "hot")         /* which keys are asked for most */                           \
+	ITEM(21, SLOW, "slow")       /* the slowest requests */                                    \
+	ITEM(22, TRACE, "trace")     /* asks to be told of requests as they run */                 \
+	ITEM(23, UNTRACE, "untrace") /* no more of them */                                         \
 	ITEM(32, LEAVING, "leaving") /* notice: the owner is about to end */                       \
-	ITEM(33, EVENTS, "events")   /* notice: what a watch asked for */
+	ITEM(33, EVENTS, "events")   /* notice: what a watch asked for */                          \
+	ITEM(34, TRACED, "traced")   /* notice: what a trace asked for */
 
 enum item_kind {
 #define ITEM(number, NAME, name) ITEM_##NAME = number,

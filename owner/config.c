@@ -35,6 +35,10 @@ static const struct option_spec options[] = {
 	{ "check-config", 0, OPTION_FLAG, &told.check, 0, 0, NULL, "print the settings and the worst case of memory" },
 	{ "socket-mode", 0, OPTION_MODE, &told.socket_mode, 0, 0777, "MODE", "permissions of the socket (0600)" },
 	{ "drain", 0, OPTION_DURATION, &told.drain_ns, 0, 3600000000000, "TIME", "how long stopping may wait for clients (1s)" },
+	{ "metrics", 0, OPTION_INTEGER, &told.metrics_port, 0, 65535, "PORT",
+	  "answer GET /metrics on this port of 127.0.0.1, as Prometheus reads it; 0: any" },
+	{ "slow-after", 0, OPTION_DURATION, &told.slow_after_ns, 0, 3600000000000, "TIME",
+	  "requests that run for longer are kept for `sole slow` (1ms)" },
 	{ "quiet", 'q', OPTION_FLAG, &told.quiet, 0, 0, NULL, "print no totals at the end" },
 	/* Instead of owning: see inspect.h. */
 	{ "verify", 0, OPTION_TEXT, &told.inspection.verify, 0, 0, "DIR", "read all of a state's folder: is it sound?" },
@@ -157,7 +161,7 @@ static void take_operands(int count, char **operands)
 
 void config_read(struct config *config, int argc, char **argv)
 {
-	struct config start = { .socket_mode = 0600, .drain_ns = 1000000000, .sync_interval_ns = 100000000,
+	struct config start = { .socket_mode = 0600, .drain_ns = 1000000000, .metrics_port = -1, .slow_after_ns = 1000000, .sync_interval_ns = 100000000,
 				.snapshot_after = 64 << 20, .segment_bytes = 32 << 20, .snapshots_kept = 2, .limits = limits_default() };
 	static char **again; /* static: an exit below leaves it reachable */
 	again = malloc(((size_t)argc + 1) * sizeof *again);
@@ -199,6 +203,9 @@ void config_print(const struct config *config)
 		       (long long)config->sync_interval_ns / 1000, (long long)config->snapshot_after,
 		       (long long)config->snapshots_kept, (long long)config->segment_bytes);
 	}
+	if (config->metrics_port >= 0)
+		printf("metrics = %lld\n", (long long)config->metrics_port);
+	printf("slow-after = %lldus\n", (long long)config->slow_after_ns / 1000);
 	printf("socket-mode = 0%llo\n", (unsigned long long)config->socket_mode);
 #define LIMIT(field, option, kind, value, least, most, help)                                                 \
 	printf("%s = %lld\n", option, (long long)l->field);

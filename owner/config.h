@@ -23,6 +23,8 @@ struct config {
 	int64_t sync_interval_ns, snapshot_after, segment_bytes, snapshots_kept;
 	struct zpl settings;  /* what the file holds: text settings point into it */
 	int64_t socket_mode;
+	int64_t metrics_port; /* -1: none */
+	int64_t slow_after_ns; /* requests that run for longer are kept */
 	int64_t drain_ns;     /* how long clients may take to leave */
 	bool check, quiet;
 	struct limits limits;

@@ -11,6 +11,7 @@
 #include "owner/loader.h"
 #include "owner/state/lookback.h"
 #include "owner/memory.h"
+#include "owner/metrics.h"
 #include "owner/processes.h"
 #include "owner/service/service.h"
 #include "owner/state/state.h"
@@ -54,6 +55,7 @@ struct owner {
 	struct transport *transport;
 	struct service *service;
 	struct lookback *lookback;
+	struct metrics *metrics; /* NULL: nobody is to read them over HTTP */
 	struct processes *processes;
 	struct state *state; /* NULL: memory only */
 	bool failed;         /* what was done cannot be made durable: nothing is told any more */
@@ -248,6 +250,8 @@ static void core_open(struct owner *owner)
 		.gauges = &owner->gauges,
 		.started_ns = owner->started_ns,
 		.process_born = process_born,
+		.clock_ns = clock_monotonic_ns,
+		.slow_after_ns = (uint64_t)owner->config.slow_after_ns,
 		.durability = owner->config.durability,
 		.folder = owner->folder[0] != '\0' ? owner->folder : NULL,
 	};
@@ -275,6 +279,29 @@ static void transport_start(struct owner *owner)
 		endpoint_close(&owner->endpoint);
 		fatal(EX_OSERR, "%s", error);
 	}
+}
+
+static void write_metrics(void *context, struct buffer *out)
+{
+	struct owner *owner = context;
+
+	service_metrics(owner->service, clock_monotonic_ns(), out);
+}
+
+static void metrics_start(struct owner *owner)
+{
+	char error[RUNDIR_ERROR_MAX];
+	const struct metrics_settings settings = { .port = owner->config.metrics_port, .write = write_metrics, .context = owner };
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (settings.port < 0)
+		return;
+	owner->metrics = metrics_open(&settings, error, sizeof error);
+	if (owner->metrics == NULL || epoll_ctl(owner->wake, EPOLL_CTL_ADD, metrics_descriptor(owner->metrics), &event) != 0) {
+		endpoint_close(&owner->endpoint);
+		fatal(EX_UNAVAILABLE, "%s", owner->metrics == NULL ? error : "cannot watch the metrics' socket");
+	}
+	log_info("metrics at http://127.0.0.1:%d/metrics", metrics_port(owner->metrics));
 }
 
 /* ---- serving ---- */
@@ -414,6 +441,7 @@ static bool serve_round(struct owner *owner)
 	for (size_t i = 0; i < reply_count; i++)
 		transport_reply(owner->transport, replies[i].message, &replies[i].body);
 	transport_release(owner->transport);
+	service_round_over(owner->service, clock_monotonic_ns(), owner->commit_ns);
 	follow_clients(owner);
 	deliver(owner);
 
@@ -491,7 +519,7 @@ static void note_held_up(struct owner *owner, int64_t now_ns)
 /* Everything that is due by the clock. Returns when to come back at the latest. */
 static int64_t tend(struct owner *owner)
 {
-	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns;
+	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns, metrics_ns;
 
 	note_held_up(owner, now_ns);
 	transport_tend(owner->transport, now_ns, &next_ns);
@@ -517,6 +545,11 @@ static int64_t tend(struct owner *owner)
 	}
 	if (owner->failed)
 		return now_ns;
+	if (owner->metrics != NULL) {
+		metrics_tend(owner->metrics, now_ns, &metrics_ns);
+		if (metrics_ns < next_ns)
+			next_ns = metrics_ns;
+	}
 	if (now_ns >= owner->tell_ns)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
@@ -615,6 +648,7 @@ static int leave(struct owner *owner)
 	int status = EX_OK;
 
 	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
+	metrics_close(&owner->metrics);
 	lookback_destroy(&owner->lookback);
 	tell_leaving(owner);
 	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
@@ -660,6 +694,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	listen_open(&owner);
 	core_open(&owner);
 	transport_start(&owner);
+	metrics_start(&owner);
 	owner.watchdog_ns = notify_watchdog_ns();
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
 	log_info("%s: serving at %s%s", owner.config.name, owner.endpoint.path,

@@ -362,14 +362,17 @@ each_way 'DESCRIBE STATUS STATS PING', 'what an owner tells of itself' => sub {
         $told{describe}{call} = join ' ', 'ok', map { "[ $_ ]" } map { join ' ', told_json($_->{number}),
             map { 'b' . unpack 'H*', $_ } $_->{name}, $_->{kind}, $fields->($_->{arguments}), $fields->($_->{results}), $_->{help} } @operations;
         $told{status}{call} = join ' ', sort keys %{ $json->decode(sole($way, 'status', '-j')->{out}) };
-        $told{stats}{call}  = join "\n", sort map { s/^(\S+)\s+\d+\s+/$1 /r =~ s/ +/ /gr } split /\n/, sole($way, 'stats')->{out};
+        my $stats = $json->decode(sole($way, 'stats', '-j')->{out});
+        $told{stats}{call} = join ' ', sort grep { $_ ne 'latencies' } keys %$stats;
         cmp_ok $json->decode(sole($way, 'ping', '-j')->{out})->{nanoseconds}, '>', 0, 'the owner answers a ping';
         @commands{qw(ops status stats ping)} = (1) x 4;
     } else {
         $told{describe}{ $way->{kind} } = say_driver($way, 'describe');
         my @pairs = say_driver($way, 'status') =~ /\b(?:b([0-9a-f]+) (?:n|[ib]\S*)(?= ))/g;
         $told{status}{ $way->{kind} } = join ' ', sort map { pack 'H*', $_ } @pairs;
-        $told{stats}{ $way->{kind} } = join "\n", sort map { my ($name, $unit, $text) = map { pack 'H*', $_ } /b(\w+)/g; "$name $unit $text" } say_driver($way, 'stats') =~ /\[ ([^\]]*) \]/g;
+        my @rows = map { [ map { pack 'H*', $_ } /b(\w+)/g ] } say_driver($way, 'stats') =~ /\[ ([^\]]*) \]/g;
+        $told{stats}{ $way->{kind} } = join ' ', sort map { $_->[0] } @rows;
+        $told{rows}{ $way->{kind} } = join "\n", map { join ' ', @$_ } @rows;
         like say_driver($way, 'ping'), qr/^ok\b/, 'the owner answers a ping';
     }
     @methods{qw(operations status stats ping)} = (1) x 4 if $way->{kind} eq 'python';
@@ -378,7 +381,12 @@ each_way 'DESCRIBE STATUS STATS PING', 'what an owner tells of itself' => sub {
 };
 my %described = map { my ($name) = /^i\d+ b(\w+)/; pack('H*', $name) => 1 } $told{describe}{library} =~ /\[ ([^\]]*) \]/g;
 my @counters = slurp("$top/owner/core/counters.def") =~ /^COUNTER\((\w+)/mg;
-is_deeply [ map { (split)[0] } split /\n/, $told{stats}{library} ], [ sort @counters ], 'stats are those of counters.def';
+my @gauges   = slurp("$top/owner/core/gauges.def") =~ /^GAUGE\(\w+, "([\w-]+)"/mg;
+my @codes    = map { my ($number, $outcome, $name) = @$_; ($outcome eq 'UNKNOWN' ? 'unknown_' : 'refused_') . $name =~ tr/-/_/r }
+    grep { $_->[0] < 128 && $_->[1] =~ /REFUSED|UNKNOWN/ }
+    map { [/\((\d+), \w+, (\w+), "([\w-]+)"/] } slurp("$top/common/codes.def") =~ /^CODE.*$/mg;
+is $told{stats}{library}, join(' ', sort @counters, @gauges, @codes), 'stats are those of counters.def, gauges.def and codes.def';
+is $told{rows}{python} // $told{rows}{library}, $told{rows}{library}, 'with unit, sentence, kind and title';
 
 each_way 'HELLO RECEIVED' => 'a late answer comes to who has said hello, who says that it was received' => sub {
     my ($way) = @_;
@@ -480,6 +488,46 @@ each_way 'OUTCOME' => 'what became of a command' => sub {
     $commands{outcome} = $methods{outcome} = 1;
 };
 
+each_way 'LATENCIES CLIENTS HOT SLOW' => 'what the owner measures' => sub {
+    my ($way) = @_;
+    other_asks($way, ADD, 'measured', \1) for 1 .. 200;
+    if ($way->{kind} eq 'call') {
+        my %series = map { $_->{name} => $_ } @{ $json->decode(sole($way, 'stats', '-j')->{out})->{latencies} };
+        cmp_ok $series{add}{count}, '>=', 200, 'how long operations took';
+        cmp_ok $series{round}{p99}, '>=', $series{round}{p50}, 'and rounds';
+        my $top = sole($way, 'top', '--once', '--every', '100ms');
+        like $top->{out}, qr/^measured +[\d.]+%  add$/m, 'which keys are hot';
+        like $top->{out}, qr/^$$ .* \d+ +\d+ /m, 'who is connected';
+        like sole($way, 'slow', '--reset')->{out}, qr/^(?:no request has run|\d+ requests have run) for 1.00ms/, 'which requests were slow';
+        @commands{qw(top slow)} = (1) x 2;
+        return;
+    }
+    my ($add) = map { /\[ b616464 b636f6d6d616e64 b6e73 i(\d+) / } say_driver($way, 'latencies');
+    cmp_ok $add // 0, '>=', 200, 'how long operations took';
+    like say_driver($way, 'clients'), qr/\bi$$ i$< n b\w+ i\d+ i\d+ i1 /, 'who is connected';
+    like say_driver($way, 'hot'), qr/\[ b${\ unpack 'H*', 'measured'} i8 b616464 i\d+ i\d+ \]/, 'which keys are hot';
+    like say_driver($way, 'slow'), qr/^ok \[ i1000000 i128 i\d+ \]/, 'which requests were slow';
+    @methods{qw(latencies clients hot slow)} = (1) x 4 if $way->{kind} eq 'python';
+};
+
+each_way 'TRACE UNTRACE' => 'a trace hears of requests as they run' => sub {
+    my ($way) = @_;
+    my $background;
+    if ($way->{process}) {
+        is say_driver($way, 'trace t/'), 'ok', 'it has begun';
+    } else {
+        $background = start({ notify => 0, name => 'sole' }, 'sole', '-o', $way->{owner}, 'trace', '-j', '--count', 2, '--key', 't/');
+        $commands{trace} = 1;
+    }
+    ok wait_until { status($way->{other})->{traces} == 1 }, 'the owner knows of it';
+    other_asks($way, PUT, $_, 'v') for 'u/1', 't/1', 't/2';
+    my @heard = $background ? ($background->finish == 0 ? map { my $line = $json->decode($_); "$line->{pid} $line->{operation} $line->{key}" } split /\n/, $background->{out} : $background->{err}) : map { say_driver($way, 'traced') } 1, 2;
+    is_deeply \@heard, [ "$$ put t/1", "$$ put t/2" ], 'it hears of each, in order';
+    is say_driver($way, 'untrace'), 'ok', 'and no more' if $way->{process};
+    ok wait_until { status($way->{other})->{traces} == 0 }, 'the owner has forgotten it';
+    $methods{trace} = 1 if $way->{kind} eq 'python';
+};
+
 each_way 'BACKUP' => 'a backup' => sub {
     my ($way) = @_;
     $commands{backup} = $methods{backup} = 1;
@@ -494,7 +542,7 @@ each_way 'BACKUP' => 'a backup' => sub {
 
 delete $asked{otherwise};
 is_deeply [ sort keys %asked ], [ sort keys %described ], 'each operation has a row, and each row is for one';
-my @items = slurp("$top/common/protocol.h") =~ /ITEM\((?:\d|1\d), (\w+), /g;
+my @items = slurp("$top/common/protocol.h") =~ /ITEM\((?:\d|[12]\d), (\w+), /g;
 is_deeply [ sort keys %items ], [ sort @items ], 'each item that can be asked has one';
 
 my ($synopsis) = slurp("$top/clients/sole.1") =~ /^\.Sh SYNOPSIS\n(.*?)^\.Sh /ms;

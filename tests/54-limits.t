@@ -140,6 +140,19 @@ limit 'max-watches' => 2, limit_watches => sub {
     is ask($client, watch_item(2, 'k'))->{code}, OK, 'when one ends another may begin';
 };
 
+limit 'max-traces' => 1, limit_traces => sub {
+    my ($client, $name) = @_;
+    my $trace = sub { scalar ask($_[0], item(TRACE, list(undef, undef, \0, \0), sequence => 1)) };
+    my $other = dealer(endpoint($name));
+    ask($_, item(HELLO, list(\1, \1, 'client'), flags => NOTICES)) for $client, $other;
+    is $trace->($client)->{code}, OK, 'one is fine';
+    refused $trace->($other), BUSY, 'max-traces', 'one more is refused';
+    ask($client, item(UNTRACE, ''));
+    is $trace->($other)->{code}, OK, 'when one ends another may begin';
+    ask($other, item(UNTRACE, ''));
+    $other->close;
+};
+
 limit 'max-backups' => 1, limit_backups => sub {
     my ($client, $name) = @_;
     my $part = sub { ask($_[0], item(BACKUP, list(map { \$_ } @_[1, 2]))) };
@@ -238,7 +251,7 @@ beside('a reply', 'reply', [], limit_reply => sub {
     is ask($client, item(RUN, op(GET, 'k') x 5, flags => QUERY))->{code}, OK, 'one that fits is fine';
 });
 
-my %elsewhere = ('memory-mark' => '51-hostile.t');
+my %elsewhere = ('memory-mark' => '51-hostile.t', 'max-slow' => '74-numbers.t');
 my @options   = slurp("$FindBin::Bin/../owner/core/limits.def") =~ /^LIMIT\(\w+, "([\w-]+)"/mg;
 cmp_ok scalar @options, '>', 10, 'limits.def is read';
 is_deeply [ grep { !$seen{$_} && !$elsewhere{$_} } @options ], [], 'every limit was reached';

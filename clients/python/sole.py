@@ -48,8 +48,9 @@ from typing import (Any, AsyncIterator, Callable, Deque, Dict, Iterator, List, N
 
 import zmq
 
-__all__ = ["AsyncClient", "Client", "Conflict", "Counter", "Engine", "Entry", "Event", "Fate", "Field", "Holder",
-           "Operation", "Page", "Refused", "Reply", "Request", "SoleError", "TooOld", "Unknown", "CODES"]
+__all__ = ["AsyncClient", "Client", "Conflict", "Connected", "Counter", "Engine", "Entry", "Event", "Fate", "Field",
+           "Holder", "HotKey", "Latency", "Operation", "Page", "Refused", "Reply", "Request", "SoleError", "TooOld", "Traced",
+           "Unknown", "CODES"]
 
 Key = Union[str, bytes]
 Value = Union[None, int, bytes, str]
@@ -65,7 +66,8 @@ _REPLY = struct.Struct("<IBBHQQQ")          # size kind outcome code session seq
 _REQUEST_MESSAGE, _REPLY_MESSAGE, _NOTICE, _REPLY_PART = 1, 2, 3, 4
 (_HELLO, _OPEN, _GOODBYE, _RUN, _CANCEL, _PING, _STATUS, _STATS, _DESCRIBE, _WATCH, _UNWATCH, _RECEIVED,
  _OUTCOME, _BACKUP) = range(1, 15)
-_LEAVING_NOTICE, _EVENTS = 32, 33
+_LATENCIES, _CLIENTS, _HOT, _SLOW, _TRACE, _UNTRACE = range(18, 24)
+_LEAVING_NOTICE, _EVENTS, _TRACED = 32, 33, 34
 _QUERY, _RELATIVE, _NOTICES, _OTHERWISE = 1, 2, 4, 8
 _DONE, _REFUSED, _UNKNOWN, _WAITING = 0, 1, 2, 3
 _DURABLE = 0x80                             # added to the outcome of a RUN
@@ -341,10 +343,74 @@ class Operation(NamedTuple):
 
 
 class Counter(NamedTuple):
-    """A counter of an owner."""
+    """A number that an owner keeps. `kind`: counter, longest (so far) or gauge."""
     value: int
     unit: str
     text: str
+    kind: str = "counter"
+    title: str = ""
+
+
+class Latency(NamedTuple):
+    """How long an operation took, or what else `name` says: as a histogram."""
+    name: str
+    kind: str                        # "query", "command"; "owner": rounds, syncs, arrivals
+    unit: str                        # "ns", or "messages"
+    count: int
+    sum: int
+    maximum: int
+    buckets: List[Tuple[int, int]]   # the largest value of each, and how many it has
+
+    def quantile(self, q: float) -> int:
+        """The value below which `q` (0 to 1) of all lie; 0 when there are none."""
+        seen, rank = 0, max(1, math.ceil(q * self.count))
+        for top, count in self.buckets:
+            seen += count
+            if seen >= rank:
+                return min(top, self.maximum)
+        return self.maximum if self.count else 0
+
+
+class Connected(NamedTuple):
+    """A client of an owner, by its connection."""
+    connection: int
+    pid: int
+    uid: int                         # -1: not by the kernel's word
+    key: Optional[str]
+    program: str
+    messages: int
+    requests: int
+    sessions: int
+    connected: float                 # seconds
+    silent: float
+
+
+class HotKey(NamedTuple):
+    """A key that is asked for often. `share`: of the requests looked at, as far as is known."""
+    key: bytes                       # its first 64 bytes
+    size: int
+    operation: str
+    share: float
+    count: int
+    error: int                       # by which the count may be too high
+
+
+class Traced(NamedTuple):
+    """A request that an owner ran. Times in nanoseconds; `wall` in seconds since 1970."""
+    wall: float
+    took: int                        # from the beginning of its round until its reply left; 0: not known yet
+    ran: int
+    together: int                    # requests that `ran` is of: the clock was read once for them
+    pid: int
+    uid: int
+    session: int
+    sequence: int
+    revision: int
+    code: str
+    operation: Optional[str]         # its first
+    operations: int
+    key: Optional[bytes]             # its first 64 bytes
+    key_size: int
 
 
 # The operations of `table`: number, whether it is a query, and what a caller gets of its results.
@@ -506,6 +572,7 @@ _HOLD = 1 * _MS          # the owner was busy: wait so long; doubles up to
 _HOLD_MAX = 256 * _MS
 _PENDING_MAX = 100_000   # requests of one client that were not answered yet
 _WATCH_QUEUE = 10_000    # events of one watch that nobody has taken yet
+_TRACE_QUEUE = 10_000    # requests of a trace that nobody has taken yet; further ones are dropped
 _RUN_MESSAGES = 2        # under way; what comes meanwhile is gathered into the next
 
 # A request's states.
@@ -556,6 +623,18 @@ class _Place:
         self.ready: Callable[[], None] = lambda: None
 
 
+class _TracePlace:
+    """A trace, and what was heard of it and not taken yet. `begun`: on how many connections."""
+    __slots__ = ("payload", "id", "tag", "state", "queue", "error", "begun", "dropped", "ready")
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload, self.id, self.tag, self.state = payload, 0, 0, _WATCH_IDLE
+        self.queue: Deque[Traced] = deque()
+        self.error: Optional[SoleError] = None
+        self.begun = self.dropped = 0
+        self.ready: Callable[[], None] = lambda: None
+
+
 class Engine:
     """What a client says and when, as sole-protocol(7) has it. Pure: no socket, no clock.
 
@@ -594,6 +673,8 @@ class Engine:
         self._received: Dict[int, bool] = {}     # late answers to acknowledge; True: told already
         self._unwatched: List[int] = []
         self._watches: List[_Place] = []
+        self._trace: Optional[_TracePlace] = None
+        self._untrace = False
         self._messages: Dict[int, _Sent] = {}
         self._timers: List[Tuple[int, int, _Asked]] = []
         self._hold_until, self._hold_for, self._resend_after = 0, _HOLD, _RESEND
@@ -728,6 +809,9 @@ class Engine:
         for place in self._watches:
             if place.state in (_WATCH_SENT, _WATCH_ON):
                 place.state = _WATCH_IDLE
+        self._untrace = False
+        if self._trace is not None:
+            self._trace.state = _WATCH_IDLE
 
     # -- the session --
 
@@ -831,6 +915,9 @@ class Engine:
         for place, number in message.watches:
             if place.state == _WATCH_SENT and place.id == number:
                 place.state = _WATCH_IDLE
+        trace = self._trace
+        if trace is not None and trace.state == _WATCH_SENT and trace.tag == message.tag:
+            trace.state = _WATCH_IDLE
         if message.hello and self._hello == _HELLO_SENT:
             self._hello = _HELLO_NEEDED
         if message.opens and self._session_state == _OPENING:
@@ -900,6 +987,12 @@ class Engine:
         for number in self._unwatched[:64]:
             items.append(self._item(_UNWATCH, sequence=number))
         del self._unwatched[:64]
+        if self._untrace:
+            self._untrace = False
+            items.append(self._item(_UNTRACE))
+        if self._trace is not None and self._trace.state == _WATCH_IDLE:
+            self._trace.state, self._trace.id, self._trace.tag = _WATCH_SENT, self._number(), message.tag
+            items.append(self._item(_TRACE, self._trace.payload, sequence=self._trace.id))
         if self._hold_until <= now:
             for place in self._watches:
                 if place.state == _WATCH_IDLE and len(items) < 512:
@@ -1023,6 +1116,10 @@ class Engine:
             self._take_watch(header, payload, source, now)
         elif kind == _EVENTS:
             self._take_events(header, payload, source)
+        elif kind == _TRACE:
+            self._take_trace(header, payload)
+        elif kind == _TRACED:
+            self._take_traced(sequence, payload)
         elif kind == _LEAVING_NOTICE:
             self.leaving = True
         elif kind == _PING and sequence == 0:
@@ -1031,7 +1128,7 @@ class Engine:
         elif kind == _GOODBYE:
             if session == self.session:
                 self.session, self._session_state = 0, _NONE
-        elif kind != _UNWATCH:
+        elif kind not in (_UNWATCH, _UNTRACE):
             asked = self._others.get(sequence)
             if asked is None or asked.kind != kind:
                 self.counters["strays"] += 1
@@ -1212,6 +1309,43 @@ class Engine:
         else:
             for asked in [asked for asked in self._queued if not asked.query]:
                 self._fail(asked, code, outcome)
+
+    # -- a trace --
+
+    def set_trace(self, payload: bytes) -> _TracePlace:
+        if self._trace is not None:
+            raise Refused(_CODE["usage"], "a client has one trace at a time")
+        self._trace = _TracePlace(payload)
+        return self._trace
+
+    def drop_trace(self, place: _TracePlace) -> None:
+        if self._trace is place:
+            self._trace = None
+            self._untrace = self.is_connected
+        place.state = _WATCH_OVER
+
+    def _take_trace(self, header: Tuple[int, ...], payload: memoryview) -> None:
+        place = self._trace
+        if place is None or place.id != header[5] or place.state != _WATCH_SENT:
+            return
+        if header[2] == _DONE:
+            place.state, place.begun = _WATCH_ON, place.begun + 1
+        else:
+            place.error, place.state, self._trace = self._refusal(header, payload), _WATCH_OVER, None
+        place.ready()
+
+    def _take_traced(self, number: int, payload: memoryview) -> None:
+        place = self._trace
+        if place is None or place.id != number:
+            return
+        for values in _read_lists(payload):
+            if len(values) == 1 and isinstance(values[0], int):
+                place.dropped += values[0]
+            elif len(place.queue) >= _TRACE_QUEUE:
+                place.dropped += 1
+            else:
+                place.queue.append(_traced(values))
+        place.ready()
 
     # -- watches --
 
@@ -1584,8 +1718,68 @@ def _names(lists: List[List[Result]]) -> Dict[str, Union[int, str]]:
 
 def _counters(lists: List[List[Result]]) -> Dict[str, Counter]:
     """What a STATS answers."""
-    return {name.decode(): Counter(value, unit.decode(), text.decode("utf-8", "replace"))
-            for name, value, unit, text in (values[:4] for values in lists)}
+    return {values[0].decode(): Counter(values[1], *(text.decode("utf-8", "replace") for text in values[2:6]))
+            for values in lists}
+
+
+def _text(value: Result) -> Optional[str]:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else None
+
+
+def _traced(values: List[Result]) -> Traced:
+    """What SLOW and TRACED tell of a request."""
+    if len(values) < 14 or not all(isinstance(values[i], int) for i in (*range(10), 11, 13)):
+        raise _Unreadable
+    wall, took, ran, together, pid, uid, session, sequence, revision, code, operation, count, key, size = values[:14]
+    return Traced(wall / 1e6, took, ran, together, pid, uid, session & (1 << 64) - 1, sequence, revision,
+                  CODES.get(code, (f"code-{code}",))[0], _text(operation), count, key, size)
+
+
+def _latency(values: List[Result]) -> Latency:
+    name, kind, unit, count, total, maximum, buckets = values[:7]
+    return Latency(_text(name), _text(kind), _text(unit), count, total, maximum, list(zip(buckets[::2], buckets[1::2])))
+
+
+def _connected(values: List[Result]) -> Connected:
+    connection, pid, uid, key, program, messages, requests, sessions, connected, silent = values[:10]
+    return Connected(connection, pid, uid, _text(key), _text(program), messages, requests, sessions, connected / 1000,
+                     silent / 1000)
+
+
+def _take_page(lists: List[List[Result]], make: Callable[[List[Result]], Any], into: List[Any], start: int) -> int:
+    """Reads a page; returns where the next begins, 0: nowhere."""
+    try:
+        into.extend(make(values) for values in lists[1:])
+        return lists[0][0] if lists[0][0] > start else 0
+    except (IndexError, TypeError, ValueError):
+        raise _error(_CODE["protocol"]) from None
+
+
+def _hot(lists: List[List[Result]]) -> List[HotKey]:
+    """What a HOT answers."""
+    try:
+        looked_at = max(lists[0][0], 1)
+        return [HotKey(key, size, _text(operation), min(count / looked_at, 1.0), count, error)
+                for key, size, operation, count, error in (values[:5] for values in lists[1:])]
+    except (IndexError, TypeError, ValueError):
+        raise _error(_CODE["protocol"]) from None
+
+
+def _slow(lists: List[List[Result]]) -> List[Traced]:
+    """What a SLOW answers."""
+    try:
+        return [_traced(values) for values in lists[1:]]
+    except _Unreadable:
+        raise _error(_CODE["protocol"]) from None
+
+
+def _trace_filter(operation: Optional[str], key: Optional[Key], pid: int, slower: float) -> bytes:
+    prefix = None if key is None else _as_bytes(key)
+    if prefix is not None and len(prefix) > 64:
+        raise ValueError("a key to trace has at most 64 bytes")
+    if pid < 0 or slower < 0:
+        raise ValueError("a process's id and a time are not negative")
+    return _write_list([operation, prefix, pid, round(slower * _S)])
 
 
 def _fate(lists: List[List[Result]], history: int) -> Fate:
@@ -1840,6 +2034,51 @@ class Watch:
             self.close()
 
 
+class Trace:
+    """Requests as an owner runs them, over reconnects: what is not read in time is dropped. Iterate, or take
+    them with next()."""
+
+    def __init__(self, client: Client, place: _TracePlace) -> None:
+        self._client, self._place = client, place
+
+    @property
+    def dropped(self) -> int:
+        """How many have been dropped so far."""
+        return self._place.dropped
+
+    def next(self, timeout: Optional[float] = math.inf) -> Optional[Traced]:
+        """The next request; None when none came within `timeout` seconds."""
+        client, place = self._client, self._place
+        deadline = _deadline(timeout, client._timeout)
+        with client._inside():
+            if not place.queue and place.state != _WATCH_OVER:
+                client._wait(lambda: bool(place.queue) or place.state == _WATCH_OVER, deadline)
+            if place.queue:
+                return place.queue.popleft()
+        if place.error is not None:
+            raise place.error
+        return None
+
+    def close(self) -> None:
+        with self._client._inside():
+            self._client._engine.drop_trace(self._place)
+            self._client._link.pump()
+
+    def __iter__(self) -> Iterator[Traced]:
+        while True:
+            traced = self.next()
+            if traced is None:
+                return
+            yield traced
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._client._link is not None:
+            self.close()
+
+
 class Client(_Shell):
     """Asks one owner, and waits for the answers.
 
@@ -1946,6 +2185,33 @@ class Client(_Shell):
     def stats(self, *, timeout: Optional[float] = None) -> Dict[str, Counter]:
         """The owner's counters."""
         return _counters(self._control(_STATS, timeout))
+
+    def latencies(self, *, timeout: Optional[float] = None) -> Dict[str, Latency]:
+        """How long operations took that have run, and "round", "sync"; and "arrivals", messages in a round."""
+        found: List[Latency] = []
+        start, more = 0, True
+        while more:
+            start = _take_page(self._control(_LATENCIES, timeout, _write_list([start])), _latency, found, start)
+            more = start > 0
+        return {latency.name: latency for latency in found}
+
+    def clients(self, *, timeout: Optional[float] = None) -> List[Connected]:
+        """Who is connected. Refused (denied): it takes the right admin."""
+        found: List[Connected] = []
+        start, more = 0, True
+        while more:
+            start = _take_page(self._control(_CLIENTS, timeout, _write_list([start])), _connected, found, start)
+            more = start > 0
+        return found
+
+    def hot(self, *, timeout: Optional[float] = None) -> List[HotKey]:
+        """The keys asked for most, lately. Refused (denied): it takes the right admin."""
+        return _hot(self._control(_HOT, timeout))
+
+    def slow(self, *, reset: bool = False, timeout: Optional[float] = None) -> List[Traced]:
+        """The slowest requests, slowest first; with `reset` the owner forgets them. Refused (denied): it takes
+        the right admin."""
+        return _slow(self._control(_SLOW, timeout, _write_list([int(reset)])))
 
     def operations(self, *, timeout: Optional[float] = None) -> Dict[str, Operation]:
         """What the owner offers, by name."""
@@ -2108,6 +2374,27 @@ class Client(_Shell):
                 self._engine.drop_watch(place)
                 raise _error(_CODE["unreachable"])
         return Watch(self, place)
+
+    def trace(self, *, operation: Optional[str] = None, key: Optional[Key] = None, pid: int = 0, slower: float = 0.0,
+              timeout: Optional[float] = None) -> Trace:
+        """Requests as the owner runs them, of all clients: whose first operation this is, whose first key begins so,
+        of that process, that took at least `slower` seconds. Returns when the owner traces. A client has one trace.
+        Refused (denied): it takes the right admin."""
+        payload = _trace_filter(operation, key, pid, slower)
+        deadline = _deadline(timeout, self._timeout)
+        with self._inside():
+            place = self._engine.set_trace(payload)
+            try:
+                self._wait(lambda: place.begun > 0 or place.error is not None, deadline)
+            except BaseException:
+                self._engine.drop_trace(place)
+                raise
+            if place.error is not None:
+                raise place.error
+            if place.begun == 0:
+                self._engine.drop_trace(place)
+                raise _error(_CODE["unreachable"])
+        return Trace(self, place)
 
     # -- the end --
 
@@ -2302,6 +2589,64 @@ class _Locking:
 
     async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
         await self._lock.__aexit__(kind, error, trace)
+
+
+class AsyncTrace:
+    """Requests as an owner runs them: see Trace. `async with client.trace() as trace: async for ...`."""
+
+    def __init__(self, client: AsyncClient, payload: bytes) -> None:
+        self._client, self._payload, self._arrived = client, payload, asyncio.Event()
+        self._place: Optional[_TracePlace] = None
+
+    async def start(self) -> AsyncTrace:
+        """Returns when the owner traces."""
+        self._client._check_usable()
+        place = self._place = self._client._engine.set_trace(self._payload)
+        place.ready = self._arrived.set
+        self._client._soon()
+        try:
+            while place.begun == 0 and place.error is None:
+                self._arrived.clear()
+                await self._arrived.wait()
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        if place.error is not None:
+            raise place.error
+        return self
+
+    @property
+    def dropped(self) -> int:
+        """How many have been dropped so far."""
+        return self._place.dropped if self._place else 0
+
+    def __aiter__(self) -> AsyncIterator[Traced]:
+        return self
+
+    async def __anext__(self) -> Traced:
+        if self._place is None:
+            await self.start()
+        place = self._place
+        while not place.queue:
+            if place.error is not None:
+                raise place.error
+            if place.state == _WATCH_OVER:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        return place.queue.popleft()
+
+    def close(self) -> None:
+        if self._place is not None and self._client._link is not None:
+            self._client._engine.drop_trace(self._place)
+            self._client._soon()
+            self._arrived.set()
+
+    async def __aenter__(self) -> AsyncTrace:
+        return self if self._place is not None else await self.start()
+
+    async def __aexit__(self, *_: Any) -> None:
+        self.close()
 
 
 class AsyncWatch:
@@ -2502,6 +2847,32 @@ class AsyncClient(_Shell):
         """The owner's counters."""
         return _counters(await self._control(_STATS, timeout))
 
+    async def latencies(self, *, timeout: Optional[float] = None) -> Dict[str, Latency]:
+        """See Client.latencies."""
+        found: List[Latency] = []
+        start, more = 0, True
+        while more:
+            start = _take_page(await self._control(_LATENCIES, timeout, _write_list([start])), _latency, found, start)
+            more = start > 0
+        return {latency.name: latency for latency in found}
+
+    async def clients(self, *, timeout: Optional[float] = None) -> List[Connected]:
+        """See Client.clients."""
+        found: List[Connected] = []
+        start, more = 0, True
+        while more:
+            start = _take_page(await self._control(_CLIENTS, timeout, _write_list([start])), _connected, found, start)
+            more = start > 0
+        return found
+
+    async def hot(self, *, timeout: Optional[float] = None) -> List[HotKey]:
+        """See Client.hot."""
+        return _hot(await self._control(_HOT, timeout))
+
+    async def slow(self, *, reset: bool = False, timeout: Optional[float] = None) -> List[Traced]:
+        """See Client.slow."""
+        return _slow(await self._control(_SLOW, timeout, _write_list([int(reset)])))
+
     async def operations(self, *, timeout: Optional[float] = None) -> Dict[str, Operation]:
         """What the owner offers, by name."""
         known = _operations(await self._control(_DESCRIBE, timeout))
@@ -2632,6 +3003,10 @@ class AsyncClient(_Shell):
               timeout: Optional[float] = None) -> AsyncWatch:
         """See Client.watch."""
         return AsyncWatch(self, _as_bytes(prefix), position, timeout)
+
+    def trace(self, *, operation: Optional[str] = None, key: Optional[Key] = None, pid: int = 0, slower: float = 0.0) -> AsyncTrace:
+        """See Client.trace: `async for traced in client.trace(): ...`."""
+        return AsyncTrace(self, _trace_filter(operation, key, pid, slower))
 
     # -- the end --
 

@@ -34,6 +34,8 @@ struct core *core_new(const struct core_settings *settings, const char **why)
 		*why = problem;
 	else if (machine->store != NULL && machine->sessions != NULL && machine->events != NULL)
 		machine->index = operation_index_new(settings->behaviour);
+	if (machine->index != NULL && !usage_init(&machine->usage, settings->behaviour->operation_count))
+		operation_index_destroy(&machine->index);
 	if (machine->index != NULL) {
 		machine->context = settings->behaviour->create((struct sole_store *)machine->store);
 		if (machine->context == NULL || store_failure(machine->store) != CODE_OK) {
@@ -56,6 +58,7 @@ void core_destroy(struct core **core)
 	if (machine->context != NULL && machine->behaviour->destroy != NULL)
 		machine->behaviour->destroy(machine->context);
 	operation_index_destroy(&machine->index);
+	usage_clear(&machine->usage);
 	sessions_destroy(&machine->sessions);
 	events_destroy(&machine->events);
 	store_destroy(&machine->store);
@@ -92,6 +95,16 @@ void core_set_scalars(struct core *core, const struct core_scalars *scalars)
 uint64_t core_revision(const struct core *core)
 {
 	return core->machine.revision;
+}
+
+struct usage *core_usage(struct core *core)
+{
+	return &core->machine.usage;
+}
+
+const struct sole_operation_entry *core_operation(const struct core *core, uint16_t number)
+{
+	return operation_find(core->machine.index, number);
 }
 
 const struct running *core_running(const struct core *core)
@@ -167,6 +180,7 @@ size_t core_begin_reply(const struct core *core, const struct request_header *he
 			struct buffer *out)
 {
 	size_t start = out->size;
+	core->settings.counters->answers[code]++;
 	const struct reply_header reply = {
 		.kind = header->kind,
 		.outcome = (uint8_t)code_outcome(code),

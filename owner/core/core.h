@@ -47,6 +47,13 @@ uint64_t core_revision(const struct core *core);
 /* What the behaviour is at, now. */
 struct running;
 const struct running *core_running(const struct core *core);
+
+/* Which operations have run; for whoever takes it and resets it. */
+struct usage *core_usage(struct core *core);
+
+/* The operation of that number, or NULL. */
+const struct sole_operation_entry *core_operation(const struct core *core, uint16_t number);
+
 struct sessions *core_sessions(struct core *core);
 struct store *core_store(struct core *core);
 struct events *core_events(struct core *core);

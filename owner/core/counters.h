@@ -8,10 +8,20 @@
 
 #include <stdint.h>
 
+enum { COUNTED_CODES = 128 }; /* those of codes.def that an owner gives are below */
+
 struct counters {
 #define COUNTER(field, unit, sentence) uint64_t field;
 #include "owner/core/counters.def"
 #undef COUNTER
+	uint64_t answers[COUNTED_CODES]; /* items answered, by code */
+};
+
+/* What goes up and down. Each module writes its own; they are up to date when somebody asks. */
+struct gauges {
+#define GAUGE(field, name, unit, sentence) uint64_t field;
+#include "owner/core/gauges.def"
+#undef GAUGE
 };
 
 #endif

@@ -266,6 +266,7 @@ static enum code run_entry(struct execution *x, const struct sole_operation_entr
 	if (machine->effects.too_large)
 		return fault(x, "%s gave a late answer or an event that does not fit into a message", entry->name);
 	out->data[list] = (uint8_t)call->answered;
+	usage_note(&machine->usage, (size_t)(entry - machine->behaviour->operations));
 	if (entry->kind == SOLE_IS_QUERY)
 		x->reads++;
 	else
@@ -363,6 +364,7 @@ static enum code run_otherwise(struct execution *x, size_t start, int64_t token)
 	out->size = start;
 	out->failed = false;
 	x->reads = x->writes = 0;
+	usage_begin(&x->machine->usage);
 	x->call.text[0] = '\0';
 	x->call.overran = false;
 	x->call.detail = value_none();
@@ -417,6 +419,7 @@ enum code execution_run(struct machine *machine, const struct execution_request 
 	x.otherwise.at = NULL;
 	x.second_half = false;
 	x.reads = x.writes = 0;
+	usage_begin(&machine->usage);
 	call_init(&x.call, machine);
 	x.call.caller = request->caller;
 	x.call.session = request->session != NULL ? request->session->id : 0;
@@ -433,6 +436,7 @@ enum code execution_run(struct machine *machine, const struct execution_request 
 		commit(machine, token);
 		machine->counters->reads += x.reads;
 		machine->counters->writes += x.writes;
+		usage_commit(&machine->usage);
 		return code;
 	}
 	out->size = start;

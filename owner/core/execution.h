@@ -14,6 +14,7 @@
 #include "owner/core/events.h"
 #include "owner/core/session.h"
 #include "owner/core/store.h"
+#include "owner/core/usage.h"
 
 /* A late answer that has been given to its session, for the shell to deliver. */
 struct late {
@@ -43,6 +44,7 @@ struct machine {
 	uint64_t revision;
 	int64_t now_us;
 	struct running running;
+	struct usage usage;
 };
 
 struct execution_request {

@@ -12,12 +12,17 @@
 #include <sole/behaviour.h>
 #include <sys/types.h>
 
-/* Who asks, by the kernel's word where there is one. */
+enum { KEY_NAME_MAX = 32 };
+
+/* Who asks, by the kernel's word where there is one; on tcp by the key that the connection proved to have. */
 struct caller {
-	uid_t uid;
+	uid_t uid; /* of a keyed caller -1, as is the gid; its pid is 0 */
 	gid_t gid;
 	pid_t pid;
 	bool known; /* false: relayed, or a transport that does not tell */
+	bool keyed; /* known by a CURVE key: `born` is of the key, not of a process, and never 0 */
+	bool clear; /* on tcp, in the clear: not known, and not relayed either */
+	char key_name[KEY_NAME_MAX]; /* what the key's certificate is called, cut to fit; "" when not keyed */
 	uint64_t born; /* which of the processes that had this pid: of the boot and the start time; 0: not told */
 };
 

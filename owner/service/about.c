@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * about.c - what an owner tells of itself: status, counters, operations.
+ * about.c - what an owner tells of itself: status, numbers, operations.
  */
 #include "owner/service/service_parts.h"
 
 #include "common/options.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void item_status(struct exchange *x, const struct request_header *header)
 {
 	const struct service *service = x->service;
 	const struct identity *identity = &service->settings.identity;
-	const struct gauges *gauges = service->settings.gauges;
+	const struct gauges gauges = gauges_of(service, service->now_ns);
 	struct core *core = service->core;
 	static const char *const durability[] = {
 		[DURABILITY_MEMORY] = "memory", [DURABILITY_SYNC] = "sync", [DURABILITY_INTERVAL] = "interval",
@@ -31,40 +32,75 @@ void item_status(struct exchange *x, const struct request_header *header)
 		value_text("folder"), value_text(service->settings.folder != NULL ? service->settings.folder : "none"),
 		value_text("incarnation"), value_integer((int64_t)identity->incarnation),
 		value_text("history"), value_text(history),
-		value_text("revision"), value_integer((int64_t)core_revision(core)),
-		value_text("uptime-ms"), value_integer((service->now_ns - service->settings.started_ns) / 1000000),
-		value_text("sessions"), value_integer((int64_t)sessions_count(core_sessions(core))),
-		value_text("connections"), value_integer((int64_t)gauges->connections),
-		value_text("entries"), value_integer((int64_t)store_entries(core_store(core))),
-		value_text("state-bytes"), value_integer((int64_t)store_bytes(core_store(core))),
-		value_text("watches"), value_integer((int64_t)service->watch_count),
-		value_text("events-bytes"), value_integer((int64_t)events_bytes(core_events(core))),
-		value_text("outbox-bytes"), value_integer((int64_t)gauges->outbox_bytes),
-		value_text("resident-bytes"), value_integer((int64_t)gauges->resident_bytes),
-		value_text("journal-bytes"), value_integer((int64_t)gauges->journal_bytes),
-		value_text("snapshot-round"), value_integer((int64_t)gauges->snapshot_round),
-		value_text("synced-revision"), value_integer((int64_t)gauges->synced_revision),
-		value_text("max-connections"), value_integer((int64_t)gauges->max_connections),
-		value_text("clock-ahead-ms"), value_integer((int64_t)gauges->clock_ahead_ms),
+#define GAUGE(field, name, unit, sentence) value_text(name), value_integer((int64_t)gauges.field),
+#include "owner/core/gauges.def"
+#undef GAUGE
 	};
 
 	answer_list(x, header, list, sizeof list / sizeof *list);
 }
 
+static void write_number(void *context, const struct number *number)
+{
+	const struct value list[] = {
+		value_text(number->name), value_integer((int64_t)number->value), value_text(number->unit),
+		value_text(number->sentence), value_text(number->kind), value_text(number->group),
+	};
+
+	wire_write_list(context, list, sizeof list / sizeof *list);
+}
+
 void item_stats(struct exchange *x, const struct request_header *header)
 {
-	const struct counters *counters = counters_of(x->service);
 	size_t start = core_begin_reply(x->service->core, header, CODE_OK, x->out);
 
-#define COUNTER(field, unit, sentence)                                                             \
-	wire_write_list(x->out,                                                                    \
-			(const struct value[]){ value_text(#field), value_integer((int64_t)counters->field), \
-						value_text(unit), value_text(sentence) },          \
-			4);
-#include "owner/core/counters.def"
-#undef COUNTER
+	each_number(x->service, x->service->now_ns, write_number, x->out);
 	wire_finish_item(x->out, start);
 	x->items++;
+}
+
+/* ---- every number there is ---- */
+
+/* "refused_too_large" */
+static void name_of_code(unsigned code, char *name, size_t size)
+{
+	snprintf(name, size, "%s_%s", code_outcome(code) == OUTCOME_UNKNOWN ? "unknown" : "refused", code_name(code));
+	for (char *at = name; *at != '\0'; at++)
+		if (*at == '-')
+			*at = '_';
+}
+
+void each_number(const struct service *service, int64_t now_ns, void (*each)(void *context, const struct number *number),
+		 void *context)
+{
+	const struct counters *counters = counters_of(service);
+	const struct gauges gauges = gauges_of(service, now_ns);
+	const char *group = "";
+
+#define COUNTERS(title) group = title;
+#define COUNTER(field, unit, sentence)                                                                     \
+	each(context, &(const struct number){ #field, unit, sentence, strcmp(unit, "ns") == 0 ? "longest" : "counter", \
+					      group, counters->field });
+#include "owner/core/counters.def"
+#undef COUNTER
+	static const unsigned codes[] = {
+#define CODE(number, NAME, outcome, name, text) number,
+#include "common/codes.def"
+#undef CODE
+	};
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		char name[48];
+		if (codes[i] >= COUNTED_CODES ||
+		    (code_outcome(codes[i]) != OUTCOME_REFUSED && code_outcome(codes[i]) != OUTCOME_UNKNOWN))
+			continue;
+		name_of_code(codes[i], name, sizeof name);
+		each(context, &(const struct number){ name, "items", code_text(codes[i]), "counter", "refusals",
+						      counters->answers[codes[i]] });
+	}
+#define GAUGE(field, name, unit, sentence) \
+	each(context, &(const struct number){ name, unit, sentence, "gauge", "now", gauges.field });
+#include "owner/core/gauges.def"
+#undef GAUGE
 }
 
 /* "key:key value:integer or bytes", as a person writes a signature. */

@@ -114,9 +114,12 @@ static void item_run(struct exchange *x, const struct request_header *header, st
 		verdict = CODE_CANCELLED;
 	else if (deadline_passed(service, header))
 		verdict = CODE_EXPIRED;
+	uint64_t checkpoints = counters_of(service)->checkpoints;
+	size_t bytes = x->out->size;
 	enum code code =
 		core_run(service->core, &x->message->caller, header, payload, verdict, room_left(x), x->out);
 	x->items++;
+	numbers_request(x, header, payload, code, counters_of(service)->checkpoints - checkpoints, x->out->size - bytes);
 	if (code == CODE_WAITING && header->deadline != 0)
 		limit_wait(service, header);
 }
@@ -171,6 +174,8 @@ static void item_hello(struct exchange *x, const struct request_header *header, 
 		return;
 	}
 	x->message->notices = (header->flags & REQUEST_FLAG_NOTICES) != 0;
+	if (x->client != NULL && count > 2 && list[2].type == VALUE_BYTES)
+		client_set_name(x->client, list[2].bytes, list[2].size);
 	const struct value answer[] = {
 		value_integer(PROTOCOL_VERSION),
 		value_text(service->settings.identity.name),
@@ -306,8 +311,27 @@ void item_answer(struct exchange *x, const struct request_header *header, struct
 	case ITEM_BACKUP:
 		item_backup(x, header, payload);
 		return;
+	case ITEM_LATENCIES:
+		item_latencies(x, header, payload);
+		return;
+	case ITEM_CLIENTS:
+		item_clients(x, header, payload);
+		return;
+	case ITEM_HOT:
+		item_hot(x, header);
+		return;
+	case ITEM_SLOW:
+		item_slow(x, header, payload);
+		return;
+	case ITEM_TRACE:
+		item_trace(x, header, payload);
+		return;
+	case ITEM_UNTRACE:
+		item_untrace(x, header);
+		return;
 	case ITEM_LEAVING:
 	case ITEM_EVENTS:
+	case ITEM_TRACED:
 		break;
 	}
 	refuse(x, header, CODE_MALFORMED, "there is no item of this kind in a request");

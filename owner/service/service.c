@@ -29,7 +29,7 @@ struct service *service_new(const struct service_settings *settings, const char 
 	service->settings = *settings;
 	service->waits_ns = INT64_MAX;
 	service->core = core_new(&settings->core, why);
-	if (service->core == NULL)
+	if (service->core == NULL || !numbers_init(service))
 		service_destroy(&service);
 	return service;
 }
@@ -48,6 +48,7 @@ void service_destroy(struct service **service)
 		free(s->watches[i].prefix);
 	free(s->watches);
 	buffer_clear(&s->notice);
+	numbers_clear(s);
 	core_destroy(&s->core);
 	free(s);
 	*service = NULL;
@@ -248,6 +249,14 @@ static void answer_item(struct exchange *x, struct request_header *header, struc
 	}
 }
 
+bool service_may(const struct exchange *x, enum right right)
+{
+	const struct caller *caller = &x->message->caller;
+	bool all = caller->known && (caller->uid == 0 || caller->uid == x->service->settings.identity.uid);
+
+	return right == RIGHT_NONE || all;
+}
+
 /* Is it a command that was not admitted before? Asked only where the answer makes a difference. */
 static bool is_fresh(const struct exchange *x, const struct request_header *header)
 {
@@ -292,7 +301,9 @@ static void answer(struct service *service, struct service_message *message, siz
 	if (!begin_message(&x))
 		return;
 	if (message->verdict == MESSAGE_SOUND) {
+		numbers_message(&x);
 		answer_items(&x);
+		numbers_message_over(&x);
 	} else if (message->verdict == MESSAGE_BROKEN) {
 		refuse(&x, &no_item, CODE_MALFORMED,
 		       message->overlong ? "frames follow the body: nothing of it was run" :
@@ -326,6 +337,7 @@ void service_round(struct service *service, struct service_message *messages, si
 		counters->messages++;
 		counters->messages_malformed += messages[i].verdict != MESSAGE_SOUND;
 	}
+	numbers_round(service, count, wall_us);
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].verdict != MESSAGE_UNREADABLE)
 			answer(service, &messages[i], i);
@@ -435,6 +447,7 @@ void service_resume(struct service *service, const struct identity *identity, in
 	service->settings.identity = *identity;
 	service->sessions_ns = now_ns;
 	service->watches_at = events_next(core_events(service->core));
+	usage_reset(core_usage(service->core)); /* of what was replayed */
 	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
 		const struct caller *opener = &session->opener;
 		session->heard_ns = now_ns;
@@ -469,6 +482,8 @@ void service_process_ended(struct service *service, pid_t pid)
 void service_connection_ended(struct service *service, uint64_t connection)
 {
 	watches_end(service, connection);
+	traces_end(service, connection);
+	clients_ended(&service->numbers.clients, connection);
 }
 
 void service_leave(struct service *service, struct buffer *notice)

@@ -25,24 +25,19 @@ struct identity {
 	uid_t uid; /* may ask about everybody's commands, and for backups, as root may */
 };
 
-/* What only the shell knows, for status. Read when somebody asks. */
-struct gauges {
-	uint64_t connections, outbox_bytes, resident_bytes;
-	uint64_t journal_bytes, snapshot_round; /* of a durable owner */
-	uint64_t synced_revision;               /* of a durable owner: everything up to it is on disk */
-	uint64_t max_connections;
-	uint64_t clock_ahead_ms;                /* of the state, which never goes back, before the system's */
-};
-
 struct service_settings {
 	struct core_settings core;
 	struct identity identity;
-	const struct gauges *gauges;
+	const struct gauges *gauges; /* those that only the shell knows; read when somebody asks */
 	int64_t started_ns;
 	const char *folder;         /* of a durable owner, told in status: absolute; else NULL */
 	enum durability durability; /* told to clients, and in each reply */
 	/* As process_born, of the process that opens a session; NULL: not told. */
 	uint64_t (*process_born)(pid_t pid);
+	/* CLOCK_MONOTONIC, to measure how long requests run: read once a message, or more often where that
+	 * tells more. NULL: not measured, and none is slow. */
+	int64_t (*clock_ns)(void);
+	uint64_t slow_after_ns; /* a request that runs for longer is kept for SLOW */
 };
 
 /* One message of a round. */
@@ -77,6 +72,13 @@ void service_destroy(struct service **service);
  * The bodies must live until it returns; never blocks. */
 void service_round(struct service *service, struct service_message *messages, size_t count, int64_t now_ns,
 		   int64_t wall_us);
+
+/* The replies of the last round have left, or it has nothing to reply: what is measured by rounds is. `commit_ns`: of
+ * it the disk took so long; 0: it was not asked. */
+void service_round_over(struct service *service, int64_t now_ns, int64_t commit_ns);
+
+/* Replaces `out` by all numbers as Prometheus reads them. */
+void service_metrics(struct service *service, int64_t now_ns, struct buffer *out);
 
 /* The replies of the last round, in order; valid until the next. A message may have several
  * (its replies do not fit into one): all but the last have the kind MESSAGE_REPLY_PART. */

@@ -2,13 +2,20 @@
  *
  * service_parts.h - what the files of the service share: service.c (rounds and messages),
  * items.c (what each item does), about.c (what an owner tells of itself), storage_items.c (what
- * has become of commands, and backups), watch.c (events and late answers on their way out). Nobody
- * else includes it.
+ * has become of commands, and backups), watch.c (events and late answers on their way out), numbers.c (what
+ * is measured of requests), numbers_items.c (telling it), tracing.c (traces), metrics.c. Nobody else
+ * includes it.
  */
 #ifndef SOLE_OWNER_SERVICE_PARTS_H
 #define SOLE_OWNER_SERVICE_PARTS_H
 
+#include "owner/service/access.h"
+#include "owner/service/clients.h"
+#include "owner/service/latency.h"
 #include "owner/service/service.h"
+#include "owner/service/sketch.h"
+#include "owner/service/slow.h"
+#include "owner/service/trace.h"
 
 enum {
 	CANCELS_MAX = 1024,       /* noted ahead in one round; further ones are answered in turn */
@@ -29,6 +36,29 @@ struct watch {
 	uint64_t told;        /* up to which its client knows that it has missed nothing */
 	uint8_t *prefix;
 	size_t prefix_size;
+};
+
+/* The heaviest of the requests since the clock was last read. */
+struct heaviest {
+	struct request_header header;
+	struct wire_reader payload;
+	uint64_t weight, revision;
+	enum code code;
+};
+
+/* What is measured. */
+struct numbers {
+	struct latencies *latencies;
+	struct sketch sketch;
+	struct slow slow;
+	struct clients clients;
+	size_t arrived;        /* messages of the last round */
+	int64_t wall_us;
+	int64_t span_ns;       /* when the clock was last read */
+	uint32_t together;     /* requests since */
+	struct heaviest heaviest;
+	struct trace *traces;
+	size_t trace_count, trace_room;
 };
 
 struct service {
@@ -55,6 +85,7 @@ struct service {
 	uint64_t watches_at;      /* the place that every watch has reached, unless one is behind */
 	bool watches_behind;
 	struct buffer notice;     /* being written */
+	struct numbers numbers;
 };
 
 /* One message while it is being answered. */
@@ -66,8 +97,10 @@ struct exchange {
 	uint64_t opened;      /* the session of the last OPEN in this message, or 0 and why there is none */
 	enum code open_code;
 	unsigned items_left;  /* behind the one being answered */
+	unsigned runs;        /* requests of operations in it, so far */
 	struct buffer *out;   /* the reply message being written */
 	unsigned items;       /* in it */
+	struct client *client; /* who sent it, or NULL; valid while it is being answered */
 };
 
 static inline struct counters *counters_of(const struct service *service)
@@ -83,6 +116,9 @@ void item_answer(struct exchange *x, const struct request_header *header, struct
 
 /* The shell is to tell when this process ends. Without memory its sessions end by silence. */
 void note_process(struct service *service, const struct caller *caller);
+
+/* service.c: may whoever sent this message do what takes that right? */
+bool service_may(const struct exchange *x, enum right right);
 
 /* items.c: may the sender of `a` withdraw a request of the sender of `b`? */
 bool same_sender(const struct service_message *a, const struct service_message *b, uint64_t session);
@@ -105,9 +141,69 @@ void item_backup(struct exchange *x, const struct request_header *header, struct
 void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out);
 
 /* about.c */
+struct number {
+	const char *name, *unit, *sentence;
+	const char *kind;  /* "counter", "longest" (so far), "gauge" */
+	const char *group; /* the title it stands below */
+	uint64_t value;
+};
+/* Every counter, every code that has been answered, every gauge, in this order. */
+void each_number(const struct service *service, int64_t now_ns, void (*each)(void *context, const struct number *number),
+		 void *context);
 void item_status(struct exchange *x, const struct request_header *header);
 void item_stats(struct exchange *x, const struct request_header *header);
 void item_describe(struct exchange *x, const struct request_header *header);
+
+/* numbers.c */
+bool numbers_init(struct service *service);
+void numbers_clear(struct service *service);
+void numbers_round(struct service *service, size_t arrived, int64_t wall_us);
+void numbers_message(struct exchange *x);
+void numbers_heavier(struct exchange *x, const struct request_header *header, struct wire_reader payload, enum code code,
+		     uint64_t weight);
+void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span);
+void numbers_message_over(struct exchange *x);
+
+enum {
+	NUMBERS_SPAN = 256,   /* checkpoints of one request that is measured by itself */
+	NUMBERS_WEIGHT = 64,  /* as many bytes of request or reply weigh as much as a checkpoint */
+};
+
+/* A RUN has been answered with `code`, in `bytes` of reply, and counted so many checkpoints. Here, for speed. */
+static inline void numbers_request(struct exchange *x, const struct request_header *header, struct wire_reader payload,
+				   enum code code, uint64_t checkpoints, size_t bytes)
+{
+	struct numbers *n = &x->service->numbers;
+	uint64_t weight = checkpoints * NUMBERS_WEIGHT + payload.left + bytes;
+	bool keys = sketch_due(&n->sketch), span = checkpoints >= NUMBERS_SPAN || n->trace_count > 0;
+
+	x->runs++;
+	if (n->together++ == 0 || weight > n->heaviest.weight)
+		numbers_heavier(x, header, payload, code, weight);
+	if (keys || span)
+		numbers_look(x, payload, keys, span);
+}
+/* What only looking at everything tells, and the shell's own. */
+struct gauges gauges_of(const struct service *service, int64_t now_ns);
+
+/* tracing.c */
+void traces_add(struct service *service, const struct seen *seen);
+void traces_round_over(struct service *service, uint64_t took_ns);
+void traces_end(struct service *service, uint64_t connection);
+/* True: some have more that could leave at once. */
+bool traces_deliver(struct service *service, const struct outlet *outlet);
+void item_trace(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+void item_untrace(struct exchange *x, const struct request_header *header);
+
+/* numbers_items.c */
+void item_latencies(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+void item_clients(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+void item_hot(struct exchange *x, const struct request_header *header);
+void item_slow(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+
+/* watch.c: an item of a notice about what nobody asked for just now. */
+size_t begin_notice(struct service *service, enum item_kind kind, uint64_t id, enum code code);
+bool send_notice(struct service *service, const struct outlet *outlet, uint64_t connection, size_t item);
 
 /* watch.c */
 void item_watch(struct exchange *x, const struct request_header *header, struct wire_reader payload);

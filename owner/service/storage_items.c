@@ -49,13 +49,6 @@ void mark_durable(const struct service *service, bool fresh, size_t start, struc
 
 /* ---- who may ---- */
 
-static bool may_all(const struct exchange *x)
-{
-	const struct caller *caller = &x->message->caller;
-
-	return caller->known && (caller->uid == 0 || caller->uid == x->service->settings.identity.uid);
-}
-
 /* The uid that opened a session, as session_belongs has it. */
 static bool opened_by(const struct caller *opener, const struct caller *caller)
 {
@@ -147,7 +140,7 @@ static void refuse_search(struct exchange *x, const struct request_header *heade
 /* Is it about a session of the asker's, as far as is known whose it was? */
 static bool may_ask(const struct exchange *x, const struct fate *fate)
 {
-	return may_all(x) || !fate->opener_told || opened_by(&fate->opener, &x->message->caller);
+	return service_may(x, RIGHT_ADMIN) || !fate->opener_told || opened_by(&fate->opener, &x->message->caller);
 }
 
 void item_outcome(struct exchange *x, const struct request_header *header, struct wire_reader payload)
@@ -172,7 +165,7 @@ void item_outcome(struct exchange *x, const struct request_header *header, struc
 	} else if (!may_ask(x, &fate)) {
 		refuse(x, header, CODE_DENIED, "it is a command of another user's session");
 	} else {
-		if (!may_all(x) && !fate.opener_told)
+		if (!service_may(x, RIGHT_ADMIN) && !fate.opener_told)
 			fate = unknown(CODE_SESSION_FORGOTTEN);
 		write_fate(x, header, &fate);
 	}
@@ -243,7 +236,7 @@ void item_backup(struct exchange *x, const struct request_header *header, struct
 		refuse(x, header, CODE_INVALID, "backup takes the number of a backup, not 0, and how many bytes of it are there");
 		return;
 	}
-	if (!may_all(x)) {
+	if (!service_may(x, RIGHT_ADMIN)) {
 		refuse(x, header, CODE_DENIED, "a backup holds everything: only root and the owner's own user may have one");
 		return;
 	}

@@ -154,9 +154,9 @@ void item_unwatch(struct exchange *x, const struct request_header *header)
 
 /* ---- delivering ---- */
 
-static size_t begin_notice(struct service *service, const struct watch *watch, enum code code)
+size_t begin_notice(struct service *service, enum item_kind kind, uint64_t id, enum code code)
 {
-	const struct request_header header = { .kind = ITEM_EVENTS, .sequence = watch->id };
+	const struct request_header header = { .kind = (uint8_t)kind, .sequence = id };
 	struct buffer *out = &service->notice;
 
 	buffer_reset(out);
@@ -164,7 +164,7 @@ static size_t begin_notice(struct service *service, const struct watch *watch, e
 	return core_begin_reply(service->core, &header, code, out);
 }
 
-static bool send_notice(struct service *service, const struct outlet *outlet, uint64_t connection, size_t item)
+bool send_notice(struct service *service, const struct outlet *outlet, uint64_t connection, size_t item)
 {
 	struct buffer *out = &service->notice;
 
@@ -190,7 +190,7 @@ static bool send_events(struct service *service, struct watch *watch, const stru
 	const struct events *events = core_events(service->core);
 	struct buffer *out = &service->notice;
 	uint64_t sent = 0, next = watch->next, told = watch->told;
-	size_t item = begin_notice(service, watch, CODE_OK);
+	size_t item = begin_notice(service, ITEM_EVENTS, watch->id, CODE_OK);
 
 	for (; next < events_next(events) && out->size < NOTICE_BYTES && *looks > 0; --*looks) {
 		const struct event event = events_get(events, next);
@@ -218,7 +218,7 @@ static bool send_events(struct service *service, struct watch *watch, const stru
 static bool tell_behind(struct service *service, const struct watch *watch, const struct outlet *outlet)
 {
 	uint64_t start = 1, number;
-	size_t item = begin_notice(service, watch, CODE_TOO_OLD);
+	size_t item = begin_notice(service, ITEM_EVENTS, watch->id, CODE_TOO_OLD);
 
 	events_seek(core_events(service->core), &start, 0, &number);
 	const struct value detail = value_integer((int64_t)start);
@@ -244,7 +244,7 @@ static void tell_progress(struct service *service, struct watch *watch, const st
 		place[0] = value_integer((int64_t)event.revision);
 		place[1] = value_integer(event.index);
 	}
-	size_t item = begin_notice(service, watch, CODE_OK);
+	size_t item = begin_notice(service, ITEM_EVENTS, watch->id, CODE_OK);
 	wire_write_list(&service->notice, place, 2);
 	if (!service->notice.failed && send_notice(service, outlet, watch->connection, item))
 		watch->told = watch->next;
@@ -313,8 +313,10 @@ bool service_deliver(struct service *service, const struct outlet *outlet)
 	bool more = false;
 
 	deliver_late(service, outlet);
+	if (service->numbers.trace_count > 0)
+		more = traces_deliver(service, outlet);
 	if (service->watches_at == next && !service->watches_behind)
-		return false;
+		return more;
 	service->watches_at = next;
 	service->watches_behind = false;
 	/* Downwards from where the last time ended: one that ends has its place taken by the last. */

@@ -34,6 +34,8 @@ struct rig {
 	enum durability durability;    /* for rig_start, as are these */
 	const struct storage *storage;
 	uid_t uid;                     /* of the owner */
+	int64_t (*clock_ns)(void);     /* NULL: how long requests run is not measured */
+	uint64_t slow_after_ns;
 
 	struct service_message messages[RIG_MESSAGES];
 	struct buffer bodies[RIG_MESSAGES];
@@ -61,6 +63,8 @@ static inline bool rig_start(struct rig *rig, const struct sole_behaviour *behav
 		.identity = { .name = "unit", .incarnation = 0x1234, .history = 0x5678, .pid = 42, .uid = rig->uid },
 		.gauges = &rig->gauges,
 		.durability = rig->durability,
+		.clock_ns = rig->clock_ns,
+		.slow_after_ns = rig->slow_after_ns,
 	};
 	const char *why = NULL;
 

@@ -10,7 +10,8 @@
  *	watch PREFIX, hear, unwatch           `hear` waits for the next event
  *	outcome SESSION SEQUENCE              the fate of a command, and the results of one that ran
  *	backup FILE                           the whole state
- *	ping, status, stats, describe         what sole.h calls so
+ *	trace PREFIX, traced, untrace         `traced` waits for the next request, and tells pid, operation and key
+ *	ping, status, stats, describe, latencies, clients, hot, slow    what sole.h calls so
  *	close                                 the session ends; another handle begins
  *
  * A value is i5, b and bytes in hexadecimal, or n; a list stands in parentheses. What is done is
@@ -40,6 +41,9 @@ struct driver {
 	uint64_t watch;
 	char events[EVENTS_MOST][EVENT_BYTES];
 	unsigned heard, told; /* of them */
+	bool tracing;
+	char traced[EVENTS_MOST][EVENT_BYTES];
+	unsigned traces, traces_told;
 };
 
 /* ---- what is asked ---- */
@@ -350,6 +354,59 @@ static void backup(struct driver *driver)
 	printf("%s\n", sole_name_of(code));
 }
 
+static void on_traced(struct sole *handle, const struct sole_traced *t, void *context)
+{
+	struct driver *driver = context;
+
+	(void)handle;
+	if (t->code != SOLE_OK)
+		fatal(EX_SOFTWARE, "the trace is over: %s", t->text);
+	driver->tracing |= t->begun != 0;
+	if (t->begun || t->dropped > 0)
+		return;
+	snprintf(driver->traced[driver->traces++ % EVENTS_MOST], EVENT_BYTES, "%d %.*s %.*s", t->pid, (int)t->operation.size,
+		 (const char *)t->operation.bytes, (int)t->key.size, (const char *)t->key.bytes);
+}
+
+static void trace(struct driver *driver)
+{
+	const struct sole_trace_filter filter = { .key = sole_text(strtok(NULL, " ")) };
+
+	driver->tracing = false;
+	int code = sole_trace(driver->handle, &filter, on_traced, driver);
+	while (code == SOLE_OK && !driver->tracing)
+		code = sole_ping(driver->handle, 0, NULL);
+	printf("%s\n", sole_name_of(code));
+}
+
+static void wait_traced(struct driver *driver)
+{
+	while (driver->traces_told == driver->traces && sole_ping(driver->handle, 0, NULL) == SOLE_OK)
+		;
+	printf("%s\n", driver->traces_told < driver->traces ? driver->traced[driver->traces_told++ % EVENTS_MOST] : "nothing");
+}
+
+static void untrace(struct driver *driver)
+{
+	printf("%s\n", sole_name_of(sole_trace(driver->handle, NULL, NULL, NULL)));
+	sole_ping(driver->handle, 0, NULL);
+}
+
+static int ask_latencies(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply)
+{
+	return sole_latencies(handle, 0, timeout_ns, reply);
+}
+
+static int ask_clients(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply)
+{
+	return sole_clients(handle, 0, timeout_ns, reply);
+}
+
+static int ask_slow(struct sole *handle, int64_t timeout_ns, struct sole_reply *reply)
+{
+	return sole_slow(handle, 1, timeout_ns, reply);
+}
+
 static void begin_anew(struct driver *driver)
 {
 	sole_close(&driver->handle);
@@ -378,6 +435,13 @@ static const struct word {
 	{ "status", NULL, sole_status },
 	{ "stats", NULL, sole_stats },
 	{ "describe", NULL, sole_describe },
+	{ "latencies", NULL, ask_latencies },
+	{ "clients", NULL, ask_clients },
+	{ "hot", NULL, sole_hot },
+	{ "slow", NULL, ask_slow },
+	{ "trace", trace, NULL },
+	{ "traced", wait_traced, NULL },
+	{ "untrace", untrace, NULL },
 };
 
 static void obey(struct driver *driver, const char *name)

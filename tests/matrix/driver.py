@@ -84,7 +84,8 @@ class Driver:
         return "ok" + lists([pairs])
 
     def say_stats(self, _):
-        return "ok" + lists([[name.encode(), counter.value, counter.unit.encode(), counter.text.encode()]
+        return "ok" + lists([[name.encode(), counter.value, *(text.encode() for text in (counter.unit, counter.text,
+                                                                                         counter.kind, counter.title))]
                              for name, counter in self.client.stats().items()])
 
     def say_describe(self, _):
@@ -97,6 +98,33 @@ class Driver:
     def say_outcome(self, text):
         fate = self.client.outcome(*map(int, text.split()))
         return fate.name + (lists(fate.results or []) if fate.ran else "")
+
+    def say_latencies(self, _):
+        return "ok" + lists([[one.name.encode(), one.kind.encode(), one.unit.encode(), one.count, one.sum, one.maximum]
+                             for one in self.client.latencies().values()])
+
+    def say_clients(self, _):
+        return "ok" + lists([[one.connection, one.pid, one.uid, one.key, one.program.encode(), one.messages, one.requests,
+                              one.sessions, round(one.connected * 1000)] for one in self.client.clients()])
+
+    def say_hot(self, _):
+        return "ok" + lists([[one.key, one.size, one.operation.encode(), one.count, one.error] for one in self.client.hot()])
+
+    def say_slow(self, _):
+        assert all(one.ran >= 1000000 for one in self.client.slow(reset=True))
+        return "ok" + lists([[1000000, 128, len(self.client.slow())]])
+
+    def say_trace(self, prefix):
+        self.trace = self.client.trace(key=prefix)
+        return "ok"
+
+    def say_traced(self, _):
+        traced = self.trace.next()
+        return f"{traced.pid} {traced.operation} {traced.key.decode()}"
+
+    def say_untrace(self, _):
+        self.trace.close()
+        return "ok"
 
     def say_backup(self, path):
         return "ok" if self.client.backup(path) > 0 else "nothing"
