@@ -202,6 +202,16 @@ is_back($terminal, '... and the shell goes on');
 $other->close_input;
 is($other->finish, 0, 'the other one leaves');
 
+# What takes the terminal over
+$terminal->enter('top');
+ok($terminal->shows(qr/\bOPERATION\b/), 'top has the screen');
+$terminal->type('q');
+ok($terminal->shows(sub { upper_part($_[0]) =~ /inventory>\z/ }), '... and gives it back');
+ask_for_long($terminal, 'trace --operation get-many');
+ok(wait_until { run('sole', 'status', '-o', 'inventory')->{out} =~ /^traces: +1$/m }, 'trace listens');
+$terminal->key('Ctrl-C');
+is_back($terminal, '... until ^C, and the shell goes on');
+
 # The owner goes and comes
 ask($terminal, 'try-lock door');
 is_back($terminal, 'a lock is taken');
