@@ -45,13 +45,11 @@ static void add(struct candidates *c, const char *text)
 		if (iscntrl((unsigned char)*at))
 			return; /* nobody types these */
 	char **grown = realloc(c->list, (c->count + 1) * sizeof *grown);
-	char *copy = strdup(text);
-	if (grown != NULL)
-		c->list = grown;
-	if (grown != NULL && copy != NULL)
-		c->list[c->count++] = copy;
-	else
-		free(copy);
+	if (grown == NULL)
+		return;
+	c->list = grown;
+	grown[c->count] = strdup(text);
+	c->count += grown[c->count] != NULL;
 }
 
 static int compare(const void *left, const void *right)
