@@ -39,6 +39,7 @@ enum {
 	FOR_TRACE = 16384,
 	FOR_SLOW = 32768,
 	FOR_TOP = 65536,
+	FOR_APART = 1 << 28, /* no option: in the shell it runs as a process of its own */
 	FOR_DOCTOR = 1 << 29,
 	FOR_FEW = 1 << 30, /* of an option: only --help-all lists it */
 	FOR_SESSION = 4096, /* no option: --help says what becomes of the session */
@@ -195,10 +196,10 @@ static const struct command commands[] = {
 	  "  sole stats -o inventory\n  sole stats -o inventory --prometheus", FOR_OWNER | FOR_JSON | FOR_STATS, 0, 0,
 	  command_stats, GROUP_OWNER },
 	{ "top", "", "Shows what the owner does, who asks, and for what.", "  sole top -o inventory",
-	  FOR_OWNER | FOR_TOP, 0, 0, command_top, GROUP_OWNER },
+	  FOR_OWNER | FOR_APART | FOR_TOP, 0, 0, command_top, GROUP_OWNER },
 	{ "trace", "", "Prints requests as they run.",
 	  "  sole trace -o inventory\n  sole trace -o inventory --operation put --key user/ --slower 1ms",
-	  FOR_OWNER | FOR_JSON | FOR_TRACE, 0, 0, command_trace, GROUP_OWNER },
+	  FOR_OWNER | FOR_APART | FOR_JSON | FOR_TRACE, 0, 0, command_trace, GROUP_OWNER },
 	{ "slow", "", "Prints the slowest requests.", "  sole slow -o inventory\n  sole slow -o inventory --reset",
 	  FOR_OWNER | FOR_JSON | FOR_SLOW, 0, 0, command_slow, GROUP_OWNER },
 	{ "status", "[CHILD]", "Of an owner (-o), or of a supervisor's children.",
@@ -231,6 +232,11 @@ const struct command *command_named(const char *name)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
+}
+
+bool command_is_apart(const struct command *command)
+{
+	return (command->options & FOR_APART) != 0;
 }
 
 const struct option_spec *command_option(const struct command *command, size_t index)
@@ -485,5 +491,6 @@ int main(int argc, char **argv)
 	log_init("sole");
 	run_remember_signals();
 	signal(SIGPIPE, SIG_IGN);
+	run_remember_arguments(argc, argv);
 	return run_command(argc, argv);
 }

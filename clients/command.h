@@ -133,9 +133,10 @@ bool in_shell(void);
 
 /* SIGINT has come since forget_interrupt. Outside of the shell it never does. */
 bool interrupted(void);
+void forget_interrupt(void);
 
-/* Begins to look for the next one; `at_terminal`: which shows a ^C, and a newline goes behind it. */
-void forget_interrupt(bool at_terminal);
+/* Whether a newline goes behind the ^C that a terminal shows. */
+void interrupt_begins_line(bool yes);
 
 /* Waits until `fd` is readable (1), `until_ns` of CLOCK_MONOTONIC is past (0; INT64_MAX: never), or a signal
  * came (-1, errno). The shell's handle is looked after meanwhile, so that its session lives. */
@@ -206,6 +207,9 @@ const struct command *command_at(size_t index);
 
 /* NULL: there is none. */
 const struct command *command_named(const char *name);
+
+/* It takes signals and the terminal over: in the shell it runs as a process of its own. */
+bool command_is_apart(const struct command *command);
 
 /* The options of a subcommand, from 0 on; NULL behind their end. */
 const struct option_spec *command_option(const struct command *command, size_t index);

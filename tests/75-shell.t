@@ -29,6 +29,8 @@ sub upper_part {
     return join "\n", ($terminal->lines)[0 .. ($terminal->cursor)[0]];
 }
 
+# Keys that mean something to the terminal itself (Tab, ^C, Backspace) go wrong while a line runs: wait for is_back.
+
 # The last line is the prompt alone again, below `line` (or "^C"): it has been dealt with.
 sub is_back {
     my ($terminal, $title, $line) = @_;
@@ -112,6 +114,17 @@ is(run({ input => "get apples\n", stdout => '/dev/full', env => \%home }, 'sole'
     'output that cannot be written ends it');
 line_like(run({ input => '', env => \%home }, 'sole', 'shell')->{err}, qr/no owner and no endpoint/, 'without an owner it says so');
 
+# ---- every subcommand ----
+
+# Those that need no operand, but for what goes on until somebody ends it or asks for standard input.
+my %goes_on = map { $_ => 1 } qw(shell help doctor txn watch top trace);
+my @plain = grep { !$goes_on{$_} } run('sole', '--help-all')->{out} =~ /^  ([a-z-]+)(?: \[.*?\])?  +[A-Z]/mg;
+cmp_ok(scalar @plain, '>=', 6, "commands without an operand: @plain");
+my $every = run({ input => join("\n", 'try-lock stock', @plain, 'holder stock'), env => \%home }, 'sole', 'shell', '-o', 'inventory');
+is($every->{status}, 0, 'each of them works in the shell') or diag($every->{err});
+my ($token) = $every->{out} =~ /\A(\d+)\n/;
+like($every->{out}, qr/^token\t$token$/m, '... and leaves its connection and session as they were');
+
 # ---- one connection ----
 
 my $before = counter('sessions');
@@ -159,6 +172,7 @@ $terminal->key('Enter');
 ok($terminal->shows(qr/^inventory> get  apples\n2\ninventory>$/m), 'a line is edited');
 $terminal->key('Up', 'Up', 'Enter');
 ok($terminal->shows(qr/(?:put ghost 1 --for 1h.*){2}/s), 'lines before it come back');
+is_back($terminal, '... and run again', 'put ghost 1 --for 1h');
 $terminal->type("get na\xc3\xafve");
 $terminal->key('Backspace', 'Backspace', 'Backspace');
 ok($terminal->shows(qr/^inventory> get na$/m), 'a character of two bytes is one to the cursor');
@@ -187,6 +201,16 @@ ok($terminal->shows(qr/cancelled.*\n.*cancelled/s), '^C withdraws it as well');
 is_back($terminal, '... and the shell goes on');
 $other->close_input;
 is($other->finish, 0, 'the other one leaves');
+
+# What takes the terminal over
+$terminal->enter('top');
+ok($terminal->shows(qr/\bOPERATION\b/), 'top has the screen');
+$terminal->type('q');
+ok($terminal->shows(sub { upper_part($_[0]) =~ /inventory>\z/ }), '... and gives it back');
+ask_for_long($terminal, 'trace --operation get-many');
+ok(wait_until { run('sole', 'status', '-o', 'inventory')->{out} =~ /^traces: +1$/m }, 'trace listens');
+$terminal->key('Ctrl-C');
+is_back($terminal, '... until ^C, and the shell goes on');
 
 # The owner goes and comes
 ask($terminal, 'try-lock door');
@@ -254,7 +278,9 @@ $terminal = at_terminal({ env => { %home, XDG_STATE_HOME => path('state') } }, '
 is(slurp(path('state/sole/history')) =~ tr/\n//, 1001, 'a long history is cut to its last thousand lines');
 $terminal->key('Up');
 ok($terminal->shows(qr/get k4500/), '... the last ones');
-$terminal->key('Ctrl-C', 'Ctrl-D');
+$terminal->key('Ctrl-C');
+is_back($terminal, '... and may be dropped', 'get k4500');
+$terminal->key('Ctrl-D');
 $terminal->finish;
 chmod 0500, path('state/sole');
 chmod 0400, path('state/sole/history');
@@ -269,7 +295,8 @@ $terminal = at_terminal({ env => { %home, XDG_STATE_HOME => '/proc/nowhere' } },
 ask($terminal, 'count');
 ok($terminal->shows(qr/the history is not kept: cannot write/), 'a history without a place is told');
 ask($terminal, 'get apples');
-ok($terminal->shows(qr/get apples\n5\n/), '... and the shell works');
+is_back($terminal, '... and the shell works');
+like($terminal->text, qr/get apples\n5\n/, '... as it should');
 is(() = $terminal->text =~ /history is not kept/g, 1, '... told once');
 $terminal->key('Ctrl-D');
 $terminal->finish;
@@ -289,22 +316,26 @@ ok($terminal->shows(qr{^user/ann +user/bob\ninventory> get user/$}m), '... and l
 $terminal->type("b\t");
 ok($terminal->shows(sub { $_[0]->line(($_[0]->cursor)[0]) eq 'inventory> get user/bob' && ($_[0]->cursor)[1] == 24 }), '... and ends it with a blank');
 $terminal->key('Enter');
-ok($terminal->shows(qr{^inventory> get user/bob\n1\n}m), '... and the line runs');
+ok($terminal->shows(qr{^inventory> get user/bob\n1\ninventory>$}m), '... and the line runs');
 $terminal->type("get wi\t");
 $terminal->key('Enter');
-ok($terminal->shows(qr{^inventory> get with\\ blank\n1\n}m), 'a key with a blank is quoted');
+ok($terminal->shows(qr{^inventory> get with\\ blank\n1\ninventory>$}m), 'a key with a blank is quoted');
 $terminal->type("hol\t");
 ok($terminal->shows(qr/^inventory> holder$/m), 'an operation of the owner is completed');
 $terminal->key('Ctrl-C');
+is_back($terminal, '... and dropped', 'holder');
 $terminal->type("revision apr\t");
 $terminal->key('Enter');
 ok($terminal->shows(qr/^inventory> revision apricots\nvalue\t?\s*1$/m), '... and its key');
+is_back($terminal, '... and the line runs', 'revision apricots');
 $terminal->type("put --if-a\t");
 ok($terminal->shows(qr/^inventory> put --if-absent$/m), 'an option is completed');
 $terminal->key('Ctrl-C');
+is_back($terminal, '... and dropped', 'put --if-absent');
 $terminal->type("get nothing-like-it\t");
 ok(wait_until { $terminal->look; $terminal->{screen}{bells} > 0 }, 'the bell rings where there is nothing');
 $terminal->key('Ctrl-C');
+is_back($terminal, '... and nothing is changed', 'get nothing-like-it');
 is(counter('sessions'), $sessions, 'completion opens no session');
 ask($terminal, 'exit');
 is($terminal->finish, 0, 'exit leaves');
