@@ -40,7 +40,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
 # certificate libzmq.
 COMMON      = buffer histogram json lockfile log mistakes notify options quantity rundir wire zmtp
-OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
+OWNER_PURE  = core/behaviour core/core core/crashed core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table service/about \
               service/access service/denials service/items service/rights service/service service/sessions \
               service/storage_items service/watch state/disk state/durability \
@@ -50,7 +50,7 @@ OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution c
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) access_file config crash denial_log disk_space loader memory owner processes reload remote \
+OWNER_SHELL = $(INSPECTION) access_file config crash crash_notes denial_log disk_space loader memory owner processes reload remote \
               state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
               transport/door transport/endpoint transport/envelope transport/keyring transport/local \

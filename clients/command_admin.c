@@ -50,6 +50,7 @@ static void program_of(int64_t pid, char *text, size_t size)
 
 static void user_of(const struct sole_session *session, char *text, size_t size)
 {
+	/* cppcheck-suppress getpwuidCalled ; one thread looks names up */
 	const struct passwd *user = session->uid >= 0 ? getpwuid((uid_t)session->uid) : NULL;
 
 	if (user != NULL)

@@ -89,6 +89,7 @@ enum sole_code {
 	SOLE_TOO_OLD = 18,
 	SOLE_DISK = 19,
 	SOLE_READ_ONLY = 20,
+	SOLE_CRASHED = 21,
 
 	/* the owner does not know */
 	SOLE_SESSION_FORGOTTEN = 100,

@@ -220,7 +220,8 @@ static size_t put_head(uint8_t *bytes, size_t body_size)
 /* The common case, in one system call: a small message, and nothing waits before it. Returns how much is sent. */
 static size_t send_small(struct stream *stream, uint8_t whole[ON_STACK_BYTES], size_t head, const struct buffer *body)
 {
-	memcpy(whole + head, body->data, body->size);
+	if (body->size > 0)
+		memcpy(whole + head, body->data, body->size);
 	ssize_t sent = send(stream->descriptor, whole, head + body->size, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	return sent > 0 ? (size_t)sent : 0;

@@ -46,6 +46,7 @@ static bool number_of(const char *text, uint32_t *number)
 static const char *take_user(struct reader *r, const char *name)
 {
 	errno = 0;
+	/* cppcheck-suppress getpwnamCalled ; one thread looks names up */
 	const struct passwd *user = getpwnam(name);
 	if (user == NULL)
 		return errno == 0 || errno == ENOENT ? "there is no user of that name: 'uid N' needs none" :
@@ -59,6 +60,7 @@ static const char *take_user(struct reader *r, const char *name)
 static const char *take_members(struct reader *r, const struct group *group)
 {
 	for (char **member = group->gr_mem; *member != NULL; member++) {
+		/* cppcheck-suppress getpwnamCalled ; one thread looks names up */
 		const struct passwd *user = getpwnam(*member);
 		if (user != NULL && !access_rule_member(r->rule, user->pw_uid))
 			return "there is no memory for the members of the group";
@@ -69,6 +71,7 @@ static const char *take_members(struct reader *r, const struct group *group)
 static const char *take_group(struct reader *r, const char *name)
 {
 	errno = 0;
+	/* cppcheck-suppress getgrnamCalled ; one thread looks names up */
 	const struct group *group = getgrnam(name);
 	if (group == NULL)
 		return errno == 0 || errno == ENOENT ? "there is no group of that name: 'gid N' needs none" :
@@ -89,6 +92,7 @@ static const char *take_gid(struct reader *r, const char *text)
 	r->rule->who = WHO_GROUP;
 	if (!number_of(text, &r->rule->number))
 		return "a gid is a number";
+	/* cppcheck-suppress getgrgidCalled ; one thread looks names up */
 	const struct group *group = getgrgid(r->rule->number);
 	return group != NULL ? take_members(r, group) : NULL;
 }

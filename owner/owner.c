@@ -9,6 +9,7 @@
 #include "owner/crash.h"
 #include "owner/denial_log.h"
 #include "owner/disk_space.h"
+#include "owner/crash_notes.h"
 #include "owner/transport/endpoint.h"
 #include "owner/loader.h"
 #include "owner/state/lookback.h"
@@ -231,6 +232,7 @@ static void state_take_up(struct owner *owner, struct identity *identity)
 	identity->incarnation = recovery.incarnation;
 	identity->history = recovery.history;
 	service_resume(owner->service, identity, clock_monotonic_ns());
+	crash_notes_take(state_folder(owner->state)->descriptor, service_core(owner->service));
 }
 
 static void core_open(struct owner *owner)
@@ -264,7 +266,7 @@ static void core_open(struct owner *owner)
 	crash_watch(service_core(owner->service));
 	if (owner->config.state != NULL)
 		state_take_up(owner, &identity);
-	crash_serving(owner->state != NULL);
+	crash_serving(owner->state != NULL ? state_folder(owner->state)->descriptor : -1);
 	if (owner->state != NULL)
 		disk_space_init(&owner->disk_space, state_folder(owner->state)->descriptor, owner->config.state);
 	lookback_open(owner, &identity);
@@ -661,6 +663,8 @@ static int leave(struct owner *owner)
 	transport_close(&owner->transport, owner->stop_signals >= 2 ? 0 : LINGER_MS);
 	lookback_destroy(&owner->lookback);
 	tell_leaving(owner);
+	if (owner->state != NULL)
+		crash_notes_leave(state_folder(owner->state)->descriptor, service_core(owner->service));
 	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
 		status = EX_IOERR;
 	remote_close(&owner->remote);

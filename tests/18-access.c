@@ -5,6 +5,8 @@
  */
 #include "tests/lib/outlet.h"
 
+#include "common/log.h"
+#include "owner/denial_log.h"
 #include "owner/service/access.h"
 #include "owner/service/denials.h"
 
@@ -219,6 +221,52 @@ static void a_loud_sender_takes_one_place_and_hides_nobody(void **state)
 	assert_int_equal(denials.others, 100 - (DENIALS_MAX - 6));
 	denials_forget_first(&denials);
 	assert_int_equal(denials.list[0].caller.uid, bob.uid);
+}
+
+static size_t lines;
+static uint64_t accounted;
+
+static void count_line(const char *line, size_t bytes)
+{
+	const char *more = strstr(line, ", and ");
+
+	(void)bytes;
+	lines++;
+	accounted += 1 + (more != NULL ? strtoull(more + 6, NULL, 10) : 0);
+}
+
+/* Refused ten times a second for an hour, and then again after a quiet while. */
+static void the_log_of_refusals_stays_short_and_accounts_for_all(void **state)
+{
+	enum { TIMES = 36000, EVERY_MS = 100 };
+	struct denials denials = { 0 };
+	struct denial_log log;
+	int64_t now_ns = 5 * NS_PER_S, due_ns = 0;
+
+	(void)state;
+	lines = accounted = 0;
+	log_redirect(count_line);
+	denial_log_init(&log, now_ns);
+	for (int i = 0; i < TIMES; i++, now_ns += EVERY_MS * NS_PER_MS) {
+		denials_note(&denials, i % 2 ? &alice : &bob, "put");
+		if (now_ns >= due_ns)
+			due_ns = denial_log_tell(&log, &denials, now_ns);
+		if (due_ns == INT64_MAX)
+			due_ns = 0; /* nothing was left: called again with the next */
+		if (i == 0)
+			assert_int_equal(lines, 1); /* the first at once */
+	}
+	assert_true(lines >= 360 && lines <= 360 + 2 * 16);
+	now_ns += 3600 * NS_PER_S;
+	size_t before = lines;
+	denial_log_tell(&log, &denials, now_ns);
+	denials_note(&denials, &alice, "put");
+	assert_int_equal(denial_log_tell(&log, &denials, now_ns + NS_PER_S), INT64_MAX);
+	assert_true(lines > before);
+	denials_note(&denials, &alice, "put");
+	denial_log_end(&denials);
+	log_redirect(NULL);
+	assert_int_equal(accounted, TIMES + 2);
 }
 
 /* ---- an owner with rules ---- */
@@ -666,6 +714,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(operations_that_are_listed_are_all_that_is_allowed),
 	cmocka_unit_test(there_are_only_so_many_rules),
 	cmocka_unit_test(a_loud_sender_takes_one_place_and_hides_nobody),
+	cmocka_unit_test(the_log_of_refusals_stays_short_and_accounts_for_all),
 	ON_A_BENCH(who_has_no_right_hears_nothing_but_that),
 	ON_A_BENCH(who_may_query_reads_and_has_no_session),
 	ON_A_BENCH(a_command_that_is_denied_takes_its_place_and_its_retry_hears_the_same),

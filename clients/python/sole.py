@@ -100,6 +100,7 @@ CODES: Dict[int, Tuple[str, str, str]] = {
     18: ("too-old", "refused", "the events asked for are no longer kept: start again where it says"),
     19: ("disk", "refused", "the owner's disk did not give it, or did not take it"),
     20: ("read-only", "refused", "the owner is read-only: it takes queries, and no commands until told otherwise"),
+    21: ("crashed", "refused", "it crashed the owner: what it did was undone, and it is not run again"),
     100: ("session-forgotten", "unknown", "the owner does not know the session: it ended, or the owner began anew"),
     101: ("reply-forgotten", "unknown", "it was answered before and the answer is no longer kept"),
     200: ("owner-died", "unknown", "the owner died while it was under way, and its state with it"),

@@ -10,6 +10,7 @@
 #ifndef SOLE_OWNER_CORE_H
 #define SOLE_OWNER_CORE_H
 
+#include "owner/core/crashed.h"
 #include "owner/core/execution.h"
 #include "owner/core/record.h"
 
@@ -98,6 +99,9 @@ enum code core_session(struct core *core, const struct caller *caller, uint64_t 
  * CORE_REPLY_RESERVE bytes to spare, of at most `reply_max` bytes. Returns its code. */
 enum code core_run(struct core *core, const struct caller *caller, const struct request_header *header,
 		   struct wire_reader payload, enum code verdict, size_t reply_max, struct buffer *out);
+
+/* From now on these are refused with CODE_CRASHED, and not run. */
+void core_avoid(struct core *core, const struct crashed *crashed);
 
 /* Was this command admitted before? Then core_run repeats its reply, whatever the verdict. */
 bool core_admitted(const struct core *core, const struct caller *caller, const struct request_header *header);
