@@ -243,7 +243,7 @@ beside('a reply', 'reply', [], limit_reply => sub {
     is ask($client, item(RUN, op(GET, 'k') x 5, flags => QUERY))->{code}, OK, 'one that fits is fine';
 });
 
-my %elsewhere = ('memory-mark' => '51-hostile.t');
+my %elsewhere = ('memory-mark' => '51-hostile.t', 'max-user-connections' => '72-access.t');
 my @options   = slurp("$FindBin::Bin/../owner/core/limits.def") =~ /^LIMIT\(\w+, "([\w-]+)"/mg;
 cmp_ok scalar @options, '>', 10, 'limits.def is read';
 is_deeply [ grep { !$seen{$_} && !$elsewhere{$_} } @options ], [], 'every limit was reached';

@@ -151,6 +151,41 @@ subtest 'who comes by a broker is nobody, though the broker is somebody' => sub 
     is read_message(($raw->recv_multipart)[-1])->{items}[0]{code}, DENIED, 'not even a backup';
 };
 
+# ---- places ----
+
+subtest 'one user does not take the connections of all' => sub {
+    my $small = start_owner('small', '--socket-mode', '0666', '--max-connections', '8', '--access', $file);
+    my $hold  = <<'PERL';
+        use IO::Socket::UNIX;
+        my ($path, $count, $held) = (@ARGV, 0);
+        my @sockets = map { IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $path) } 1 .. $count;
+        $held += !!sysread $_, my $greeting, 1 for @sockets;
+        $| = 1;
+        print "held $held\n";
+        <STDIN>;
+PERL
+    my $holder = sub {
+        my ($user) = @_;
+        my ($uid, $gid) = (getpwnam $user)[2, 3];
+        my $process = start({ name => "holder-$user", notify => 0, stdin => 'pipe', setup => sub { $) = "$gid $gid"; POSIX::setgid($gid); POSIX::setuid($uid) } },
+            $^X, '-e', $hold, path('small.sock'), 20);
+        $process->wait_output('out', qr/^held \d+$/m);
+        return $process;
+    };
+    my $nobody = $holder->('nobody');
+    is $nobody->out, "held 4\n", 'a user has half of them, and no more';
+    is run('sole', '-o', 'small', 'ping')->{status}, 0, 'root has one';
+    is as_user('daemon', '-o', 'small', 'ping')->{status}, 0, '... and so has another user';
+    is run('sole', '-o', 'small', 'stats')->{out} =~ /^limit_user_connections\s+(\d+)/m ? $1 : '', 16, 'which is counted';
+    $nobody->close_input;
+    $nobody->finish;
+    is $small->stop, 0, 'the owner ends well';
+
+    $small = start_owner('small', '--socket-mode', '0666', '--max-user-connections', '3', '--access', $file);
+    is $holder->('nobody')->out, "held 3\n", '... or as many as --max-user-connections says';
+    is $small->stop, 0, 'the owner ends well';
+};
+
 # ---- what is told of it ----
 
 subtest 'refusals are counted, and told in the log by uid and pid, without filling it' => sub {

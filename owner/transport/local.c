@@ -106,9 +106,29 @@ static struct caller caller_of(int descriptor)
 	return (struct caller){ .uid = peer.uid, .gid = peer.gid, .pid = peer.pid, .known = true };
 }
 
+/* Where strangers can reach the socket, one of them must not keep out the others. Root and the owner's own user have better
+ * means than that. */
+static bool has_many(struct local *local, const struct caller *caller)
+{
+	uint64_t most = local->limits->user_connections > 0 ? (uint64_t)local->limits->user_connections :
+							      (local->most + 1) / 2, count = 0;
+
+	if (caller->known && (caller->uid == 0 || caller->uid == geteuid()))
+		return false;
+	for (size_t i = 0; i < local->slot_count && count < most; i++) {
+		const struct link *link = local->slots[i];
+		count += link->descriptor >= 0 && link->caller.known == caller->known && link->caller.uid == caller->uid;
+	}
+	if (count < most)
+		return false;
+	local->counters->limit_user_connections++;
+	return true;
+}
+
 static void welcome(struct local *local, int descriptor)
 {
-	struct link *link = local->open < local->most ? make_place(local) : NULL;
+	const struct caller caller = caller_of(descriptor);
+	struct link *link = local->open < local->most && !has_many(local, &caller) ? make_place(local) : NULL;
 	uint8_t opening[ZMTP_OPENING_BYTES];
 
 	local->counters->connections_opened++;
@@ -118,7 +138,7 @@ static void welcome(struct local *local, int descriptor)
 		return;
 	}
 	*link = (struct link){ .descriptor = descriptor, .slot = link->slot, .generation = link->generation + 1,
-			       .caller = caller_of(descriptor), .whole_ns = local->now_ns, .turn = 1 };
+			       .caller = caller, .whole_ns = local->now_ns, .turn = 1 };
 	local->open++;
 	begin_handshake(local, link);
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = link_handle(link) };
