@@ -470,7 +470,8 @@ static void read_settings(const struct actor_kind *kind, int argc, char **argv, 
 	};
 	const struct program program = { .name = kind->program, .usage = "--owner NAME [option ...]",
 					 .about = kind->about, .example = kind->example, .options = options,
-					 .option_count = sizeof options / sizeof *options };
+					 .option_count = sizeof options / sizeof *options,
+					 .brief = "owner endpoint actors pause duration keys timeout connect-timeout latency wait" };
 
 	int operand = options_parse(&program, argc, argv, 0);
 	if (operand < argc)

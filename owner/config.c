@@ -75,7 +75,7 @@ static const struct program program = {
 	.example = "  sole-owner inventory &\n  sole -o inventory put apples 12",
 	.options = options,
 	.option_count = sizeof options / sizeof *options,
-	.brief = "config behaviour state durability access check-config drain verify repair dump restore",
+	.brief = "config behaviour state durability access check-config verify repair dump restore",
 };
 
 /* The option of that name, or NULL. */

@@ -105,7 +105,7 @@ for my $expected (
 
 $checked = check('--access', path('no-such-file'));
 is $checked->{status}, 78, 'a file that is not there: status 78';
-like $checked->{err}, qr{no-such-file: cannot be read: No such file or directory$}m, '... and the line says so';
+like $checked->{err}, qr{no-such-file: cannot be read: No such file or directory\b}m, '... and the line says so';
 chmod 0666, my $open = rules('open.access', "rule\n    who = anyone\n    right = query\n");
 chmod 0666, $open;
 $checked = check('--access', $open);
