@@ -137,7 +137,7 @@ my @broken = (
         ['', message(sound(), item(PING, '', size => $size), sound())];
     }],
     ['counts' => sub { my @items = sound(); (['', message({ count => one_of(0, @items + 1, 1024, 1025, 65535) }, @items)], 1) }],
-    ['unknown kinds of items' => sub { (['', message(item(one_of(0, 15 .. 255), random_bytes(below(40)), session => 0))], 1) }],
+    ['unknown kinds of items' => sub { (['', message(item(one_of(0, 24 .. 255), random_bytes(below(40)), session => 0))], 1) }],
     ['unknown operations' => sub { (['', message(item(RUN, op(one_of(0, 25 .. 65535), argument())))], 3) }],
     ['wrong arguments' => sub {
         my $operation = one_of(op(GET, \1), op(GET, undef), op(PUT, 'k', undef), op(PUT, \1, \1), op(ADD, 'k', 'x'),
