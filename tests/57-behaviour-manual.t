@@ -118,7 +118,7 @@ my $own = start(path('things'), '--drain', '100ms', 'linked');
 $own->wait_ready;
 try_counters('linked', 'linked into an owner of its own');
 is($own->stop, 0, '... which leaves well');
-like(run(path('things'), '--help')->{out}, qr/--max-checkpoints/, '... and has the options of sole-owner');
+like(run(path('things'), '--help-all')->{out}, qr/--max-checkpoints/, '... and has the options of sole-owner');
 
 my $gone = run({ limit => 60, env => { MAKEFLAGS => undef, MAKELEVEL => undef } }, '/usr/bin/make', '-s', 'uninstall', 'BIN=' . ($ENV{SOLE_BIN} // 'bin'), "DESTDIR=$tree",
     'PREFIX=/usr');
