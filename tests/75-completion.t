@@ -29,8 +29,13 @@ ok(wait_until { run('sole', 'status', '-s', 'app')->{out} =~ /writer +\d+ +ready
 sub offers {
     my ($title, $line, $kind, @candidates) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $got = run('sole', 'complete', '--', $line);
-    my ($head, @list) = split /\n/, $got->{out};
+    my ($got, $head, @list);
+    # On a busy machine an owner may take longer than completion waits: who is offered nothing asks again.
+    for (1 .. 20) {
+        $got = run('sole', 'complete', '--', $line);
+        ($head, @list) = split /\n/, $got->{out};
+        last if "@list" eq "@candidates" || $kind ne 'words';
+    }
     is($head =~ s/ .*//r, $kind, "$title: of the right kind");
     is("@list", "@candidates", $title) if $kind eq 'words' && @candidates && $candidates[0] ne '...';
     is($got->{err}, '', "$title: in silence");
@@ -101,8 +106,13 @@ my $bash = bash();
 sub types {
     my ($title, $typed, $line) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $is_there = sub { $bash->line(($bash->cursor)[0]) eq $line =~ s/ +\z//r && ($bash->cursor)[1] == length $line };
     $bash->type($typed);
-    ok($bash->shows(sub { $_[0]->line(($_[0]->cursor)[0]) eq $line =~ s/ +\z//r && ($_[0]->cursor)[1] == length $line }), $title);
+    for (1 .. 20) {
+        last if wait_until { $is_there->() } 1;
+        $bash->type("\t");
+    }
+    ok($bash->shows($is_there), $title);
     $bash->key('Ctrl-C');
     $bash->shows(sub { $_[0]->line(($_[0]->cursor)[0]) eq '>' });
 }
