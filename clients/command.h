@@ -15,6 +15,8 @@
  *	command_stats.c  stats; series.c reads latencies
  *	command_trace.c  trace slow
  *	command_top.c    top; reading.c asks, frame.c makes lines of it
+ *	command_keygen.c keygen
+ *	command_admin.c  sessions read-only
  *	command_lookback.c  outcome backup
  *	command_run.c    starts the command that lock and watch are given
  *	doctor.c         doctor; doctor.h names its parts
@@ -43,6 +45,7 @@ enum {
 
 struct settings {
 	const char *owner, *endpoint, *supervisor;
+	const char *server_key, *client_key;
 	int64_t timeout_ns; /* 0: for ever */
 	bool timeout_given;
 	bool verbose, quiet, json, bytes;
@@ -90,6 +93,9 @@ struct sole_value read_standard_input(void);
 /* What an operand says: "-" is standard input, an integer's canonical decimal that integer (unless
  * --bytes), and all else bytes. */
 struct sole_value value_of(const char *text);
+
+/* A number from 1 on; ends the program with EX_USAGE otherwise: "'x' is not a WHAT". */
+uint64_t number_of(const char *text, const char *what);
 
 /* Whole milliseconds, from 1 on; ends the program with EX_USAGE otherwise. */
 int64_t milliseconds_of(int64_t ns, const char *what);
@@ -215,6 +221,8 @@ command_function command_lock, command_watch;
 command_function command_ping, command_stats, command_status;
 command_function command_top, command_trace, command_slow;
 command_function command_outcome, command_backup;
+command_function command_keygen;
+command_function command_sessions, command_read_only;
 command_function command_shell, command_complete, command_help, command_doctor;
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "clients/command.h"
 #include "clients/frame.h"
+#include "clients/terminal.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -171,7 +172,7 @@ int command_top(int count, char **operands)
 	if (!settings.timeout_given) /* a screen that stands still for long says nothing */
 		settings.timeout_ns = 2 * NS_PER_S;
 	top.handle = open_handle();
-	bool terminal = !settings.once && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+	bool terminal = !settings.once && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && terminal_is_known(STDOUT_FILENO);
 	if (terminal)
 		top.screen = newterm(NULL, stdout, stdin);
 	if (top.screen == NULL) {

@@ -239,6 +239,7 @@ static int compare_clients(const void *a, const void *b)
 
 static void write_user(const struct reading_client *client, char text[20])
 {
+	/* cppcheck-suppress getpwuidCalled ; there is one thread */
 	const struct passwd *user = client->uid >= 0 ? getpwuid((uid_t)client->uid) : NULL;
 
 	if (client->uid < 0)

@@ -99,8 +99,10 @@ struct metrics *metrics_open(const struct metrics_settings *settings, char *erro
 					   MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
 					   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
 	if (metrics->daemon == NULL) {
-		snprintf(error, error_size, "cannot serve metrics at 127.0.0.1:%lld: %s: give --metrics another port",
-			 (long long)settings->port, errno != 0 ? strerror(errno) : "libmicrohttpd does not start");
+		const char *what_to_do = errno == EAFNOSUPPORT ? "its sandbox has no network, see sole-systemd(7)"
+							       : "give --metrics another port";
+		snprintf(error, error_size, "cannot serve metrics at 127.0.0.1:%lld: %s: %s", (long long)settings->port,
+			 errno != 0 ? strerror(errno) : "libmicrohttpd does not start", what_to_do);
 		metrics_close(&metrics);
 		return NULL;
 	}

@@ -109,8 +109,8 @@ static void hello_tells_what_the_state_survives(void **state)
 		rig_round(rig);
 		assert_int_equal(rig_integer(rig, 0, 0, 7), level);
 		static const char *const names[] = { "memory", "sync", "interval" };
-		assert_true(is_text(rig_value(rig, 1, 0, 12), "durability"));
-		assert_true(is_text(rig_value(rig, 1, 0, 13), names[level]));
+		assert_true(is_text(rig_value(rig, 1, 0, 14), "durability"));
+		assert_true(is_text(rig_value(rig, 1, 0, 15), names[level]));
 	}
 }
 
@@ -544,6 +544,7 @@ static void a_question_that_is_none_is_invalid(void **state)
 	rig_list(rig, text, 2);
 	rig_simple(rig, ITEM_OUTCOME);
 	rig_list(rig, many, 3);
+	rig_message(rig, &root, true);
 	rig_simple(rig, ITEM_BACKUP);
 	rig_simple(rig, ITEM_BACKUP);
 	rig_list(rig, text, 2);
@@ -644,9 +645,9 @@ static void who_may_not_have_all_has_no_backup(void **state)
 	struct rig *rig = *state;
 
 	fetch(rig, &alice, C1, 1, 0);
-	rig_refused(rig, 0, CODE_DENIED, -1, "root");
+	rig_refused(rig, 0, CODE_DENIED, -1, "it takes the right 'admin'");
 	fetch(rig, &relayed, 0, 1, 0);
-	rig_refused(rig, 0, CODE_DENIED, -1, "root");
+	rig_refused(rig, 0, CODE_DENIED, -1, "give this caller 'command'");
 	fetch(rig, &owner, 0, 1, 0); /* over a broker, or a connection that has ended */
 	rig_refused(rig, 0, CODE_INVALID, -1, "connection");
 	fetch(rig, &owner, C1, 0, 0);

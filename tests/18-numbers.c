@@ -79,17 +79,17 @@ static void a_round_is_the_latency_of_all_that_ran_in_it(void **state)
 	usage_note(&usage, 1);
 	usage_commit(&usage);
 	latencies_take(latencies, &usage, 5000000);
-	assert_int_equal(latencies->operations[1]->values.total, 3);
-	assert_int_equal(latencies->operations[1]->sum, 5002000);
-	assert_int_equal(latencies->operations[1]->values.maximum, 5000000);
-	assert_null(latencies->operations[0]);
-	assert_int_equal(latencies->operations[LATENCY_OPERATIONS_MAX - 1]->values.total, 2); /* those beyond, together */
+	assert_int_equal(latencies->operations[1].values.total, 3);
+	assert_int_equal(latencies->operations[1].sum, 5002000);
+	assert_int_equal(latencies->operations[1].values.maximum, 5000000);
+	assert_int_equal(latencies->operations[0].values.total, 0);
+	assert_int_equal(latencies->operations[LATENCY_OPERATIONS_MAX - 1].values.total, 2); /* those beyond, together */
 	assert_int_equal(usage.touched_count, 0);
 	for (uint64_t value = 1; value < UINT64_MAX / 3; value *= 3)
-		latency_add(latencies->operations[1], value, 2);
-	latency_each(latencies->operations[1], add_bucket, &sums);
+		latency_add(&latencies->operations[1], value, 2);
+	latency_each(&latencies->operations[1], add_bucket, &sums);
 	assert_true(sums.in_order);
-	assert_int_equal(sums.count, latencies->operations[1]->values.total);
+	assert_int_equal(sums.count, latencies->operations[1].values.total);
 	usage_clear(&usage);
 	latencies_destroy(&latencies);
 }
@@ -541,6 +541,26 @@ static void a_slow_request_is_kept(void **state)
 	assert_int_equal(count_lists(rig_answer(bench->rig, 0)), 1);
 }
 
+/* What the first half did is undone, and so it did not run. */
+static void of_two_halves_one_counts(void **state)
+{
+	struct bench *bench = *state;
+
+	rig_by(bench->rig, &alice, 1);
+	rig_item(bench->rig, &(struct request_header){ .kind = ITEM_RUN, .flags = REQUEST_FLAG_OTHERWISE });
+	rig_put(bench->rig, "k", value_integer(1));
+	rig_cas(bench->rig, "k", value_integer(5), value_integer(6)); /* does not hold */
+	rig_operation(bench->rig, OPERATION_OTHERWISE, NULL, 0);
+	rig_get(bench->rig, "k");
+	rig_round(bench->rig);
+	rig_is(bench->rig, 0, ITEM_RUN, CODE_OK);
+	service_round_over(bench->rig->service, bench->rig->now_ns + 1000, 0);
+	ask(bench, &alice, ITEM_LATENCIES, -1);
+	assert_int_equal(count_lists(rig_answer(bench->rig, 0)), 1 + 3 + 1);
+	assert_true(is_text(rig_value(bench->rig, 0, 4, 0), "get"));
+	assert_int_equal(rig_integer(bench->rig, 0, 4, 3), 1);
+}
+
 /* Of several that the clock is read once for, the heaviest is blamed, and it is said how many they were. */
 static void the_heaviest_of_a_message_is_blamed(void **state)
 {
@@ -689,6 +709,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_shows_others_takes_the_right_admin, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(clients_are_told_with_what_they_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_slow_request_is_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(of_two_halves_one_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_heaviest_of_a_message_is_blamed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_trace_is_told_of_requests_as_they_run, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_trace_that_does_not_read_holds_up_nobody, set_up, tear_down),

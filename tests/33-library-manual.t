@@ -56,6 +56,7 @@ copy(program($_), "$prefix/lib/$_") or die "cannot copy $_: $!\n" for 'libsole.a
 symlink 'libsole.so.0', "$prefix/lib/libsole.so";
 spew("$prefix/include/sole.h", $header);
 (my $pc = slurp("$clients/libsole.pc.in")) =~ s/\@PREFIX\@/$prefix/g;
+$pc =~ s{\@LIBDIR\@}{$prefix/lib}g;
 $pc =~ s/\@VERSION\@/0.0.0/;
 spew("$prefix/lib/pkgconfig/libsole.pc", $pc);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * latency.c - histograms, made when they are first needed.
+ * latency.c - histograms in one piece of memory, zero until it is touched.
  */
 #include "owner/service/latency.h"
 
@@ -25,8 +25,6 @@ void latencies_destroy(struct latencies **latencies)
 
 	if (l == NULL)
 		return;
-	for (size_t i = 0; l->operations != NULL && i < l->operation_count; i++)
-		free(l->operations[i]);
 	free(l->operations);
 	free(l);
 	*latencies = NULL;
@@ -43,11 +41,7 @@ void latencies_take(struct latencies *latencies, struct usage *usage, uint64_t t
 	for (size_t i = 0; i < usage->touched_count; i++) {
 		size_t place = usage->touched[i];
 		size_t at = place < latencies->operation_count ? place : latencies->operation_count - 1;
-		struct latency **operation = &latencies->operations[at];
-		if (*operation == NULL)
-			*operation = calloc(1, sizeof **operation);
-		if (*operation != NULL)
-			latency_add(*operation, took_ns, usage->counts[place]);
+		latency_add(&latencies->operations[at], took_ns, usage->counts[place]);
 	}
 	usage_reset(usage);
 }

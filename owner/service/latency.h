@@ -21,7 +21,7 @@ struct latency {
 };
 
 struct latencies {
-	struct latency **operations; /* by place in the behaviour's table; NULL: has not run */
+	struct latency *operations; /* by place in the behaviour's table. Memory of those that have not run is never touched */
 	size_t operation_count;
 	struct latency rounds;   /* ns */
 	struct latency syncs;    /* ns: writing a round and syncing it */
@@ -34,7 +34,7 @@ void latencies_destroy(struct latencies **latencies);
 
 void latency_add(struct latency *latency, uint64_t value, uint64_t times);
 
-/* What ran took so long; resets the count. Without memory for an operation's first it is not measured. */
+/* What ran took so long; resets the count. */
 void latencies_take(struct latencies *latencies, struct usage *usage, uint64_t took_ns);
 
 /* A histogram's buckets made fewer: `each` is called for those that are not empty, from small to large, with the largest

@@ -74,8 +74,8 @@ void service_metrics(struct service *service, int64_t now_ns, struct buffer *out
 	for (size_t i = 0; i < latencies->operation_count; i++) {
 		const struct sole_operation_entry *operation = &behaviour->operations[i];
 		bool others = i == LATENCY_OPERATIONS_MAX - 1 && behaviour->operation_count > LATENCY_OPERATIONS_MAX;
-		if (latencies->operations[i] != NULL)
+		if (latencies->operations[i].values.total > 0)
 			tell_latency(out, EXPOSITION_OPERATIONS, "ns", others ? "others" : operation->name,
-				     operation->kind == SOLE_IS_QUERY ? "query" : "command", latencies->operations[i]);
+				     operation->kind == SOLE_IS_QUERY ? "query" : "command", &latencies->operations[i]);
 	}
 }

@@ -108,10 +108,10 @@ void item_latencies(struct exchange *x, const struct request_header *header, str
 	for (; at < latencies->operation_count && x->out->size - first + LATENCY_MOST_BYTES < room; at++) {
 		const struct sole_operation_entry *operation = &behaviour->operations[at];
 		bool others = at == LATENCY_OPERATIONS_MAX - 1 && behaviour->operation_count > LATENCY_OPERATIONS_MAX;
-		if (latencies->operations[at] != NULL)
+		if (latencies->operations[at].values.total > 0)
 			write_latency(x->out, others ? "others" : operation->name,
 				      operation->kind == SOLE_IS_QUERY ? "query" : "command", "ns",
-				      latencies->operations[at]);
+				      &latencies->operations[at]);
 	}
 	end_page(x->out, page, at < latencies->operation_count ? at : 0);
 	wire_finish_item(x->out, start);

@@ -416,6 +416,33 @@ class Operations(Case):
         self.assertEqual(c.status()["behaviour"], "table")
         self.assertGreater(c.stats()["requests"].value, 0)
         self.assertTrue(c.stats()["requests"].text)
+        self.assertEqual(c.stats()["requests"].kind, "counter")
+        self.assertEqual(c.stats()["round_longest"].kind, "longest")
+        self.assertEqual(c.stats()["outbox-bytes"].kind, "gauge")
+
+    def test_numbers(self):
+        """an owner tells how long operations took, which keys are hot, who asks, and what was slow"""
+        c, k = self.c, self.k
+        before = c.latencies().get("put")
+        for _ in range(300):
+            c.put(k, 1)
+        put = c.latencies()["put"]
+        self.assertEqual(put.count - (before.count if before else 0), 300)
+        self.assertEqual((put.kind, put.unit), ("command", "ns"))
+        self.assertEqual(sum(count for _, count in put.buckets), put.count)
+        self.assertLessEqual(put.quantile(0.5), put.quantile(0.99))
+        self.assertLessEqual(put.quantile(1), put.maximum)
+        self.assertGreater(put.quantile(0), 0)
+        self.assertIn("round", c.latencies())
+        hot = [one for one in c.hot() if one.key == k.encode()[:64]]
+        self.assertEqual([one.operation for one in hot], ["put"])
+        self.assertGreater(hot[0].share, 0)
+        mine = [one for one in c.clients() if one.pid == os.getpid()]
+        self.assertTrue(mine)
+        self.assertGreaterEqual(max(one.requests for one in mine), 300)
+        self.assertEqual(mine[0].uid, os.getuid())
+        c.slow(reset=True)
+        self.assertIsInstance(c.slow(), list)
 
     def test_outcome(self):
         """what became of a command is told, with its results"""
@@ -1033,6 +1060,59 @@ class Watches(Case):
             self.refused("unreachable", c.watch, "b", timeout=0.1)
         with c.watch("b"):
             pass
+
+
+# ---- traces ----
+
+class Traces(Case):
+    def test_filters(self):
+        """a trace hears of the requests that its filter lets through, in order"""
+        c, other = self.client(), self.client()
+        with c.trace(operation="put", key="tr/", pid=os.getpid()) as trace:
+            self.refused("usage", c.trace)
+            other.put("tr/1", 1)
+            other.get("tr/1")
+            other.put("else", 1)
+            other.run(sole.Request().put("tr/2", 1).put("tr/3", 1))
+            heard = [trace.next(LIMIT) for _ in range(2)]
+            self.assertEqual([(t.operation, t.key, t.operations, t.code, t.pid) for t in heard],
+                             [("put", b"tr/1", 1, "ok", os.getpid()), ("put", b"tr/2", 2, "ok", os.getpid())])
+            self.assertGreaterEqual(heard[0].took, heard[0].ran)
+            self.assertLess(abs(heard[0].wall - time.time()), LIMIT)
+            self.assertIsNone(trace.next(0.01))
+            self.assertEqual(trace.dropped, 0)
+        self.assertTrue(wait_until(lambda: other.status()["traces"] == 0))
+        self.refused("invalid", c.trace, operation="nothing")
+        self.assertRaises(ValueError, c.trace, key="k" * 65)
+
+    def test_cuts(self):
+        """a trace goes on over a cut"""
+        relay = self.relay("python")
+        c, other = self.client(endpoint=relay.endpoint), self.client()
+        with c.trace(key="cut/") as trace:
+            other.put("cut/1", 1)
+            self.assertEqual(trace.next(LIMIT).key, b"cut/1")
+            relay.cut()
+            self.assertTrue(wait_until(lambda: other.status()["traces"] == 0))
+            self.assertTrue(wait_until(lambda: c.ping() > 0 and other.status()["traces"] == 1))
+            other.put("cut/2", 1)
+            self.assertEqual(trace.next(LIMIT).key, b"cut/2")
+
+    def test_async(self):
+        """so it is with asyncio, and its end ends the loop"""
+        async def run():
+            async with sole.AsyncClient("python", timeout=LIMIT) as c:
+                async with c.trace(key="as/") as trace:
+                    for i in range(3):
+                        await c.put(f"as/{i}", i)
+                    heard = [(await trace.__anext__()).key for _ in range(3)]
+                    self.assertEqual(heard, [b"as/0", b"as/1", b"as/2"])
+                    trace.close()
+                    self.assertEqual([t async for t in trace], [])
+                with self.assertRaises(sole.Refused) as caught:
+                    await c.trace(operation="nothing").start()
+                self.assertEqual(caught.exception.name, "invalid")
+        finish(run())
 
 
 # ---- where ----
