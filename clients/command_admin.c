@@ -168,7 +168,7 @@ int command_sessions(int count, char **operands)
 		usage_error("it lists, or is told to end one");
 	struct sole *handle = open_handle();
 	int status = session != 0 ? end_session(handle, session) : list_sessions(handle);
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
 
@@ -192,6 +192,6 @@ int command_read_only(int count, char **operands)
 		printf("{\"read_only\":%s}\n", now ? "true" : "false");
 	else if (wanted < 0)
 		puts(now ? "on" : "off");
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }
