@@ -19,7 +19,7 @@ mkdir path('home') or die "mkdir: $!\n";
 sub at_terminal {
     my ($options, @arguments) = @_;
     my $terminal = Sole::Terminal->new({ rows => 24, columns => 80, env => \%home, %$options }, 'sole', 'shell', @arguments);
-    ok($terminal->shows(sub { ($_[0]->lines)[($_[0]->cursor)[0]] =~ /^\S+>$/ }), 'the shell asks for a line');
+    ok($terminal->shows(sub { ($_[0]->lines)[($_[0]->cursor)[0]] =~ /^\S+>$/ && $_[0]->takes_keys }), 'the shell asks for a line');
     return $terminal;
 }
 
@@ -36,7 +36,7 @@ sub is_back {
     my ($terminal, $title, $line) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     $line = quotemeta(($line // $terminal->{asked}) =~ s/ +\z//r);
-    ok($terminal->shows(sub { upper_part($_[0]) =~ /\Qinventory> \E$line\n(?:.*\n)*inventory>\z/ }), $title);
+    ok($terminal->shows(sub { upper_part($_[0]) =~ /\Qinventory> \E$line\n(?:.*\n)*inventory>\z/ && $_[0]->takes_keys }), $title);
 }
 
 # Types a line, which is not yet on the screen.
@@ -170,6 +170,7 @@ $terminal->key('Home', 'Right', 'Right', 'Right');
 $terminal->type(' ');
 $terminal->key('Enter');
 ok($terminal->shows(qr/^inventory> get  apples\n2\ninventory>$/m), 'a line is edited');
+is_back($terminal, '... and run', 'get  apples');
 $terminal->key('Up', 'Up', 'Enter');
 ok($terminal->shows(qr/(?:put ghost 1 --for 1h.*){2}/s), 'lines before it come back');
 is_back($terminal, '... and run again', 'put ghost 1 --for 1h');
@@ -206,7 +207,7 @@ is($other->finish, 0, 'the other one leaves');
 $terminal->enter('top');
 ok($terminal->shows(qr/\bOPERATION\b/), 'top has the screen');
 $terminal->type('q');
-ok($terminal->shows(sub { upper_part($_[0]) =~ /inventory>\z/ }), '... and gives it back');
+ok($terminal->shows(sub { upper_part($_[0]) =~ /inventory>\z/ && $_[0]->takes_keys }), '... and gives it back');
 ask_for_long($terminal, 'trace --operation get-many');
 ok(wait_until { run('sole', 'status', '-o', 'inventory')->{out} =~ /^traces: +1$/m }, 'trace listens');
 $terminal->key('Ctrl-C');
@@ -234,7 +235,7 @@ $terminal->resize(24, 20);
 $terminal->type('put apples 1234567890123');
 ok($terminal->shows(qr/^inventory> put apple\ns 1234567890123$/m), 'a narrower terminal wraps the line where it ends now');
 $terminal->key('Ctrl-C');
-ok($terminal->shows(sub { upper_part($_[0]) =~ /\ninventory>\z/ }), '... and goes on');
+ok($terminal->shows(sub { upper_part($_[0]) =~ /\ninventory>\z/ && $_[0]->takes_keys }), '... and goes on');
 $terminal->resize(24, 80);
 
 $terminal->key('Ctrl-D');
@@ -328,9 +329,11 @@ completes("\t", qr{^user/ann +user/bob\ninventory> get user/$}m, '... and lists 
 completes("b\t", sub { $_[0]->line(($_[0]->cursor)[0]) eq 'inventory> get user/bob' && ($_[0]->cursor)[1] == 24 }, '... and ends it with a blank');
 $terminal->key('Enter');
 ok($terminal->shows(qr{^inventory> get user/bob\n1\ninventory>$}m), '... and the line runs');
+is_back($terminal, '... and the shell goes on', 'get user/bob');
 completes("get wi\t", qr{^inventory> get with\\ blank$}m, 'a key with a blank is completed');
 $terminal->key('Enter');
 ok($terminal->shows(qr{^inventory> get with\\ blank\n1\ninventory>$}m), 'a key with a blank is quoted');
+is_back($terminal, '... and the shell goes on', 'get with\\ blank');
 completes("hol\t", qr/^inventory> holder$/m, 'an operation of the owner is completed');
 $terminal->key('Ctrl-C');
 is_back($terminal, '... and dropped', 'holder');
