@@ -37,29 +37,34 @@ Q         := $(if $(V),,@)
 say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 
 # What is linked into what. A file belongs to the program of its folder;
-# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ.
-COMMON      = buffer exposition histogram json lockfile log mistakes notify options quantity rundir wire
-OWNER_PURE  = core/behaviour core/core core/endings core/events core/execution core/lock core/operations \
+# PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
+# certificate libzmq.
+COMMON      = buffer exposition histogram json lockfile log mistakes notify options quantity rundir wire zmtp
+OWNER_PURE  = core/behaviour core/core core/crashed core/endings core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table core/usage service/about \
-              service/clients service/items service/latency service/metrics service/numbers service/numbers_items \
-              service/service service/sketch service/slow service/storage_items service/trace service/tracing \
-              service/watch state/disk state/durability \
+              service/access service/clients service/denials service/items service/latency service/metrics \
+              service/numbers service/numbers_items service/rights service/service service/sessions service/sketch \
+              service/slow service/storage_items service/trace service/tracing service/watch state/disk state/durability \
               state/frame state/journal state/journal_cut state/journal_read state/journal_salvage \
               state/journal_start state/recovery state/segment state/snapshot_blocks state/snapshot_file \
               state/snapshot_read state/snapshot_write state/text state/text_read state/window
 INSPECTION  = inspect/dump inspect/founding inspect/inspect inspect/log inspect/place inspect/record_json \
               inspect/record_print inspect/rehearse inspect/repair inspect/repair_parts inspect/restore \
               inspect/rounds inspect/survey inspect/survey_snapshots inspect/verify
-OWNER_SHELL = $(INSPECTION) config crash loader memory metrics owner processes state/backups state/folder state/lookback \
+OWNER_SHELL = $(INSPECTION) access_file config crash crash_notes denial_log disk_space loader memory metrics owner processes reload remote \
+              state/backups state/folder state/lookback \
               state/outcomes state/snapshot_child state/state transport/accept_gate transport/connections \
-              transport/endpoint transport/envelope transport/outboxes transport/transport
-LIBRARY_PURE  = engine compose receive request stream traces watches zmtp
-LIBRARY     = $(LIBRARY_PURE) connection context dealer library lookback numbers values
+              transport/door transport/endpoint transport/envelope transport/keyring transport/local \
+              transport/local_in transport/local_out transport/outboxes transport/parcel transport/refusals \
+              transport/tcp transport/transport transport/zap
+LIBRARY_PURE  = engine compose inbound receive request stream traces watches
+LIBRARY     = $(LIBRARY_PURE) admin connection context curve dealer library lookback numbers values
 SUPERVISOR  = $(basename $(notdir $(wildcard supervisor/*.c)))
 
 objects     = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 COMMON_O   := $(call objects,common,$(COMMON))
 ZPL_O      := $(call objects,common,zpl)
+CURVE_O    := $(call objects,common,certificate)
 PURE_O     := $(call objects,owner,$(OWNER_PURE))
 SHELL_O    := $(call objects,owner,$(OWNER_SHELL))
 LIBRARY_O  := $(call objects,clients,$(LIBRARY))
@@ -268,7 +273,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
 OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal -lmicrohttpd
-$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(COMMON_O)
+$(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(CURVE_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
 	  rm -f $@ && $(AR) rcs $@ $(BUILD)/libsole-owner.o
@@ -289,17 +294,18 @@ $(BIN)/sole-reader: $(call objects,clients,reader actors) $(BIN)/libsole.a $(COM
 $(BIN)/sole-writer: $(call objects,clients,writer actors) $(BIN)/libsole.a $(COMMON_O)
 	$(call link,-lzmq)
 
-COMMAND     = command command_ask command_call command_lock command_lookback command_owner command_run command_script command_stats \
-              command_table command_top command_trace command_txn command_wait command_watch children complete doctor doctor_owner \
-              doctor_service doctor_sockets frame print reading series shell shell_line signature terminal
-$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(COMMON_O)
+COMMAND     = command command_admin command_ask command_call command_keygen command_lock command_lookback command_owner \
+              command_run command_script command_stats command_table command_top command_trace command_txn command_wait \
+              command_watch children complete doctor doctor_owner doctor_service doctor_sockets frame print reading series \
+              shell shell_line signature terminal
+$(BIN)/sole: $(call objects,clients,$(COMMAND)) $(BIN)/libsole.a $(CURVE_O) $(COMMON_O)
 	$(call link,-lzmq -ledit -lncurses -ltinfo)
 
 $(BIN)/sole-supervisor: $(SUPER_O) $(ZPL_O) $(COMMON_O)
 	$(call link,-lczmq)
 
 # Only the sole_ functions leave the library, static or shared.
-LIBSOLE_O := $(LIBRARY_O) $(call objects,common,buffer wire rundir)
+LIBSOLE_O := $(LIBRARY_O) $(CURVE_O) $(call objects,common,buffer wire zmtp rundir)
 $(BIN)/libsole.a: $(LIBSOLE_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole.o $^ && objcopy --localize-hidden $(BUILD)/libsole.o && \

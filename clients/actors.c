@@ -43,7 +43,7 @@ static const int64_t status_interval_ns = NS_PER_S;
 enum phase { PHASE_CONNECT, PHASE_WAIT, PHASE_ASK, PHASE_FINISH, PHASE_OVER };
 
 struct settings {
-	const char *owner, *endpoint;
+	const char *owner, *endpoint, *server_key, *client_key;
 	int64_t count, keys;
 	int64_t pause_ns, duration_ns, timeout_ns, connect_timeout_ns;
 	bool latency, wait;
@@ -131,7 +131,7 @@ static void actor_ask(struct actor *actor, int64_t now_ns)
 
 	actor->asked_ns = now_ns;
 	actor->round++;
-	int code = sole_submit(all->handle, &operation, 1, kind->flags | SOLE_TABLE, 0, on_reply, actor,
+	int code = sole_submit(all->handle, &operation, 1, kind->flags | SOLE_TABLE | SOLE_GATHER, 0, on_reply, actor,
 			       &actor->request);
 	actor->under_way = code == SOLE_OK;
 	if (code != SOLE_OK) {
@@ -367,8 +367,9 @@ static int connect_to_owner(struct actors *all)
 		if (now_ns >= limit_ns) {
 			char limit[32];
 			quantity_format_duration(wait_ns, limit, sizeof limit);
-			log_error("no owner answered at %s within %s: start one with sole-owner, or see "
-				  "--connect-timeout", sole_endpoint(all->handle), limit);
+			bool told = reply.code == SOLE_UNREACHABLE && strcmp(reply.text, sole_text_of(reply.code)) != 0;
+			log_error("no owner answered at %s within %s: %s", sole_endpoint(all->handle), limit,
+				  told ? reply.text : "start one with sole-owner, or see --connect-timeout");
 			return EX_UNAVAILABLE;
 		}
 		if (reply.code != SOLE_TIMED_OUT && reply.code != SOLE_UNREACHABLE) {
@@ -449,6 +450,10 @@ static void read_settings(const struct actor_kind *kind, int argc, char **argv, 
 		{ "owner", 'o', OPTION_TEXT, &s->owner, 0, 0, "NAME", "the owner to ask" },
 		{ "endpoint", 'e', OPTION_TEXT, &s->endpoint, 0, 0, "ENDPOINT",
 		  "where it listens, ipc://PATH or tcp://HOST:PORT; beats --owner" },
+		{ "server-key", 0, OPTION_TEXT, &s->server_key, 0, 0, "FILE",
+		  "the owner's public key, for tcp://; else $SOLE_SERVER_KEY" },
+		{ "client-key", 0, OPTION_TEXT, &s->client_key, 0, 0, "FILE",
+		  "one's own keys (sole keygen); else $SOLE_CLIENT_KEY" },
 		{ "actors", 'a', OPTION_INTEGER, &s->count, 1, ACTORS_MAX, "N", "how many ask (1)" },
 		{ "pause", 'p', OPTION_DURATION, &s->pause_ns, 0, 0, "TIME",
 		  "between an answer and the next request (1ms); 0: none" },
@@ -465,7 +470,8 @@ static void read_settings(const struct actor_kind *kind, int argc, char **argv, 
 	};
 	const struct program program = { .name = kind->program, .usage = "--owner NAME [option ...]",
 					 .about = kind->about, .example = kind->example, .options = options,
-					 .option_count = sizeof options / sizeof *options };
+					 .option_count = sizeof options / sizeof *options,
+					 .brief = "owner endpoint actors pause duration keys timeout connect-timeout latency wait" };
 
 	int operand = options_parse(&program, argc, argv, 0);
 	if (operand < argc)
@@ -496,6 +502,8 @@ static void open_handle(struct actors *all)
 	struct sole_options options = {
 		.owner = s->owner,
 		.endpoint = s->endpoint,
+		.server_key = s->server_key,
+		.client_key = s->client_key,
 		.program = all->kind->program,
 		.timeout_ns = s->timeout_ns == 0 ? SOLE_FOREVER : s->timeout_ns,
 	};

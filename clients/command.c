@@ -39,6 +39,7 @@ enum {
 	FOR_TRACE = 16384,
 	FOR_SLOW = 32768,
 	FOR_TOP = 65536,
+	FOR_APART = 1 << 28, /* no option: in the shell it runs as a process of its own */
 	FOR_DOCTOR = 1 << 29,
 	FOR_FEW = 1 << 30, /* of an option: only --help-all lists it */
 	FOR_SESSION = 4096, /* no option: --help says what becomes of the session */
@@ -61,6 +62,10 @@ static const struct {
 	{ FOR_OWNER, { "owner", 'o', OPTION_TEXT, &settings.owner, 0, 0, "NAME", "the owner to ask" } },
 	{ FOR_OWNER | FOR_FEW, { "endpoint", 'e', OPTION_TEXT, &settings.endpoint, 0, 0, "ENDPOINT",
 		       "where it listens; beats --owner, which beats $SOLE_ENDPOINT" } },
+	{ FOR_OWNER | FOR_FEW, { "server-key", 0, OPTION_TEXT, &settings.server_key, 0, 0, "FILE",
+		       "the owner's public key, for tcp://; else $SOLE_SERVER_KEY" } },
+	{ FOR_OWNER | FOR_FEW, { "client-key", 0, OPTION_TEXT, &settings.client_key, 0, 0, "FILE",
+		       "one's own keys (sole keygen); else $SOLE_CLIENT_KEY" } },
 	{ FOR_OWNER, { "timeout", 't', OPTION_DURATION, &settings.timeout_ns, 0, 0, "TIME",
 		       "how long to wait for the answer (5s); 0: for ever" } },
 	{ FOR_OWNER | FOR_FEW, { "verbose", 'v', OPTION_FLAG, &settings.verbose, 0, 0, NULL,
@@ -177,16 +182,24 @@ static const struct command commands[] = {
 	  "  sole outcome -o inventory 1152921504606846976 1", FOR_OWNER | FOR_JSON, 2, 2, command_outcome, GROUP_OWNER },
 	{ "backup", "FILE", "Writes the whole state to a file, or to standard output ('-').",
 	  "  sole backup -o inventory inventory.backup", FOR_OWNER, 1, 1, command_backup, GROUP_OWNER },
+	{ "keygen", "FILE", "Makes a pair of keys: FILE is public, FILE_secret is not.",
+	  "  sole keygen laptop\n  sole get apples -e tcp://host:5555 --server-key owner --client-key laptop",
+	  FOR_JSON, 1, 1, command_keygen, GROUP_TERMINAL },
+	{ "sessions", "[end SESSION]", "Lists the owner's sessions, or ends one.",
+	  "  sole sessions -o inventory\n  sole sessions -o inventory end 1152921504606846976", FOR_OWNER | FOR_QUIET | FOR_JSON, 0, 2,
+	  command_sessions, GROUP_OWNER },
+	{ "read-only", "[on|off]", "Tells whether commands are refused, or has them so.",
+	  "  sole read-only -o inventory on", FOR_OWNER | FOR_JSON, 0, 1, command_read_only, GROUP_OWNER },
 	{ "ping", "", "Tells whether the owner answers, and how soon.", "  sole ping -v -o inventory",
 	  FOR_OWNER | FOR_JSON, 0, 0, command_ping, GROUP_OWNER },
 	{ "stats", "", "Prints every number that the owner keeps.",
 	  "  sole stats -o inventory\n  sole stats -o inventory --prometheus", FOR_OWNER | FOR_JSON | FOR_STATS, 0, 0,
 	  command_stats, GROUP_OWNER },
 	{ "top", "", "Shows what the owner does, who asks, and for what.", "  sole top -o inventory",
-	  FOR_OWNER | FOR_TOP, 0, 0, command_top, GROUP_OWNER },
+	  FOR_OWNER | FOR_APART | FOR_TOP, 0, 0, command_top, GROUP_OWNER },
 	{ "trace", "", "Prints requests as they run.",
 	  "  sole trace -o inventory\n  sole trace -o inventory --operation put --key user/ --slower 1ms",
-	  FOR_OWNER | FOR_JSON | FOR_TRACE, 0, 0, command_trace, GROUP_OWNER },
+	  FOR_OWNER | FOR_APART | FOR_JSON | FOR_TRACE, 0, 0, command_trace, GROUP_OWNER },
 	{ "slow", "", "Prints the slowest requests.", "  sole slow -o inventory\n  sole slow -o inventory --reset",
 	  FOR_OWNER | FOR_JSON | FOR_SLOW, 0, 0, command_slow, GROUP_OWNER },
 	{ "status", "[CHILD]", "Of an owner (-o), or of a supervisor's children.",
@@ -219,6 +232,11 @@ const struct command *command_named(const char *name)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
+}
+
+bool command_is_apart(const struct command *command)
+{
+	return (command->options & FOR_APART) != 0;
 }
 
 const struct option_spec *command_option(const struct command *command, size_t index)
@@ -473,5 +491,6 @@ int main(int argc, char **argv)
 	log_init("sole");
 	run_remember_signals();
 	signal(SIGPIPE, SIG_IGN);
+	run_remember_arguments(argc, argv);
 	return run_command(argc, argv);
 }

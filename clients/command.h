@@ -15,6 +15,8 @@
  *	command_stats.c  stats; series.c reads latencies
  *	command_trace.c  trace slow
  *	command_top.c    top; reading.c asks, frame.c makes lines of it
+ *	command_keygen.c keygen
+ *	command_admin.c  sessions read-only
  *	command_lookback.c  outcome backup
  *	command_run.c    starts the command that lock and watch are given
  *	doctor.c         doctor; doctor.h names its parts
@@ -43,6 +45,7 @@ enum {
 
 struct settings {
 	const char *owner, *endpoint, *supervisor;
+	const char *server_key, *client_key;
 	int64_t timeout_ns; /* 0: for ever */
 	bool timeout_given;
 	bool verbose, quiet, json, bytes;
@@ -91,6 +94,9 @@ struct sole_value read_standard_input(void);
  * --bytes), and all else bytes. */
 struct sole_value value_of(const char *text);
 
+/* A number from 1 on; ends the program with EX_USAGE otherwise: "'x' is not a WHAT". */
+uint64_t number_of(const char *text, const char *what);
+
 /* Whole milliseconds, from 1 on; ends the program with EX_USAGE otherwise. */
 int64_t milliseconds_of(int64_t ns, const char *what);
 
@@ -127,9 +133,10 @@ bool in_shell(void);
 
 /* SIGINT has come since forget_interrupt. Outside of the shell it never does. */
 bool interrupted(void);
+void forget_interrupt(void);
 
-/* Begins to look for the next one; `at_terminal`: which shows a ^C, and a newline goes behind it. */
-void forget_interrupt(bool at_terminal);
+/* Whether a newline goes behind the ^C that a terminal shows. */
+void interrupt_begins_line(bool yes);
 
 /* Waits until `fd` is readable (1), `until_ns` of CLOCK_MONOTONIC is past (0; INT64_MAX: never), or a signal
  * came (-1, errno). The shell's handle is looked after meanwhile, so that its session lives. */
@@ -201,6 +208,9 @@ const struct command *command_at(size_t index);
 /* NULL: there is none. */
 const struct command *command_named(const char *name);
 
+/* It takes signals and the terminal over: in the shell it runs as a process of its own. */
+bool command_is_apart(const struct command *command);
+
 /* The options of a subcommand, from 0 on; NULL behind their end. */
 const struct option_spec *command_option(const struct command *command, size_t index);
 
@@ -211,6 +221,8 @@ command_function command_lock, command_watch;
 command_function command_ping, command_stats, command_status;
 command_function command_top, command_trace, command_slow;
 command_function command_outcome, command_backup;
+command_function command_keygen;
+command_function command_sessions, command_read_only;
 command_function command_shell, command_complete, command_help, command_doctor;
 
 #endif

@@ -90,7 +90,9 @@ static const char *advice(int code)
 	case SOLE_INVALID:
 		return "`sole ops` lists what each operation takes";
 	case SOLE_DENIED:
-		return "ask as a user that the owner serves";
+		return "ask as a user whom they allow it, or see ACCESS in sole-owner(8)";
+	case SOLE_READ_ONLY:
+		return "`sole read-only off` has it take commands again";
 	case SOLE_BUSY:
 		return "ask again in a moment";
 	case SOLE_EXPIRED:
@@ -180,8 +182,9 @@ int tell_failure(const struct sole *handle, const struct sole_reply *reply)
 		char limit[32] = "any time";
 		if (settings.timeout_ns > 0)
 			quantity_format_duration(settings.timeout_ns, limit, sizeof limit);
-		log_error("refused: %s: no owner answered at %s within %s: start one with sole-owner, or allow "
-			  "more time with --timeout; `sole doctor` looks for what is wrong", sole_name_of(reply->code), sole_endpoint(handle), limit);
+		bool told = strcmp(reply->text, sole_text_of(reply->code)) != 0;
+		log_error("refused: %s: no owner answered at %s within %s: %s", sole_name_of(reply->code), sole_endpoint(handle),
+			  limit, told ? reply->text : "start one with sole-owner, or allow more time with --timeout; `sole doctor` looks for what is wrong");
 	} else {
 		log_error("%s: %s: %s%s%s", reply->outcome == SOLE_UNKNOWN ? "unknown" : "refused",
 			  sole_name_of(reply->code), reply->text, what_to_do ? ": " : "",
@@ -244,6 +247,8 @@ struct sole *open_own_handle(void)
 	struct sole_options wanted = {
 		.owner = settings.owner,
 		.endpoint = settings.endpoint,
+		.server_key = settings.server_key,
+		.client_key = settings.client_key,
 		.program = "sole",
 		.timeout_ns = settings.timeout_ns == 0 ? SOLE_FOREVER : settings.timeout_ns,
 	};

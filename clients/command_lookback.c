@@ -20,14 +20,14 @@
 
 /* ---- outcome ---- */
 
-static uint64_t number_of(const char *text, const char *what)
+uint64_t number_of(const char *text, const char *what)
 {
 	char *end = NULL;
 
 	errno = 0;
 	unsigned long long number = strtoull(text, &end, 10);
 	if (!isdigit((unsigned char)*text) || *end != '\0' || errno != 0 || number == 0)
-		fatal(EX_USAGE, "'%.40s' is not a %s: a number from 1 on, as --verbose prints it", text, what);
+		fatal(EX_USAGE, "'%.40s' is not a %s", text, what);
 	return number;
 }
 
@@ -100,7 +100,8 @@ static void print_fate(const struct sole_fate *fate)
 
 int command_outcome(int count, char **operands)
 {
-	uint64_t session = number_of(operands[0], "session"), sequence = number_of(operands[1], "sequence");
+	uint64_t session = number_of(operands[0], "session: a number from 1 on, as --verbose prints it"),
+		 sequence = number_of(operands[1], "sequence: a number from 1 on, as --verbose prints it");
 	struct sole *handle = open_handle();
 	struct sole_reply answer;
 	struct sole_fate fate;

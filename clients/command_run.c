@@ -6,7 +6,9 @@
 #include "clients/command_run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -15,6 +17,7 @@
 enum { STATUS_NOT_FOUND = 127, STATUS_NOT_RUN = 126, STATUS_SIGNAL = 128 };
 
 static sigset_t mask, ignored;
+static char **remembered;
 
 void run_remember_signals(void)
 {
@@ -31,6 +34,41 @@ void run_remember_signals(void)
 int run_is_ignored(int signal_number)
 {
 	return sigismember(&ignored, signal_number);
+}
+
+/* Copies: getopt(3) and others move the words about. */
+void run_remember_arguments(int argc, char **argv)
+{
+	remembered = calloc((size_t)argc + 1, sizeof *remembered);
+	for (int i = 0; remembered != NULL && i < argc; i++)
+		remembered[i] = argv[i];
+}
+
+pid_t run_again(const char *instead_of, char *const words[], int count)
+{
+	static char program[PATH_MAX];
+	int used = 0, room = count + 2;
+
+	/* By its name, which lists of processes show; where that is gone, by what it is. */
+	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+	program[length > 0 ? length : 0] = '\0';
+	if (access(program, X_OK) != 0)
+		snprintf(program, sizeof program, "/proc/self/exe");
+
+	for (char **at = remembered; at != NULL && *at != NULL; at++)
+		room++;
+	char **argv = calloc((size_t)room, sizeof *argv);
+	if (argv == NULL)
+		return -1;
+	argv[used++] = program;
+	for (char **at = remembered; at != NULL && *at != NULL; at++)
+		if (at != remembered && strcmp(*at, instead_of) != 0)
+			argv[used++] = *at;
+	for (int i = 0; i < count; i++)
+		argv[used++] = words[i];
+	pid_t pid = run_start(argv, SIGTERM, -1);
+	free(argv);
+	return pid;
 }
 
 /* A single write: two lines at once stay two lines. */

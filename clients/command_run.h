@@ -14,6 +14,11 @@
 /* Call first in main, before anything changes a signal: keeps what the command gets back. */
 void run_remember_signals(void);
 
+/* The same for the words of the command line. run_again starts this program once more: with all of its words but the
+ * operand `instead_of`, and `words` behind them. Returns its pid, or -1 and errno. */
+void run_remember_arguments(int argc, char **argv);
+pid_t run_again(const char *instead_of, char *const words[], int count);
+
 /* True: SIGHUP and the like came ignored, as nohup(1) leaves it, and stay so. */
 int run_is_ignored(int signal_number);
 

@@ -271,9 +271,9 @@ int command_stats(int count, char **operands)
 	if (settings.json && settings.prometheus)
 		usage_error("--json and --prometheus exclude each other");
 	struct sole *handle = open_handle();
-	int status = sole_stats(handle, 0, &reply) == SOLE_OK ? copy_rows(&reply, &answers) : tell_failure(handle, &reply);
+	int status = ask_owner(handle, sole_stats, &reply) == SOLE_OK ? copy_rows(&reply, &answers) : tell_failure(handle, &reply);
 	if (status == STATUS_DONE && settings.prometheus) {
-		if (sole_status(handle, 0, &reply) == SOLE_OK)
+		if (ask_owner(handle, sole_status, &reply) == SOLE_OK)
 			copy_about(&reply, &answers);
 		else
 			status = tell_failure(handle, &reply);
@@ -282,7 +282,7 @@ int command_stats(int count, char **operands)
 		status = tell_failure(handle, &reply);
 	if (status == STATUS_DONE)
 		status = print_answers(&answers);
-	sole_close(&handle);
+	close_handle(&handle);
 	free(answers.rows);
 	series_clear(&answers.series);
 	return status;

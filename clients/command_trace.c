@@ -296,6 +296,6 @@ int command_slow(int count, char **operands)
 
 	(void)count, (void)operands;
 	int status = sole_slow(handle, settings.reset, 0, &reply) == SOLE_OK ? print_list(&reply) : tell_failure(handle, &reply);
-	sole_close(&handle);
+	close_handle(&handle);
 	return status;
 }

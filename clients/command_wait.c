@@ -81,10 +81,14 @@ bool interrupted(void)
 	return atomic_load(&sigint);
 }
 
-void forget_interrupt(bool at_terminal)
+void forget_interrupt(void)
 {
 	atomic_store(&sigint, false);
-	atomic_store(&begins_line, at_terminal);
+}
+
+void interrupt_begins_line(bool yes)
+{
+	atomic_store(&begins_line, yes);
 }
 
 /* ---- keeping an answer ---- */

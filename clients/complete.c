@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_MOST = 500, WORDS_MOST = 300 };
+enum { KEYS_MOST = 500, WORDS_MOST = 300, LIST_MOST = 2000 };
 #define LIMIT_NS (300 * NS_PER_MS)
 
 /* The line so far. */
@@ -44,14 +44,10 @@ static void add(struct candidates *c, const char *text)
 	for (const char *at = text; *at != '\0'; at++)
 		if (iscntrl((unsigned char)*at))
 			return; /* nobody types these */
-	char **grown = realloc(c->list, (c->count + 1) * sizeof *grown);
-	char *copy = strdup(text);
-	if (grown != NULL)
-		c->list = grown;
-	if (grown != NULL && copy != NULL)
-		c->list[c->count++] = copy;
-	else
-		free(copy);
+	if (c->list == NULL || c->count == LIST_MOST)
+		return;
+	c->list[c->count] = strdup(text);
+	c->count += c->list[c->count] != NULL;
 }
 
 static int compare(const void *left, const void *right)
@@ -434,7 +430,7 @@ void candidates_find(struct candidates *c, const char *text)
 	struct line line = { 0 };
 	struct script script = { 0 };
 
-	*c = (struct candidates){ .start = last_word(text) };
+	*c = (struct candidates){ .start = last_word(text), .list = calloc(LIST_MOST, sizeof *c->list) };
 	c->word = unquote(text + c->start);
 	if (c->word == NULL || script_read(&script, text, c->start) != NULL)
 		return;

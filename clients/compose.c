@@ -369,12 +369,16 @@ bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *o
 {
 	struct engine_message *record = engine_message(engine, 0);
 
-	if (engine->hello == HELLO_REFUSED)
+	if (engine->hello == HELLO_REFUSED) {
 		refuse_all(engine);
+		if (engine->hello_code == CODE_DENIED)
+			engine->hello = HELLO_DENIED;
+	}
 	if (!engine->connected || engine->hello == HELLO_REFUSED || record == NULL ||
 	    !anything_to_say(engine))
 		return false;
-	if (engine->hello == HELLO_NEEDED && engine->hold_until_ns > now_ns)
+	bool hello = engine->hello == HELLO_NEEDED || engine->hello == HELLO_DENIED;
+	if (hello && engine->hold_until_ns > now_ns)
 		return false;
 
 	begin_message(out, ++engine->tag);
@@ -389,7 +393,7 @@ bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *o
 	};
 	if (out->failed)
 		return false;
-	if (engine->hello == HELLO_NEEDED && !write_hello(&c))
+	if (hello && !write_hello(&c))
 		return false;
 	/* A session that was there before this connection may belong to another history:
 	 * wait for the word. Without one, everything may follow the hello at once. */

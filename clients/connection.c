@@ -73,22 +73,20 @@ static int check(const char *endpoint, char why[CONNECTION_WHY_MAX])
 	return SOLE_OK;
 }
 
-static int open_way(struct connection *connection, char why[CONNECTION_WHY_MAX])
+static int open_way(struct connection *connection, const struct sole_options *options, char why[CONNECTION_WHY_MAX])
 {
 	connection->remote = is_tcp(connection->endpoint);
 	if (!connection->remote) {
 		stream_open(&connection->stream, path_of(connection->endpoint), clock_monotonic_ns());
 		return SOLE_OK;
 	}
-	if (dealer_open(&connection->dealer, connection->endpoint) == 0)
-		return SOLE_OK;
-	snprintf(why, CONNECTION_WHY_MAX, "cannot use the endpoint '%.200s': %s", connection->endpoint, zmq_strerror(errno));
-	return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EMTHREAD ? SOLE_SYSTEM : SOLE_USAGE;
+	return dealer_open(&connection->dealer, connection->endpoint, options, why, CONNECTION_WHY_MAX);
 }
 
-int connection_open(struct connection *connection, const char *endpoint, const char *name,
+int connection_open(struct connection *connection, const char *endpoint, const struct sole_options *options,
 		    char why[CONNECTION_WHY_MAX])
 {
+	const char *name = options->owner;
 	bool found;
 	int code;
 
@@ -103,7 +101,7 @@ int connection_open(struct connection *connection, const char *endpoint, const c
 		connection->look_ns = INT64_MIN;
 	}
 	if (code == SOLE_OK)
-		code = open_way(connection, why);
+		code = open_way(connection, options, why);
 	connection->open = code == SOLE_OK;
 	return code;
 }
@@ -160,9 +158,9 @@ bool connection_watch(struct connection *connection, int epoll)
 int64_t connection_deadline(const struct connection *connection)
 {
 	int64_t look_ns = connection_is_up(connection) || connection->name[0] == '\0' ? INT64_MAX : connection->look_ns;
-	int64_t stream_ns = connection->remote ? INT64_MAX : stream_deadline(&connection->stream);
+	int64_t way_ns = connection->remote ? connection->dealer.again_ns : stream_deadline(&connection->stream);
 
-	return look_ns < stream_ns ? look_ns : stream_ns;
+	return look_ns < way_ns ? look_ns : way_ns;
 }
 
 /* Is the file of an owner known by name elsewhere by now? Only one that is not connected looks. */
@@ -184,6 +182,8 @@ static void look(struct connection *connection, int64_t now_ns)
 void connection_tend(struct connection *connection, int64_t now_ns)
 {
 	look(connection, now_ns);
-	if (!connection->remote)
+	if (connection->remote)
+		dealer_tend(&connection->dealer, connection->endpoint, now_ns);
+	else
 		stream_tend(&connection->stream, now_ns);
 }

@@ -36,9 +36,9 @@ struct connection {
 	char endpoint[CONNECTION_ENDPOINT_MAX];
 };
 
-/* Begins to connect to `endpoint`, or to the owner called `name` if it is NULL. Returns SOLE_OK, or a code with
+/* Begins to connect to `endpoint`, or to the owner that the options name if it is NULL; with their keys. Returns SOLE_OK, or a code with
  * a sentence in `why`; nothing is left open then. */
-int connection_open(struct connection *connection, const char *endpoint, const char *name,
+int connection_open(struct connection *connection, const char *endpoint, const struct sole_options *options,
 		    char why[CONNECTION_WHY_MAX]);
 void connection_close(struct connection *connection);
 
@@ -56,6 +56,12 @@ static inline bool connection_is_up(const struct connection *connection)
 	return connection->remote ? connection->dealer.up : connection->stream.up;
 }
 
+/* Why the owner is not reached, in a sentence; "" when nothing is known. Valid as long as the connection, and may change. */
+static inline const char *connection_hindrance(const struct connection *connection)
+{
+	return connection->remote ? connection->dealer.hindrance : "";
+}
+
 /* ---- waiting ---- */
 
 enum connection_ready { CONNECTION_INPUT = 1, CONNECTION_EVENT = 2 };
@@ -67,10 +73,10 @@ unsigned connection_polled(const struct pollfd list[CONNECTION_POLLED]);
 /* Adds to an epoll set what tells that there is something to do. False: it cannot. */
 bool connection_watch(struct connection *connection, int epoll);
 
-/* There may be something to receive though no descriptor says so. */
+/* There may be something to receive, or to hear of, though no descriptor says so. */
 static inline bool connection_recheck(const struct connection *connection)
 {
-	return connection->remote && connection->dealer.recheck;
+	return connection->remote ? connection->dealer.recheck : stream_recheck(&connection->stream);
 }
 
 /* Is there, or may there be, an event to take? */
@@ -90,6 +96,19 @@ void connection_tend(struct connection *connection, int64_t now_ns);
 static inline enum connection_event connection_event(struct connection *connection)
 {
 	return connection->remote ? dealer_event(&connection->dealer) : stream_event(&connection->stream);
+}
+
+/* poll(2) has found input, or may have. */
+static inline void connection_look_again(struct connection *connection)
+{
+	if (!connection->remote)
+		stream_look_again(&connection->stream);
+}
+
+/* To be asked before a message is made. False: what would be made now might only be lost; receive first. */
+static inline bool connection_is_settled(struct connection *connection)
+{
+	return connection->remote || stream_is_settled(&connection->stream);
 }
 
 /* False: there is no way out at the moment; nothing was sent. */

@@ -5,6 +5,8 @@
 #include "clients/dealer.h"
 
 #include "clients/context.h"
+#include "clients/curve.h"
+#include "common/clock.h"
 #include "common/protocol.h"
 
 #include <errno.h>
@@ -20,6 +22,8 @@ enum {
 	HANDSHAKE_MS = 10000,      /* an owner that was stopped accepts and says nothing */
 	HEARTBEAT_MS = 5000,       /* a host that died says nothing either */
 	HEARTBEAT_TIMEOUT_MS = 15000,
+	AGAIN_MS = 200,            /* after an owner refused: it may get our key, or another owner may come */
+	FAILURES_SOON = 3,         /* handshakes that broke, as they do while an owner is restarted: libzmq connects soon */
 };
 
 static int set(void *socket, int option, int value)
@@ -59,11 +63,11 @@ static int set_options(void *dealer)
 }
 
 /* The monitor is a pair of sockets. libzmq's I/O thread blocks when it is full, so its end here
- * takes without limit: two events a reconnection. */
+ * takes without limit: a few events a reconnection. */
 static int open_monitor(struct dealer *dealer)
 {
 	static _Atomic unsigned long number;
-	const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+	const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | curve_failures;
 	char name[64];
 
 	snprintf(name, sizeof name, "inproc://sole-monitor-%lu", atomic_fetch_add(&number, 1));
@@ -84,25 +88,34 @@ static int get_descriptor(void *socket, int *descriptor)
 	return zmq_getsockopt(socket, ZMQ_FD, descriptor, &size);
 }
 
-int dealer_open(struct dealer *dealer, const char *endpoint)
+static int refuse(const char *endpoint, char *why, size_t why_size)
 {
-	int error;
+	snprintf(why, why_size, "cannot use the endpoint '%.200s': %s", endpoint, zmq_strerror(errno));
+	return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EMTHREAD ? SOLE_SYSTEM : SOLE_USAGE;
+}
 
-	*dealer = (struct dealer){ .socket = context_socket(ZMQ_DEALER) };
+int dealer_open(struct dealer *dealer, const char *endpoint, const struct sole_options *options, char *why, size_t why_size)
+{
+	*dealer = (struct dealer){ .socket = context_socket(ZMQ_DEALER), .again_ns = INT64_MAX };
 	if (dealer->socket == NULL)
-		return -1;
+		return refuse(endpoint, why, why_size);
 	zmq_msg_init(&dealer->body);
-	if (set_options(dealer->socket) == 0 && open_monitor(dealer) == 0 &&
+	int code = set_options(dealer->socket) == 0 ? curve_apply(dealer->socket, options, why, why_size)
+						    : refuse(endpoint, why, why_size);
+	if (code != SOLE_OK) {
+		dealer_close(dealer);
+		return code;
+	}
+	if (open_monitor(dealer) == 0 &&
 	    get_descriptor(dealer->socket, &dealer->descriptor) == 0 &&
 	    get_descriptor(dealer->monitor, &dealer->monitor_descriptor) == 0 &&
 	    zmq_connect(dealer->socket, endpoint) == 0) {
 		dealer->recheck = dealer->recheck_monitor = true;
-		return 0;
+		return SOLE_OK;
 	}
-	error = errno;
+	code = refuse(endpoint, why, why_size);
 	dealer_close(dealer);
-	errno = error;
-	return -1;
+	return code;
 }
 
 void dealer_close(struct dealer *dealer)
@@ -133,6 +146,40 @@ static void skip(void *socket, zmq_msg_t *frame)
 		;
 }
 
+/* After an owner that refused libzmq does not connect again; after connections that broke it does, a hundred times a
+ * second, and each costs the owner the mathematics of a handshake. */
+static void take_failure(struct dealer *dealer, uint16_t event, uint32_t value)
+{
+	char endpoint[256];
+	size_t size = sizeof endpoint;
+
+	dealer->failure_told = true;
+	bool over = curve_failed(dealer->socket, event, value, dealer->hindrance, sizeof dealer->hindrance);
+
+	if ((!over && ++dealer->failures <= FAILURES_SOON) || dealer->again_ns != INT64_MAX)
+		return;
+	dealer->again_ns = clock_monotonic_ns() + AGAIN_MS * NS_PER_MS;
+	if (zmq_getsockopt(dealer->socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == 0)
+		zmq_disconnect(dealer->socket, endpoint);
+}
+
+void dealer_tend(struct dealer *dealer, const char *endpoint, int64_t now_ns)
+{
+	if (dealer->again_ns > now_ns)
+		return;
+	dealer->again_ns = INT64_MAX;
+	zmq_connect(dealer->socket, endpoint);
+	dealer->recheck_monitor = true;
+}
+
+/* Where something spoke that is no ZeroMQ at all, there is no other word than the end. */
+static void take_end(struct dealer *dealer)
+{
+	if (!dealer->failure_told)
+		take_failure(dealer, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, ZMQ_PROTOCOL_ERROR_ZMTP_UNSPECIFIED);
+	dealer->failure_told = false;
+}
+
 enum connection_event dealer_event(struct dealer *dealer)
 {
 	enum connection_event event = CONNECTION_NOTHING;
@@ -141,18 +188,30 @@ enum connection_event dealer_event(struct dealer *dealer)
 	zmq_msg_init(&frame);
 	while (event == CONNECTION_NOTHING && receive(dealer->monitor, &frame) >= 0) {
 		uint16_t number = 0;
-		if (zmq_msg_size(&frame) >= sizeof number)
+		uint32_t value = 0;
+		if (zmq_msg_size(&frame) >= sizeof number + sizeof value) {
 			memcpy(&number, zmq_msg_data(&frame), sizeof number);
+			memcpy(&value, (const uint8_t *)zmq_msg_data(&frame) + sizeof number, sizeof value);
+		}
 		skip(dealer->monitor, &frame);
 		if (number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
 			event = CONNECTION_UP;
 		else if (number == ZMQ_EVENT_DISCONNECTED && dealer->up)
 			event = CONNECTION_DOWN;
+		else if (number == ZMQ_EVENT_DISCONNECTED)
+			take_end(dealer);
+		else if ((number & curve_failures) != 0)
+			take_failure(dealer, number, value);
 	}
 	zmq_msg_close(&frame);
 	dealer->recheck_monitor = event != CONNECTION_NOTHING;
 	if (event != CONNECTION_NOTHING)
 		dealer->up = event == CONNECTION_UP;
+	if (event == CONNECTION_UP) {
+		dealer->hindrance[0] = '\0';
+		dealer->again_ns = INT64_MAX;
+		dealer->failures = 0;
+	}
 	return event;
 }
 

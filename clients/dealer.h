@@ -9,9 +9,12 @@
 #define SOLE_CLIENTS_DEALER_H
 
 #include "clients/connection_event.h"
+#include "clients/sole.h"
 #include "common/buffer.h"
 
 #include <zmq.h>
+
+enum { DEALER_WHY_MAX = 192 };
 
 struct dealer {
 	void *socket, *monitor;
@@ -20,15 +23,22 @@ struct dealer {
 	/* There may be something to receive, or an event, although no descriptor says so: libzmq
 	 * writes to one only when its reader has looked and found nothing. */
 	bool recheck, recheck_monitor;
+	int64_t again_ns;         /* refused: when to connect anew; INT64_MAX: libzmq does that by itself */
+	unsigned failures;        /* handshakes, since one was well */
+	bool failure_told;        /* and libzmq said why: the end of that connection is told next */
+	char hindrance[DEALER_WHY_MAX]; /* why the last handshake failed; "" after one that did not */
 	zmq_msg_t body;
 };
 
-/* 0, or -1 with errno, EINVAL: `endpoint` is none that libzmq can use. Nothing is left open then. */
-int dealer_open(struct dealer *dealer, const char *endpoint);
+/* SOLE_OK, or a code with a sentence in `why`. Nothing is left open then. The options' keys are used, see curve.h. */
+int dealer_open(struct dealer *dealer, const char *endpoint, const struct sole_options *options, char *why, size_t why_size);
 void dealer_close(struct dealer *dealer);
 
 /* What has happened since; call until CONNECTION_NOTHING, as receiving may until it gives nothing. */
 enum connection_event dealer_event(struct dealer *dealer);
+
+/* Connects anew after an owner that refused, once it is time for that. */
+void dealer_tend(struct dealer *dealer, const char *endpoint, int64_t now_ns);
 
 /* As stream.h has them. */
 bool dealer_send(struct dealer *dealer, const struct buffer *body);

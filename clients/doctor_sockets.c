@@ -18,6 +18,7 @@
 static const char *user_name(uid_t uid)
 {
 	static char text[64];
+	/* cppcheck-suppress getpwuidCalled ; there is one thread that asks */
 	const struct passwd *user = getpwuid(uid);
 
 	if (user != NULL)

@@ -74,12 +74,17 @@ void engine_again(struct engine *engine, struct request *request)
 	request->tag = 0;
 }
 
+static bool told_hindrance(const struct engine *engine, int code)
+{
+	return code == SOLE_UNREACHABLE && engine->options.hindrance != NULL && *engine->options.hindrance != '\0';
+}
+
 struct sole_reply engine_reply(const struct engine *engine, int code)
 {
 	return (struct sole_reply){
 		.outcome = (enum sole_outcome)code_outcome((unsigned)code),
 		.code = code,
-		.text = code_text((unsigned)code),
+		.text = told_hindrance(engine, code) ? engine->options.hindrance : code_text((unsigned)code),
 		.incarnation = engine->incarnation,
 		.history = engine->history,
 		.failed_operation = -1,

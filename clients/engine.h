@@ -96,6 +96,7 @@ struct engine_options {
 	uint32_t silence_ms;
 	bool relative;        /* the owner's clock is another host's */
 	void (*random)(void *bytes, size_t size);
+	const char *hindrance; /* why no owner is reached, "" when that is not known: read when that is to be told; or NULL */
 };
 
 /* A message that was sent and has not been answered. */
@@ -170,6 +171,7 @@ enum hello_state {
 	HELLO_SENT,
 	HELLO_ANSWERED,
 	HELLO_REFUSED, /* nothing can be said on this connection */
+	HELLO_DENIED,  /* to be said again with the next request: the owner's rules may be others by then */
 };
 
 struct engine {

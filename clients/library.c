@@ -191,6 +191,16 @@ static unsigned look(struct sole *s, int64_t until_ns, int wake_descriptor)
 	return ready;
 }
 
+/* The program's own poll(2) has just looked: on this host reading tells the rest. */
+static unsigned look_again(struct sole *s)
+{
+	if (connection_is_remote(&s->connection))
+		return look(s, 0, -1) | (connection_recheck(&s->connection) ? CONNECTION_INPUT : 0);
+	if (s->event_raised || atomic_load(&s->interrupted))
+		lower_event(s);
+	return CONNECTION_INPUT;
+}
+
 /* ---- working ---- */
 
 /* Returns whether there may be more. Stops as soon as a blocking call has what it waits for. */
@@ -214,6 +224,8 @@ static bool flush(struct sole *s, int64_t now_ns)
 {
 	bool sent = false;
 
+	if (s->engine.pending > 0 && !connection_is_settled(&s->connection))
+		return false;
 	for (;;) {
 		if (!s->outgoing_waits && !engine_next_message(&s->engine, now_ns, &s->outgoing))
 			return sent;
@@ -246,6 +258,8 @@ static bool work(struct sole *s, unsigned ready, const bool *enough)
 {
 	bool more = (ready & CONNECTION_INPUT) != 0;
 
+	if (more)
+		connection_look_again(&s->connection);
 	if ((ready & CONNECTION_EVENT) != 0)
 		take_events(s);
 	for (int i = 0; i < ROUNDS_AT_ONCE; i++) {
@@ -336,7 +350,7 @@ static int open_handle(struct sole *s, const struct sole_options *options, char 
 		snprintf(why, CONNECTION_WHY_MAX, "cannot make a descriptor: %s", strerror(errno));
 		return SOLE_SYSTEM;
 	}
-	int code = connection_open(&s->connection, endpoint, options->owner, why);
+	int code = connection_open(&s->connection, endpoint, options, why);
 	if (code != SOLE_OK)
 		return code;
 	s->timeout_ns = options->timeout_ns > 0 ? options->timeout_ns : TIMEOUT_DEFAULT_NS;
@@ -348,6 +362,7 @@ static int open_handle(struct sole *s, const struct sole_options *options, char 
 		.silence_ms = options->silence_ms > 0 ? options->silence_ms : SILENCE_DEFAULT_MS,
 		.relative = connection_is_remote(&s->connection),
 		.random = library_random,
+		.hindrance = connection_hindrance(&s->connection),
 	};
 	if (!engine_init(&s->engine, &engine)) {
 		connection_close(&s->connection);
@@ -520,7 +535,7 @@ static int submit(struct sole *s, const struct question *question, int64_t timeo
 	if (question->kind != ITEM_RUN)
 		return engine_ask(&s->engine, question->kind, question->list, question->list_count, now_ns,
 				  deadline_ns, callback, context, request);
-	return engine_submit(&s->engine, question->operations, question->count, question->flags, now_ns,
+	return engine_submit(&s->engine, question->operations, question->count, question->flags & ~SOLE_GATHER, now_ns,
 			     deadline_ns, callback, context, request);
 }
 
@@ -612,7 +627,7 @@ static int submit_question(struct sole *handle, const struct question *question,
 		return code;
 	code = submit(handle, question, timeout_ns, callback, context, request);
 	if (!nested)
-		leave(handle, code == SOLE_OK);
+		leave(handle, code == SOLE_OK && (question->flags & SOLE_GATHER) == 0);
 	return code;
 }
 
@@ -755,7 +770,7 @@ int sole_dispatch(struct sole *handle)
 		if (read(handle->timer, &count, sizeof count) == sizeof count)
 			handle->timer_ns = INT64_MAX;
 	}
-	unsigned ready = look(handle, 0, -1) | (connection_recheck(&handle->connection) ? CONNECTION_INPUT : 0);
+	unsigned ready = look_again(handle);
 	bool more = work(handle, ready, &never);
 	leave(handle, more);
 	return SOLE_OK;

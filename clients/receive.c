@@ -394,6 +394,9 @@ static void hello_refused(struct engine *engine, uint16_t code)
 {
 	engine->hello = HELLO_REFUSED;
 	engine->hello_code = code;
+	/* What the session held is lost with the right to it. */
+	if (code == CODE_DENIED && engine->session_state == SESSION_OPEN)
+		engine_end_session(engine, SOLE_SESSION_FORGOTTEN);
 	watches_refuse(engine, (enum sole_code)code);
 }
 
@@ -509,6 +512,9 @@ static bool take_item(struct engine *engine, const struct message_header *messag
 	case ITEM_DESCRIBE:
 	case ITEM_OUTCOME:
 	case ITEM_BACKUP:
+	case ITEM_SESSIONS:
+	case ITEM_END_SESSION:
+	case ITEM_READ_ONLY:
 	case ITEM_LATENCIES:
 	case ITEM_CLIENTS:
 	case ITEM_HOT:

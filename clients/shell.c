@@ -9,6 +9,7 @@
  * command_wait.c. None of this may be left by a jump from inside the library, so no callback may call fatal().
  */
 #include "clients/command.h"
+#include "clients/command_run.h"
 #include "clients/command_script.h"
 #include "clients/shell_line.h"
 
@@ -19,7 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum { STATUS_INTERRUPTED = 130 }; /* 128 and SIGINT, as shells have it */
 
@@ -49,6 +53,11 @@ static void close_line(void)
 	script_clear(&shell.script);
 }
 
+static bool asks_for_help(const struct script_line *line)
+{
+	return line->word_count > 1 && strncmp(line->words[line->word_count - 1].text, "--help", 6) == 0;
+}
+
 /* A subcommand; a lock without a command to run is the operation of that name. */
 static bool is_subcommand(const struct script_line *line)
 {
@@ -60,13 +69,38 @@ static bool is_subcommand(const struct script_line *line)
 	return line->words[0].text[0] == '-' || (command != NULL && (command->run != command_lock || dashes));
 }
 
+/* Until it has ended; the session lives on meanwhile. */
+static int run_apart(const struct script_line *line)
+{
+	char **words = calloc(line->word_count, sizeof *words);
+	int status = 0;
+
+	for (size_t i = 0; words != NULL && i < line->word_count; i++)
+		words[i] = (char *)(uintptr_t)line->words[i].text;
+	pid_t pid = words != NULL ? run_again("shell", words, (int)line->word_count) : -1;
+	int saved = errno, ended = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	free(words);
+	if (pid < 0)
+		fatal(EX_OSERR, "cannot start it: %s", log_cause(saved));
+	while (ended >= 0 && wait_readable(ended, INT64_MAX) < 0 && errno == EINTR)
+		;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (ended >= 0)
+		close(ended);
+	return run_status(status);
+}
+
 static int run_words(const struct script_line *line)
 {
 	static char name[] = "sole", call[] = "call";
 	bool operation = !is_subcommand(line);
+	const struct command *command = operation ? NULL : command_named(line->words[0].text);
 	size_t count = line->word_count + 1 + operation, used = 0;
 	static char **arguments;
 
+	if (command != NULL && command_is_apart(command) && !asks_for_help(line))
+		return run_apart(line);
 	free(arguments); /* of the line before: this one may be left from anywhere */
 	arguments = calloc(count + 1, sizeof *arguments);
 	if (arguments == NULL)
@@ -191,7 +225,7 @@ static void greet(void)
 {
 	if (reach_owner(shell.handle) == STATUS_DONE)
 		puts("help tells what can be asked; ^D leaves");
-	forget_interrupt(false);
+	forget_interrupt();
 }
 
 static void loop(void)
@@ -199,11 +233,13 @@ static void loop(void)
 	char *text = NULL;
 
 	while (!shell.over) {
-		forget_interrupt(false); /* libedit's line has no ^C on it */
+		forget_interrupt();
 		switch (shell_line_next(shell.line, &text)) {
 		case SHELL_LINE:
-			forget_interrupt(shell_line_is_edited(shell.line));
+			/* A ^C right behind the line's end is for its request, so it is not forgotten here. */
+			interrupt_begins_line(shell_line_is_edited(shell.line));
 			do_line(text);
+			interrupt_begins_line(false); /* libedit's line has no ^C on it */
 			break;
 		case SHELL_INTERRUPTED:
 			shell.over = !shell_line_is_edited(shell.line);

@@ -26,6 +26,7 @@
 #include <wchar.h>
 
 enum {
+	BUFFER_BYTES = 4096,  /* at first */
 	LINE_MOST = 2 << 20,  /* bytes: two of the largest values, quoted */
 	HISTORY_MOST = 1000,  /* lines that are offered again */
 	HISTORY_FILE_MOST = 4 * HISTORY_MOST, /* lines of the file, before it is written anew */
@@ -336,7 +337,7 @@ static bool fill(struct shell_line *line)
 	line->used -= line->taken;
 	line->taken = 0;
 	if (line->used + 1 >= line->size) {
-		line->size = line->size > 0 ? 2 * line->size : 4096;
+		line->size *= 2;
 		char *grown = realloc(line->buffer, line->size);
 		if (grown == NULL)
 			fatal(EX_OSERR, "%s", log_cause(ENOMEM));
@@ -351,7 +352,7 @@ static bool fill(struct shell_line *line)
 static enum shell_line_what read_line(struct shell_line *line, char **text)
 {
 	for (;;) {
-		char *start = line->buffer != NULL ? line->buffer + line->taken : NULL;
+		char *start = line->buffer + line->taken;
 		size_t left = line->used - line->taken;
 		char *newline = left > 0 ? memchr(start, '\n', left) : NULL;
 		if (newline == NULL && line->over && left > 0)
@@ -402,6 +403,10 @@ struct shell_line *shell_line_new(const char *prompt)
 	if (line == NULL)
 		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	line->prompt = prompt;
+	line->size = BUFFER_BYTES;
+	line->buffer = malloc(line->size);
+	if (line->buffer == NULL)
+		fatal(EX_OSERR, "%s", log_cause(ENOMEM));
 	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		open_editor(line);
 	return line;

@@ -88,6 +88,8 @@ enum sole_code {
 	SOLE_WAITING = 17, /* between owner and library: no reply has it */
 	SOLE_TOO_OLD = 18,
 	SOLE_DISK = 19,
+	SOLE_READ_ONLY = 20,
+	SOLE_CRASHED = 21,
 
 	/* the owner does not know */
 	SOLE_SESSION_FORGOTTEN = 100,
@@ -151,6 +153,9 @@ struct sole_options {
 	uint32_t window;      /* requests under way at once, 1 to 256; 0: 256 */
 	uint32_t silence_ms;  /* the owner ends the session when it hears nothing for so
 	                         long; 0: 30 s. The library pings while it is dispatched. */
+	const char *server_key; /* for tcp://, with CURVE: the file of the owner's public key, and */
+	const char *client_key; /* that of a pair of one's own, as `sole keygen` makes them. NULL:
+	                           $SOLE_SERVER_KEY and $SOLE_CLIENT_KEY; neither: in the clear */
 };
 
 #define SOLE_FOREVER INT64_MAX
@@ -213,6 +218,9 @@ enum {
 	/* The numbers are those of the behaviour `table`: with an owner of another one the request is
 	 * refused with SOLE_NO_OPERATION, whatever these numbers mean there. sole_get and its like say so. */
 	SOLE_TABLE = 4,
+	/* sole_submit: the program calls sole_dispatch before it waits again, so that the descriptor need
+	 * not tell of this request: two system calls less. */
+	SOLE_GATHER = 8,
 };
 
 enum { SOLE_OPERATION_OTHERWISE = 0xffff };
@@ -410,8 +418,8 @@ struct sole_fate {
 };
 
 /* Blocking: asks, and stores the answer. Returns SOLE_OK when there is one, SOLE_FATE_UNKNOWN included; else why
- * asking failed, and says nothing of the command: SOLE_DENIED (only root and the owner's own user may ask about
- * other users' sessions), SOLE_DISK, SOLE_BUSY (the journal was being searched until the time was up), SOLE_USAGE, ... */
+ * asking failed, and says nothing of the command: SOLE_DENIED (only administrators may ask about other
+ * users' sessions), SOLE_DISK, SOLE_BUSY (the journal was being searched until the time was up), SOLE_USAGE, ... */
 SOLE_API int sole_outcome(struct sole *handle, uint64_t session, uint64_t sequence, int64_t timeout_ns,
                           struct sole_fate *fate);
 
@@ -425,11 +433,43 @@ SOLE_API int sole_fate_of(const struct sole_reply *reply, struct sole_fate *fate
 typedef int sole_write(void *context, const void *bytes, size_t size);
 
 /* Blocking: the whole state at one moment, as a snapshot that sole-owner(8) restores, while the owner goes on.
- * `timeout_ns` is the limit of each part. Only root and the owner's own user may. SOLE_OK: `write` had all of it, in
+ * `timeout_ns` is the limit of each part. It takes the right to administer. SOLE_OK: `write` had all of it, in
  * order. Else what it had is worth nothing: SOLE_CANCELLED (`write` did not return 0), SOLE_CONFLICT (the
  * connection was lost in the middle: begin again), SOLE_DISK, SOLE_DENIED ... */
 SOLE_API int sole_backup(struct sole *handle, sole_write *write, void *context, int64_t timeout_ns,
                          struct sole_reply *reply);
+
+/* ---- for administrators ---- */
+
+/* These take the right to administer, which root and the owner's own user have unless the owner's rules of access say
+ * otherwise: SOLE_DENIED else. `reply` may be NULL; of a reply they bring no results. */
+
+struct sole_session {
+	uint64_t session;
+	int64_t uid, gid, pid; /* of the process that opened it, by the kernel's word; -1: not known */
+	struct sole_value key; /* the name of the CURVE key that opened it, or none; valid during the call */
+	uint64_t commands;     /* that it has sent */
+	uint64_t waiting;      /* of them: at the owner, for their turn */
+	int64_t silent_ms;     /* since it was last heard of */
+	int64_t silence_ms;    /* after so much of that it ends */
+	uint64_t replies_bytes; /* kept for it */
+};
+
+/* Not 0: no more. It must not use the handle. */
+typedef int sole_session_visit(void *context, const struct sole_session *session);
+
+/* Blocking: calls `visit` for each session that is open, once; which of those that begin or end meanwhile is left open.
+ * `timeout_ns` is the limit of each part. SOLE_CANCELLED: `visit` did not return 0. */
+SOLE_API int sole_sessions(struct sole *handle, sole_session_visit *visit, void *context, int64_t timeout_ns,
+                           struct sole_reply *reply);
+
+/* Blocking: the session ends now, whosever it is, with what it holds; its client hears SOLE_SESSION_FORGOTTEN.
+ * SOLE_CONFLICT: there is none of that id (any more). */
+SOLE_API int sole_end_session(struct sole *handle, uint64_t session, int64_t timeout_ns, struct sole_reply *reply);
+
+/* Blocking: with 1 commands are refused from now on (SOLE_READ_ONLY), with 0 taken again, with -1 all stays as it is.
+ * *now (may be NULL) is which it is. An owner that starts anew is what its settings say. */
+SOLE_API int sole_read_only(struct sole *handle, int wanted, int *now, int64_t timeout_ns, struct sole_reply *reply);
 
 /* ---- the built-in behaviour `table`: keys are bytes, values integers or bytes ---- */
 

@@ -87,7 +87,7 @@ static void drop(struct stream *stream)
 	stream->descriptor = -1;
 	buffer_reset(&stream->out);
 	stream->sent = 0;
-	stream->mute = false;
+	stream->mute = stream->drained = stream->unsure = stream->unread = false;
 	if (stream->up) {
 		stream->up = false;
 		stream->down_untold = true;
@@ -133,8 +133,8 @@ static bool reach(struct stream *stream)
 		return false;
 	if (connect(stream->descriptor, (const struct sockaddr *)&stream->address, stream->address_size) != 0)
 		return false;
-	zmtp_reset(&stream->in);
-	zmtp_opening(opening);
+	inbound_reset(&stream->in);
+	zmtp_opening(opening, ZMTP_DEALER);
 	buffer_append(&stream->out, opening, sizeof opening);
 	/* From here on it blocks where stream_wait wants that, and else is told not to. */
 	return !stream->out.failed && write_out(stream) &&
@@ -172,7 +172,7 @@ void stream_move(struct stream *stream, const char *path, int64_t now_ns)
 void stream_close(struct stream *stream)
 {
 	drop(stream);
-	zmtp_clear(&stream->in);
+	inbound_clear(&stream->in);
 	buffer_clear(&stream->out);
 }
 
@@ -209,19 +209,40 @@ void stream_flush(struct stream *stream)
 	watch_for_room(stream);
 }
 
+/* The delimiter, and the head of the body's frame. */
+static size_t put_head(uint8_t *bytes, size_t body_size)
+{
+	size_t delimiter = zmtp_head(bytes, true, 0);
+
+	return delimiter + zmtp_head(bytes + delimiter, false, body_size);
+}
+
 /* The common case, in one system call: a small message, and nothing waits before it. Returns how much is sent. */
 static size_t send_small(struct stream *stream, uint8_t whole[ON_STACK_BYTES], size_t head, const struct buffer *body)
 {
-	memcpy(whole + head, body->data, body->size);
+	if (body->size > 0)
+		memcpy(whole + head, body->data, body->size);
 	ssize_t sent = send(stream->descriptor, whole, head + body->size, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	return sent > 0 ? (size_t)sent : 0;
 }
 
+bool stream_is_settled(struct stream *stream)
+{
+	uint8_t byte;
+
+	if (stream->unsure && stream->descriptor >= 0) {
+		ssize_t got = recv(stream->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		stream->unsure = false;
+		stream->unread = got >= 0 || (errno != EAGAIN && errno != EINTR); /* the end, too, is read */
+	}
+	return !stream_recheck(stream);
+}
+
 bool stream_send(struct stream *stream, const struct buffer *body)
 {
 	uint8_t whole[ON_STACK_BYTES];
-	size_t head = zmtp_head(whole, body->size), sent = 0;
+	size_t head = put_head(whole, body->size), sent = 0;
 
 	stream_flush(stream);
 	if (!stream->up || stream->mute || stream->out.size > 0)
@@ -258,23 +279,23 @@ static void answer_ping(struct stream *stream, const uint8_t *context, size_t si
 static bool next_body(struct stream *stream, const uint8_t **body, size_t *size)
 {
 	for (;;) {
-		switch (zmtp_next(&stream->in, body, size)) {
-		case ZMTP_BODY:
+		switch (inbound_next(&stream->in, body, size)) {
+		case INBOUND_BODY:
 			return true;
-		case ZMTP_READY:
+		case INBOUND_READY:
 			stream->up = stream->up_untold = true;
 			stream->tries = 0;
 			stream->next_ns = INT64_MAX;
 			break;
-		case ZMTP_MISSHAPEN: /* not from an owner */
+		case INBOUND_MISSHAPEN: /* not from an owner */
 			break;
-		case ZMTP_PING:
+		case INBOUND_PING:
 			answer_ping(stream, *body, *size);
 			break;
-		case ZMTP_FAULT:
+		case INBOUND_FAULT:
 			fail(stream);
 			return false;
-		case ZMTP_NOTHING:
+		case INBOUND_NOTHING:
 			return false;
 		}
 	}
@@ -284,20 +305,24 @@ static bool next_body(struct stream *stream, const uint8_t **body, size_t *size)
 static bool read_in(struct stream *stream, int flags)
 {
 	size_t room;
-	uint8_t *to = zmtp_room(&stream->in, &room);
+	uint8_t *to = inbound_room(&stream->in, &room);
 
 	if (to == NULL) {
 		fail(stream); /* no memory: what was under way is asked again */
 		return false;
 	}
 	ssize_t got = recv(stream->descriptor, to, room, flags);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+	stream->unread = false;
+	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+		stream->unsure = false;
 		return false;
+	}
 	if (got <= 0) {
 		fail(stream);
 		return false;
 	}
-	zmtp_filled(&stream->in, (size_t)got);
+	inbound_filled(&stream->in, (size_t)got);
+	stream->drained = flags != 0 && (size_t)got < room;
 	return true;
 }
 
@@ -306,9 +331,15 @@ static bool receive(struct stream *stream, const uint8_t **body, size_t *size, i
 	while (stream->descriptor >= 0) {
 		if (next_body(stream, body, size))
 			return true;
-		/* Until nothing is left, also where that takes one more call: the end of a connection is heard of
-		 * before anything is sent into it. */
-		if (stream->descriptor < 0 || !read_in(stream, flags))
+		if (stream->descriptor < 0)
+			return false;
+		/* What has come since, poll(2) tells; but that it was the end must be known before anything is sent. */
+		if (stream->drained && !stream->unread) {
+			stream->drained = false;
+			stream->unsure = true;
+			return false;
+		}
+		if (!read_in(stream, flags))
 			return false;
 	}
 	return false;

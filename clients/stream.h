@@ -12,7 +12,7 @@
 #define SOLE_CLIENTS_STREAM_H
 
 #include "clients/connection_event.h"
-#include "clients/zmtp.h"
+#include "clients/inbound.h"
 #include "common/buffer.h"
 
 #include <sys/socket.h>
@@ -25,7 +25,10 @@ struct stream {
 	int epoll;      /* where it is watched; -1: nowhere */
 	bool watched_for_room;
 	bool mute;      /* nothing can be written any more; there may be something to read */
-	struct zmtp in;
+	bool drained;   /* the last read took less than there was room for */
+	bool unsure;    /* and nobody has looked since whether that was the end */
+	bool unread;    /* somebody has, and there was more */
+	struct inbound in;
 	struct buffer out; /* what the socket did not take yet, from `sent` on */
 	size_t sent;
 	bool up, up_untold, down_untold;
@@ -61,6 +64,22 @@ enum connection_event stream_event(struct stream *stream);
 static inline bool stream_eventful(const struct stream *stream)
 {
 	return stream->up_untold || stream->down_untold;
+}
+
+/* poll(2) has found something, or may have: stream_receive reads again. */
+static inline void stream_look_again(struct stream *stream)
+{
+	stream->drained = false;
+}
+
+/* To be asked before a message is made, lest it be sent to one who has gone. One system call, where reading has not told
+ * already. False: receive first, then see stream_event. */
+bool stream_is_settled(struct stream *stream);
+
+/* Is there something to receive, or to hear of, that poll(2) need not tell? */
+static inline bool stream_recheck(const struct stream *stream)
+{
+	return stream->unread || stream_eventful(stream);
 }
 
 /* False: not now; nothing was sent. True: it is sent, or will be. The body is not kept. */

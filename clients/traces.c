@@ -160,6 +160,13 @@ bool traces_told(struct engine *engine, const struct reply_header *header, struc
 {
 	struct sole_traced traced;
 
+	/* Its user has lost the right to it. */
+	if (header->outcome != OUTCOME_DONE) {
+		traced = (struct sole_traced){ .code = header->code, .text = code_text(header->code) };
+		if (engine->trace.callback != NULL && header->sequence == engine->trace.number)
+			end(engine, &traced);
+		return true;
+	}
 	while (payload.left > 0) {
 		if (engine->trace.callback == NULL || header->sequence != engine->trace.number) {
 			engine->counters.strays++;

@@ -80,6 +80,9 @@ enum message_kind {
 	ITEM(12, RECEIVED, "received") /* the late answer to (session, sequence) need not be kept */ \
 	ITEM(13, OUTCOME, "outcome") /* what became of a command of any session */                 \
 	ITEM(14, BACKUP, "backup")   /* a part of the whole state as a snapshot */                 \
+	ITEM(15, SESSIONS, "sessions") /* those that are open, a page at a time */                   \
+	ITEM(16, END_SESSION, "end-session") /* of anybody */                                     \
+	ITEM(17, READ_ONLY, "read-only") /* commands are refused from now on, or no more */       \
 	ITEM(18, LATENCIES, "latencies") /* how long operations, rounds and syncs took */             \
 	ITEM(19, CLIENTS, "clients") /* who is connected */                                        \
 	ITEM(20, HOT, "hot")         /* which keys are asked for most */                           \

@@ -7,12 +7,17 @@
  */
 #include "owner/config.h"
 #include "owner/crash.h"
+#include "owner/denial_log.h"
+#include "owner/disk_space.h"
+#include "owner/crash_notes.h"
 #include "owner/transport/endpoint.h"
 #include "owner/loader.h"
 #include "owner/state/lookback.h"
 #include "owner/memory.h"
 #include "owner/metrics.h"
 #include "owner/processes.h"
+#include "owner/reload.h"
+#include "owner/remote.h"
 #include "owner/service/service.h"
 #include "owner/state/state.h"
 #include "owner/transport/transport.h"
@@ -52,6 +57,7 @@ enum {
 struct owner {
 	struct config config;
 	struct endpoint endpoint;
+	struct remote remote;
 	struct transport *transport;
 	struct service *service;
 	struct lookback *lookback;
@@ -62,6 +68,11 @@ struct owner {
 	const struct sole_behaviour *behaviour;
 	struct counters counters;
 	struct gauges gauges;
+	struct access access;
+	struct denial_log denial_log;
+	struct disk_space disk_space;
+	bool read_only; /* as far as it has been told */
+	bool hung_up;   /* SIGHUP: settings are to be read again */
 	char folder[PATH_MAX]; /* of a durable state, from the root on; "": none */
 	int signals; /* signalfd */
 	int wake;    /* epoll of what is neither a message nor the clock: signals, ends of processes */
@@ -75,6 +86,7 @@ struct owner {
 	bool held_up;      /* and it was late */
 	int64_t last_message_ns;
 	uint64_t told_operations, told_connections;
+	int told_warnings; /* whether read-only, whether the disk is nearly full */
 	bool told_busy;    /* the rate that was told last was not zero */
 };
 
@@ -102,7 +114,7 @@ static void take_signals(struct owner *owner)
 
 	while (read(owner->signals, &info, sizeof info) == (ssize_t)sizeof info) {
 		if (info.ssi_signo == SIGHUP) {
-			log_info("SIGHUP: an owner has nothing to read anew; restart it to change its settings");
+			owner->hung_up = true;
 			continue;
 		}
 		owner->stop_signals++;
@@ -155,6 +167,18 @@ static void behaviour_open(struct owner *owner, const struct sole_behaviour *lin
 		owner->behaviour = loader_open(owner->config.behaviour, &why);
 	if (owner->behaviour == NULL || why != NULL)
 		fatal(EX_CONFIG, "%s", why);
+}
+
+/* Whom the socket lets in and no rule does. */
+static void access_open(struct owner *owner)
+{
+	enum { OTHERS = 0066 };
+
+	if (!access_of_config(&owner->config, geteuid(), owner->behaviour, &owner->access))
+		exit(EX_CONFIG);
+	if (owner->access.count == 0 && (owner->config.socket_mode & OTHERS) != 0 && !owner->config.check)
+		log_warn("socket-mode lets others in, and without rules of access only root and uid %u are served: see --access in sole-owner(8)",
+			 (unsigned)owner->access.owner);
 }
 
 static void find_path(const struct config *config, char path[RUNDIR_PATH_MAX])
@@ -212,6 +236,7 @@ static void state_take_up(struct owner *owner, struct identity *identity)
 	identity->incarnation = recovery.incarnation;
 	identity->history = recovery.history;
 	service_resume(owner->service, identity, clock_monotonic_ns());
+	crash_notes_take(state_folder(owner->state)->descriptor, service_core(owner->service));
 }
 
 /* As a client in another folder can find it; it may not have been made yet. */
@@ -253,6 +278,8 @@ static void core_open(struct owner *owner)
 		.clock_ns = clock_monotonic_ns,
 		.slow_after_ns = (uint64_t)owner->config.slow_after_ns,
 		.durability = owner->config.durability,
+		.access = &owner->access,
+		.read_only = owner->config.read_only,
 		.folder = owner->folder[0] != '\0' ? owner->folder : NULL,
 	};
 	owner->service = service_new(&settings, &why);
@@ -261,24 +288,27 @@ static void core_open(struct owner *owner)
 	crash_watch(service_core(owner->service));
 	if (owner->config.state != NULL)
 		state_take_up(owner, &identity);
-	crash_serving(owner->state != NULL);
+	crash_serving(owner->state != NULL ? state_folder(owner->state)->descriptor : -1);
+	if (owner->state != NULL)
+		disk_space_init(&owner->disk_space, state_folder(owner->state)->descriptor, owner->config.state);
 	lookback_open(owner, &identity);
 }
 
 static void transport_start(struct owner *owner)
 {
 	char error[RUNDIR_ERROR_MAX];
-	const struct transport_settings settings = {
+	struct transport_settings settings = {
 		.listener = owner->endpoint.listener,
-		.path = owner->endpoint.path,
 		.limits = &owner->config.limits,
 		.counters = &owner->counters,
 	};
 
+	remote_settings(&owner->remote, &owner->config, &settings);
 	if (transport_open(&owner->transport, &settings, error, sizeof error) != 0) {
 		endpoint_close(&owner->endpoint);
 		fatal(EX_OSERR, "%s", error);
 	}
+	remote_forget(&owner->remote);
 }
 
 static void write_metrics(void *context, struct buffer *out)
@@ -450,11 +480,17 @@ static bool serve_round(struct owner *owner)
 	return true;
 }
 
+static int warnings_of(const struct owner *owner)
+{
+	return (owner->read_only ? 2 : 0) + (owner->gauges.disk_low != 0);
+}
+
 /* What the supervisor does not know yet: an owner that came to rest says so once. */
 static bool has_news(const struct owner *owner)
 {
 	return owner->counters.reads + owner->counters.writes != owner->told_operations || owner->told_busy ||
-	       owner->gauges.connections != owner->told_connections;
+	       owner->gauges.connections != owner->told_connections ||
+	       owner->told_warnings != warnings_of(owner);
 }
 
 static void tell_supervisor(struct owner *owner, int64_t now_ns)
@@ -465,13 +501,47 @@ static void tell_supervisor(struct owner *owner, int64_t now_ns)
 	double rate = seconds > 0 ? (double)(operations - owner->told_operations) / seconds : 0;
 
 	if (has_news(owner))
-		notify("X_SOLE_OPS=%" PRIu64 "\nSTATUS=revision %" PRIu64 ", %" PRIu64 " client%s, %.0f operations/s%s", operations,
+		notify("X_SOLE_OPS=%" PRIu64 "\nSTATUS=revision %" PRIu64 ", %" PRIu64 " client%s, %.0f operations/s%s%s%s", operations,
 		       core_revision(service_core(owner->service)), connections, connections == 1 ? "" : "s", rate,
-		       owner->state == NULL ? ", in memory only" : "");
+		       owner->state == NULL ? ", in memory only" : "", owner->read_only ? ", read-only" : "",
+		       owner->gauges.disk_low ? ", the disk is nearly full" : "");
+	owner->told_warnings = warnings_of(owner);
 	owner->told_busy = operations != owner->told_operations;
 	owner->told_operations = operations;
 	owner->told_connections = connections;
 	owner->tell_ns = now_ns + TELL_EVERY_MS * NS_PER_MS;
+}
+
+static void tell_read_only(struct owner *owner)
+{
+	const struct caller *by;
+	bool now = service_is_read_only(owner->service, &by);
+	char who[96] = "its settings";
+
+	if (now == owner->read_only)
+		return;
+	owner->read_only = now;
+	if (by != NULL)
+		caller_words(by, who, sizeof who);
+	log_info("%s, told so by %s", now ? "read-only: commands are refused" : "commands are taken again", who);
+}
+
+/* Settings again, as far as they can change. What the new rules end is recorded, and told, with the next round. */
+static void take_settings(struct owner *owner)
+{
+	struct access access;
+
+	owner->hung_up = false;
+	if (!reload(&owner->config, owner->access.owner, owner->behaviour, &access))
+		return;
+	struct access before = owner->access;
+	owner->access = access;
+	struct revoked revoked = service_set_access(owner->service, &owner->access);
+	access_clear(&before);
+	core_take_limits(service_core(owner->service));
+	owner->counters.reloads++;
+	log_info("SIGHUP: took %zu rules of access, and limits; %zu sessions and %zu watches end for want of a right",
+		 owner->access.count, revoked.sessions, revoked.watches);
 }
 
 /* A peer that sends a message without end, or many that each send a part, fill memory before
@@ -522,6 +592,9 @@ static int64_t tend(struct owner *owner)
 	int64_t now_ns = clock_monotonic_ns(), next_ns, service_ns, lookback_ns, metrics_ns;
 
 	note_held_up(owner, now_ns);
+	remote_tend(&owner->remote, owner->transport, owner->service, owner->hung_up);
+	if (owner->hung_up)
+		take_settings(owner);
 	transport_tend(owner->transport, now_ns, &next_ns);
 	owner->gauges.connections = transport_connections(owner->transport);
 	owner->gauges.max_connections = (uint64_t)owner->config.limits.connections;
@@ -545,6 +618,10 @@ static int64_t tend(struct owner *owner)
 	}
 	if (owner->failed)
 		return now_ns;
+	tell_read_only(owner);
+	int64_t disk_ns = owner->state == NULL ? INT64_MAX :
+			  disk_space_look(&owner->disk_space, (uint64_t)owner->config.disk_warning_bytes, &owner->gauges,
+					  &owner->counters, now_ns);
 	if (owner->metrics != NULL) {
 		metrics_tend(owner->metrics, now_ns, &metrics_ns);
 		if (metrics_ns < next_ns)
@@ -554,12 +631,15 @@ static int64_t tend(struct owner *owner)
 		tell_supervisor(owner, now_ns);
 	if (now_ns >= owner->memory_ns)
 		guard_memory(owner, now_ns);
+	int64_t denial_ns = denial_log_tell(&owner->denial_log, service_denials(owner->service), now_ns);
 	beat(owner, now_ns, owner->watchdog_ns / 2);
 	/* An owner that nobody asks sleeps. */
 	const int64_t due[] = {
 		owner->gauges.connections > 0 ? owner->memory_ns : INT64_MAX,
 		has_news(owner) ? owner->tell_ns : INT64_MAX,
 		owner->watchdog_ns > 0 ? owner->beat_ns + owner->watchdog_ns / 2 : INT64_MAX,
+		denial_ns,
+		disk_ns,
 	};
 	for (size_t i = 0; i < sizeof due / sizeof *due; i++)
 		if (due[i] < next_ns)
@@ -651,9 +731,14 @@ static int leave(struct owner *owner)
 	metrics_close(&owner->metrics);
 	lookback_destroy(&owner->lookback);
 	tell_leaving(owner);
+	if (owner->state != NULL)
+		crash_notes_leave(state_folder(owner->state)->descriptor, service_core(owner->service));
 	if (owner->state != NULL && !state_close(&owner->state, owner->stop_signals >= 2))
 		status = EX_IOERR;
+	remote_close(&owner->remote);
 	endpoint_close(&owner->endpoint);
+	denial_log_end(service_denials(owner->service));
+	access_clear(&owner->access);
 	if (!owner->config.quiet) {
 		printf("reads: %" PRIu64 ", writes: %" PRIu64 "\n", owner->counters.reads, owner->counters.writes);
 		if (fflush(stdout) != 0) {
@@ -677,6 +762,8 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	owner.started_ns = clock_monotonic_ns();
 	config_read(&owner.config, argc, argv);
 	behaviour_open(&owner, behaviour);
+	if (!inspect_asked(&owner.config.inspection))
+		access_open(&owner);
 	if (inspect_asked(&owner.config.inspection)) {
 		owner.config.inspection.behaviour = owner.behaviour;
 		owner.config.inspection.limits = &owner.config.limits;
@@ -684,6 +771,7 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 		return inspect_run(&owner.config.inspection);
 	}
 	if (owner.config.check) {
+		remote_open(&owner.remote, &owner.config, -1);
 		config_print(&owner.config);
 		if (fflush(stdout) != 0)
 			fatal(EX_IOERR, "cannot print the settings: %s", log_cause(errno));
@@ -691,14 +779,17 @@ __attribute__((visibility("default"))) int sole_owner_main(int argc, char **argv
 	}
 	signals_open(&owner);
 	wake_open(&owner);
+	remote_open(&owner.remote, &owner.config, owner.wake);
 	listen_open(&owner);
 	core_open(&owner);
 	transport_start(&owner);
 	metrics_start(&owner);
 	owner.watchdog_ns = notify_watchdog_ns();
+	denial_log_init(&owner.denial_log, clock_monotonic_ns());
 	notify("READY=1\nSTATUS=serving %s", owner.endpoint.path);
 	log_info("%s: serving at %s%s", owner.config.name, owner.endpoint.path,
 		 owner.endpoint.inherited ? ", which was handed over" : "");
+	remote_begin(&owner.remote, owner.transport, owner.service, owner.access.count > 0);
 	serve(&owner);
 	if (!owner.failed)
 		drain(&owner);

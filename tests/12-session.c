@@ -13,6 +13,9 @@ enum { MANY = 5000, KILOBYTE = 1024 };
 static const struct caller alice = { .uid = 1000, .gid = 1000, .pid = 10, .known = true };
 static const struct caller alice_again = { .uid = 1000, .gid = 7, .pid = 11, .known = true };
 static const struct caller bob = { .uid = 1001, .gid = 1000, .pid = 12, .known = true };
+static const struct caller key = { .uid = (uid_t)-1, .gid = (gid_t)-1, .known = true, .keyed = true, .born = 17 };
+static const struct caller key_read = { .uid = (uid_t)-1, .gid = (gid_t)-1, .known = true, .born = 17 };
+static const struct caller key_other = { .uid = (uid_t)-1, .gid = (gid_t)-1, .known = true, .keyed = true, .born = 18 };
 static const struct caller nobody = { .uid = 1000, .gid = 1000, .pid = 0, .known = false };
 
 static struct sessions *new_sessions(size_t most, uint64_t bytes)
@@ -170,10 +173,10 @@ static void a_nonce_opens_once(void **state)
 	sessions_destroy(&sessions);
 }
 
-static void a_session_is_of_the_user_who_opened_it(void **state)
+static void a_session_is_of_the_user_or_key_that_opened_it(void **state)
 {
 	(void)state;
-	struct sessions *sessions = new_sessions(2, KILOBYTE);
+	struct sessions *sessions = new_sessions(3, KILOBYTE);
 	struct session *session = open_session(sessions, 1), *unknown = NULL;
 	uint8_t nonce[PROTOCOL_NONCE_BYTES];
 	bool new;
@@ -185,6 +188,16 @@ static void a_session_is_of_the_user_who_opened_it(void **state)
 	make_nonce(2, nonce);
 	assert_int_equal(sessions_open(sessions, &nobody, nonce, &unknown, &new), CODE_OK);
 	assert_true(session_belongs(unknown, &nobody));
+
+	struct session *keyed;
+	const uint8_t nonce_of_key[PROTOCOL_NONCE_BYTES] = { 99 };
+	assert_int_equal(sessions_open(sessions, &key, nonce_of_key, &keyed, &new), CODE_OK);
+	assert_true(session_belongs(keyed, &key_read)); /* as a record or a snapshot has it */
+	assert_false(session_belongs(keyed, &key_other));
+	assert_false(session_belongs(keyed, &alice));
+	assert_false(session_belongs(keyed, &nobody));
+	assert_false(session_belongs(session, &key));
+	assert_int_equal(sessions_open(sessions, &key_other, nonce_of_key, &keyed, &new), CODE_DENIED);
 	assert_false(session_belongs(unknown, &alice));
 	sessions_destroy(&sessions);
 }
@@ -563,7 +576,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(ids_never_repeat),
 	cmocka_unit_test(incarnations_with_other_seeds_have_other_ids),
 	cmocka_unit_test(a_nonce_opens_once),
-	cmocka_unit_test(a_session_is_of_the_user_who_opened_it),
+	cmocka_unit_test(a_session_is_of_the_user_or_key_that_opened_it),
 	cmocka_unit_test(replies_are_kept_until_acknowledged),
 	cmocka_unit_test(the_ring_of_replies_grows_around_what_it_holds),
 	cmocka_unit_test(a_window_of_replies_is_the_most),

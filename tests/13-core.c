@@ -4,6 +4,7 @@
  * bodies of the replies.
  */
 #include "tests/lib/rig.h"
+#include "owner/core/crashed.h"
 
 /* ---- once, in order, all or none ---- */
 
@@ -447,6 +448,84 @@ static void what_is_late_does_not_run_and_says_so_again(void **state)
 	assert_int_equal(rig_look(rig, "k"), 2);
 }
 
+/* What the last item of the round to be would be known by, of a request that is a query or has no session. */
+static struct crashed_request known_by(struct rig *rig, const struct caller *caller)
+{
+	const struct buffer *body = rig_body(rig);
+	size_t start = rig->item_start + PROTOCOL_ITEM_HEADER_BYTES;
+	const struct execution_request request = { .caller = caller,
+						   .query_only = true,
+						   .payload = wire_reader(body->data + start, body->size - start) };
+
+	return crashed_request_of(&request);
+}
+
+static void what_crashed_an_owner_is_refused_and_not_run_again(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t session = rig_session(rig, &alice, 1);
+	const struct request_header query = { .kind = ITEM_RUN, .flags = REQUEST_FLAG_QUERY };
+	const struct crashed_request command = { .session = session, .sequence = 2, .pid = 10 };
+	struct crashed crashed = { .count = 0 };
+
+	rig_message(rig, &alice, true);
+	rig_item(rig, &query);
+	rig_get(rig, "k");
+	const struct crashed_request asked = known_by(rig, &alice);
+	assert_int_equal(asked.session, 0);
+	assert_int_equal(asked.pid, 10);
+	rig_round(rig);
+	rig_is(rig, 0, ITEM_RUN, CODE_OK);
+	crashed_add(&crashed, &command);
+	crashed_add(&crashed, &asked);
+	core_avoid(service_core(rig->service), &crashed);
+
+	rig_message(rig, &alice, true);
+	for (uint64_t sequence = 1; sequence <= 3; sequence++) {
+		rig_command(rig, session, sequence);
+		rig_add(rig, "k", 1);
+	}
+	rig_item(rig, &query);
+	rig_get(rig, "k");
+	rig_item(rig, &query);
+	rig_get(rig, "l");
+	rig_message(rig, &bob, true);
+	rig_item(rig, &query);
+	rig_get(rig, "k");
+	rig_round(rig);
+	rig_is(rig, 0, ITEM_RUN, CODE_OK);
+	rig_refused(rig, 1, CODE_CRASHED, -1, "crashed the owner");
+	rig_is(rig, 2, ITEM_RUN, CODE_OK);
+	rig_refused(rig, 3, CODE_CRASHED, -1, "crashed the owner");
+	rig_is(rig, 4, ITEM_RUN, CODE_OK); /* another question */
+	rig_is(rig, 5, ITEM_RUN, CODE_OK); /* another process */
+	assert_int_equal(rig_look(rig, "k"), 2);
+	assert_int_equal(rig->counters.requests_crashed, 2);
+	/* It was answered, and hears the same again, also where nobody remembers why. */
+	core_avoid(service_core(rig->service), &(struct crashed){ .count = 0 });
+	rig_message(rig, &alice_again, true);
+	rig_command(rig, session, 2);
+	rig_add(rig, "k", 1);
+	rig_round(rig);
+	rig_refused(rig, 0, CODE_CRASHED, -1, "crashed the owner");
+	assert_int_equal(rig_look(rig, "k"), 2);
+}
+
+static void of_the_requests_that_crashed_owners_the_last_are_known(void **state)
+{
+	struct crashed crashed = { .count = 0 };
+	struct crashed_request request = { .session = 1 };
+	struct session session = { .id = 1 };
+	struct execution_request asked = { .session = &session };
+
+	(void)state;
+	for (request.sequence = 1; request.sequence <= CRASHED_MAX + 1; request.sequence++)
+		crashed_add(&crashed, &request);
+	assert_int_equal(crashed.count, CRASHED_MAX);
+	for (asked.sequence = 1; asked.sequence <= CRASHED_MAX + 2; asked.sequence++)
+		assert_int_equal(crashed_has(&crashed, &asked), asked.sequence > 1 && asked.sequence < CRASHED_MAX + 2);
+}
+
 static void a_cancel_overtakes_the_request_within_a_round(void **state)
 {
 	struct rig *rig = *state;
@@ -852,6 +931,8 @@ static const struct CMUnitTest tests[] = {
 	ON_A_RIG(a_session_has_a_window_of_unacknowledged_replies),
 	ON_A_RIG(replies_beyond_the_bytes_of_a_session_are_forgotten_and_counted),
 	ON_A_RIG(what_is_late_does_not_run_and_says_so_again),
+	ON_A_RIG(what_crashed_an_owner_is_refused_and_not_run_again),
+	cmocka_unit_test(of_the_requests_that_crashed_owners_the_last_are_known),
 	ON_A_RIG(a_cancel_overtakes_the_request_within_a_round),
 	ON_A_RIG(a_cancel_of_what_ran_brings_its_reply),
 	ON_A_RIG(a_cancel_of_what_was_not_seen_keeps_it_from_running),

@@ -115,7 +115,7 @@ static void a_cancel_in_a_broken_message_withdraws_nothing(void **state)
 static void items_of_no_kind_and_notices_are_refused_by_themselves(void **state)
 {
 	struct rig *rig = *state;
-	static const uint8_t kinds[] = { 0, ITEM_BACKUP + 1, ITEM_LEAVING, 255 };
+	static const uint8_t kinds[] = { 0, ITEM_LEAVING - 1, ITEM_LEAVING, 255 };
 
 	rig_message(rig, &alice, true);
 	for (size_t i = 0; i < 4; i++)

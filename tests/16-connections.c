@@ -244,6 +244,63 @@ static void any_coming_and_going_ends_each_handle_once(void **state)
 	connections_destroy(&connections);
 }
 
+static void the_limit_may_change(void **state)
+{
+	struct connections *connections = new_connections(1);
+	uint64_t refused = counters.connections_refused;
+	(void)state;
+
+	connections_accepted(connections, FIRST, 0);
+	connections_set_most(connections, 2);
+	connections_accepted(connections, FIRST + 1, 0);
+	assert_int_equal(counters.connections_refused, refused);
+	connections_set_most(connections, 0);
+	connections_accepted(connections, FIRST + 2, 0);
+	assert_int_equal(counters.connections_refused, refused + 1);
+	connections_destroy(&connections);
+}
+
+static bool is_other_than(const void *context, const char *kept)
+{
+	return strcmp(kept, context) != 0;
+}
+
+static void a_key_is_of_one_connection_and_cuts_it(void **state)
+{
+	struct connections *connections = new_connections(10);
+	int ends[2], others[2];
+	(void)state;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, others), 0);
+	connections_accepted(connections, ends[0], 0);
+	connections_accepted(connections, others[0], 0);
+	connections_set_origin(connections, ends[0], "192.0.2.7:5555");
+	assert_string_equal(connections_origin(connections, ends[0]), "192.0.2.7:5555");
+	assert_string_equal(connections_origin(connections, others[0]), "");
+	connections_set_key(connections, heard(connections, ends[0], 1, 0), "gone");
+	connections_set_key(connections, heard(connections, others[0], 2, 0), "kept");
+	assert_int_equal(connections_cut_keys(connections, is_other_than, "gone"), 1);
+	assert_int_equal(connections_cut_keys(connections, is_other_than, "gone"), 0); /* once */
+	char byte;
+	assert_int_equal(recv(ends[1], &byte, 1, MSG_DONTWAIT), 0);
+	assert_int_equal(recv(others[1], &byte, 1, MSG_DONTWAIT), -1);
+	/* The number's next connection has no key yet, and comes from elsewhere. */
+	connections_disconnected(connections, ends[0]);
+	connections_accepted(connections, ends[0], 0);
+	assert_string_equal(connections_origin(connections, ends[0]), "");
+	assert_int_equal(connections_cut_keys(connections, is_other_than, "gone"), 0);
+	assert_int_equal(connections_cut_keys(connections, is_other_than, ""), 1);
+	uint64_t left = heard(connections, others[0], 2, 0);
+	connections_cut(connections, left);
+	assert_int_equal(recv(others[1], &byte, 1, MSG_DONTWAIT), 0);
+	for (int i = 0; i < 2; i++) {
+		close(ends[i]);
+		close(others[i]);
+	}
+	connections_destroy(&connections);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_handle_lasts_as_long_as_its_connection),
 	cmocka_unit_test(an_end_that_was_not_told_is_one_all_the_same),
@@ -251,6 +308,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(those_who_take_notices_are_walked_once_each),
 	cmocka_unit_test(one_over_the_limit_is_shut_down_and_a_silent_one_cut),
 	cmocka_unit_test(any_coming_and_going_ends_each_handle_once),
+	cmocka_unit_test(the_limit_may_change),
+	cmocka_unit_test(a_key_is_of_one_connection_and_cuts_it),
 };
 
 UNIT_MAIN(tests)

@@ -544,6 +544,7 @@ static void a_question_that_is_none_is_invalid(void **state)
 	rig_list(rig, text, 2);
 	rig_simple(rig, ITEM_OUTCOME);
 	rig_list(rig, many, 3);
+	rig_message(rig, &root, true);
 	rig_simple(rig, ITEM_BACKUP);
 	rig_simple(rig, ITEM_BACKUP);
 	rig_list(rig, text, 2);
@@ -644,9 +645,9 @@ static void who_may_not_have_all_has_no_backup(void **state)
 	struct rig *rig = *state;
 
 	fetch(rig, &alice, C1, 1, 0);
-	rig_refused(rig, 0, CODE_DENIED, -1, "root");
+	rig_refused(rig, 0, CODE_DENIED, -1, "it takes the right 'admin'");
 	fetch(rig, &relayed, 0, 1, 0);
-	rig_refused(rig, 0, CODE_DENIED, -1, "root");
+	rig_refused(rig, 0, CODE_DENIED, -1, "give this caller 'command'");
 	fetch(rig, &owner, 0, 1, 0); /* over a broker, or a connection that has ended */
 	rig_refused(rig, 0, CODE_INVALID, -1, "connection");
 	fetch(rig, &owner, C1, 0, 0);

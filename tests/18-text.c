@@ -53,12 +53,15 @@ static void as_the_page_shows_it(void **state)
 	struct text_session session = { .id = 17, .last = 12, .waiting = { 5, 7 }, .waiting_count = 2,
 					.caller = { .known = true, .uid = 1000, .gid = 100, .pid = 4711 } };
 	struct text_session unknown = { .id = 18 };
+	struct text_session keyed = { .id = 19, .last = 1, .caller = { .known = true, .keyed = true, .uid = (uid_t)-1,
+								       .gid = (gid_t)-1, .born = 0xfedcba9876543210 } };
 	struct text_entry apples = { value_text("apples"), value_integer(-12), 41 };
 	struct text_entry note = { value_bytes("a\0b", 3), value_text("two\nlines \"\\\" \xc3\xa4\x7f"), 42 };
 
 	text_write_head(&out, &head);
 	text_write_session(&out, &session);
 	text_write_session(&out, &unknown);
+	text_write_session(&out, &keyed);
 	text_write_map(&out, "table");
 	text_write_entry(&out, &apples);
 	text_write_entry(&out, &note);
@@ -72,6 +75,7 @@ static void as_the_page_shows_it(void **state)
 			    "token 1795509785000001\n"
 			    "session 17 uid 1000 gid 100 pid 4711 last 12 waiting 5 7\n"
 			    "session 18 last 0\n"
+			    "session 19 key fedcba9876543210 last 1\n"
 			    "map \"table\"\n"
 			    "\"apples\" -12 @41\n"
 			    "\"a\\x00b\" \"two\\nlines \\\"\\\\\\\" \\xc3\\xa4\\x7f\" @42\n"
@@ -92,6 +96,9 @@ static void as_the_page_shows_it(void **state)
 	assert_int_equal(next(&reader, text, &at), TEXT_SESSION);
 	assert_false(reader.session.caller.known);
 	assert_int_equal(reader.session.waiting_count, 0);
+	assert_int_equal(next(&reader, text, &at), TEXT_SESSION);
+	assert_true(caller_same(&reader.session.caller, &keyed.caller));
+	assert_true(reader.session.caller.keyed);
 	assert_int_equal(next(&reader, text, &at), TEXT_MAP);
 	assert_true(value_equal(&reader.map, &(struct value){ .type = VALUE_BYTES, .size = 5,
 							      .bytes = (const uint8_t *)"table" }));

@@ -463,6 +463,33 @@ static void a_lost_answer_to_open_leaves_one_session(void **state)
 	assert_int_equal(kit->owner.session_count, 1);
 }
 
+/* Its owner's rules may be others by the time that something is asked again: not before, and without end. */
+static void a_hello_that_is_denied_is_said_again_with_the_next_request(void **state)
+{
+	struct kit *kit = *state;
+
+	kit_connect(kit);
+	kit_submit(kit, 1, false, 0);
+	kit_wait(kit, 100);
+	assert_told(kit, 1, CODE_OK);
+	kit->owner.deny = true;
+	engine_disconnected(&kit->engine);
+	kit_connect(kit);
+	kit_wait(kit, 5000);
+	assert_int_equal(kit->owner.hellos, 2);
+	assert_int_equal(kit->engine.session_state, SESSION_NONE);
+	kit_submit(kit, 2, false, 0);
+	kit_wait(kit, 5000);
+	assert_told(kit, 2, CODE_DENIED);
+	assert_int_equal(kit->owner.hellos, 3);
+	assert_int_equal(kit->engine.pending, 0);
+	kit->owner.deny = false;
+	kit_submit(kit, 3, false, 0);
+	kit_wait(kit, 100);
+	assert_told(kit, 3, CODE_OK);
+	assert_int_equal(kit->owner.hellos, 4);
+}
+
 static void a_session_that_is_denied_is_told_to_its_command(void **state)
 {
 	struct kit *kit = *state;
@@ -842,6 +869,7 @@ int main(void)
 		T(a_busy_session_limit_is_tried_again_with_the_same_nonce),
 		T(a_lost_answer_to_open_leaves_one_session),
 		T(a_session_that_is_denied_is_told_to_its_command),
+		T(a_hello_that_is_denied_is_said_again_with_the_next_request),
 		T(a_gap_is_filled_when_the_owner_says_where),
 		T(cancel_before_sending_asks_nobody),
 		T(cancel_of_what_ran_brings_its_ordinary_answer),

@@ -27,7 +27,8 @@ use constant {
 };
 
 my $context = ZMQ::FFI->new;
-my $owner   = start_owner('perl');
+chmod 0644, my $rules = spew('perl.access', "rule\n    who = relayed\n    right = command\n");
+my $owner   = start_owner('perl', '--access', $rules);
 my $at      = 'ipc://' . path('perl.sock');
 
 sub dealer {
@@ -470,7 +471,8 @@ subtest 'an owner that leaves tells who takes notices, and refuses what comes la
     is verdict(ask($client, item(OPEN, list(nonce(), \0)))), '1 12', 'no session opens';
     $holding->close;
     is $owner->finish(10), 0, 'and the owner ends well';
-    is $owner->{out}, "reads: 41, writes: 2\n", 'with the totals of what ran';
+    # What somebody asks who does not read his answers waits with him, and most of it never runs.
+    like $owner->{out}, qr/\Areads: [1-9]\d?, writes: 2\n\z/, 'with the totals of what ran';
 };
 
 $client->close;

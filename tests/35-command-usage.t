@@ -70,7 +70,7 @@ for my $command (qw(get put del add cas count ping stats status start stop resta
     my $help = run('sole', $command, '--help');
     is($help->{status}, 0, "$command --help is no error");
     like($help->{out}, qr/\A  sole $command/, "... and begins with an example of $command");
-    like($got->{out}, qr/^  \S.* \Q$command\E\b/m, "... which sole --help lists");
+    like($got->{out}, qr/^  .* \Q$command\E\b/m, "... which sole --help lists");
     like($all, qr/^  \Q$command\E\b.* [A-Z]/m, "... and sole --help-all describes");
 }
 like(run('sole', '--version')->{out}, qr/\Asole \d+\.\d+\.\d+\n\z/, '--version prints name and version');

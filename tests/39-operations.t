@@ -538,6 +538,43 @@ each_way 'BACKUP' => 'a backup' => sub {
     is $made->{status}, 0, 'and can be made a state of' or diag $made->{err};
 };
 
+each_way 'SESSIONS END_SESSION' => 'sessions are listed, and one is ended' => sub {
+    my ($way) = @_;
+    $commands{sessions} = @methods{qw(sessions end_session)} = (1) x 2;
+    my $session = open_session($way->{other}, 600_000);
+    my $listed  = sub {
+        return say_driver($way, 'sessions') if $way->{process};
+        return join ' ', 'ok', map { my $one = $json->decode($_); "[ i$one->{session} i$one->{pid} i$one->{commands} ]" } split /\n/, sole($way, 'sessions', '-j')->{out};
+    };
+    my $end = sub {
+        return say_driver($way, "end_session $_[0]") =~ s/ n$//r if $way->{process};
+        my $ran = sole($way, 'sessions', 'end', $_[0]);
+        return $ran->{status} == 0 ? 'ok' : $ran->{status} == 1 ? 'conflict' : $ran->{err};
+    };
+    like $listed->(), qr/^ok\b.*\[ i$session i$$ i0 \]/, 'it is among them, with its process';
+    like $listed->(), qr/\[ i$way->{kept}{S} i$$ i$way->{sequence} \]/, '... and another with its commands';
+    is $end->($session), 'ok', 'it is ended';
+    unlike $listed->(), qr/\bi$session\b/, 'and is there no more';
+    is $end->($session), 'conflict', 'nor to be ended again';
+};
+
+each_way 'READ_ONLY' => 'commands are refused for a while' => sub {
+    my ($way) = @_;
+    $commands{'read-only'} = $methods{read_only} = 1;
+    my $read_only = sub {
+        return say_driver($way, join ' ', 'read_only', @_) if $way->{process};
+        my $ran = sole($way, 'read-only', '-j', map { $_ ? 'on' : 'off' } @_);
+        return $ran->{status} == 0 ? 'ok ' . ($json->decode($ran->{out})->{read_only} ? 1 : 0) : $ran->{err};
+    };
+    is $read_only->(), 'ok 0', 'at first it takes them';
+    is $read_only->(1), 'ok 1', 'it is told not to';
+    is ask_way($way, [put => 'ro', \1]), 'read-only', 'and refuses them';
+    is ask_way($way, [get => 'ro']), 'ok [ n ]', '... and answers queries';
+    is $read_only->(0), 'ok 0', 'until it is told to take them';
+    is ask_way($way, [put => 'ro', \1]), 'ok [ i0 ]', 'again';
+    is $read_only->(), 'ok 0', 'as it says';
+};
+
 # ---- whether that was all ----
 
 delete $asked{otherwise};
@@ -546,8 +583,8 @@ my @items = slurp("$top/common/protocol.h") =~ /ITEM\((?:\d|[12]\d), (\w+), /g;
 is_deeply [ sort keys %items ], [ sort @items ], 'each item that can be asked has one';
 
 my ($synopsis) = slurp("$top/clients/sole.1") =~ /^\.Sh SYNOPSIS\n(.*?)^\.Sh /ms;
-my %has = map { $_ => 1 } map { split / \| / } $synopsis =~ /^\.Cm ([a-z][a-z |]*)$/mg;
-delete @has{qw(start stop restart never call)};    # of the supervisor; a word of expire; what all rows use
+my %has = map { $_ => 1 } map { split / \| / } $synopsis =~ /^\.Cm ([a-z][a-z |-]*)$/mg;
+delete @has{qw(start stop restart never call keygen)};    # of the supervisor; a word of expire; what all rows use; asks nobody
 delete @has{qw(doctor help shell)};    # for a person: see 75-*.t
 is_deeply [ sort keys %commands ], [ sort keys %has ], 'each command of sole(1) was used';
 my $about_table = slurp("$top/clients/sole.h") =~ s/.*the built-in behaviour `table`//sr;

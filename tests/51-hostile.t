@@ -133,7 +133,7 @@ my $owner  = start_owner('hostile');
 my $client = dealer(endpoint('hostile'));
 ask($client, item(RUN, op(PUT, 'large', 'v' x 200_000)));
 
-# Looked at again at the end: libzmq gives a handshake five seconds.
+# Looked at again at the end: a handshake has five seconds.
 my $silent = raw_connect('hostile');
 
 subtest 'clients that never read do not make the owner grow, and cost others nothing' => sub {
@@ -143,16 +143,17 @@ subtest 'clients that never read do not make the owner grow, and cost others not
         send_body($_, message(item(RUN, op(GET, 'large'), flags => QUERY))) for @deaf;
         ask($client, item(PING, '')) if $n % 50 == 0;
     }
-    ok wait_until { counters($client)->{reads} >= 2000 }, 'all they asked was run: 400 MB of answers';
+    ok wait_until { counters($client)->{outbox_waits} >= 4 }, 'that answers wait is counted';
     my $counters = counters($client);
-    cmp_ok $counters->{outbox_waits}, '>', 0, 'answers that waited are counted';
-    cmp_ok $counters->{outbox_drops}, '>', 1000, 'and so are those that were dropped';
-    cmp_ok status($client)->{'outbox-bytes'}, '<=', 4 * MEBIBYTE, 'what waits is bounded for each';
+    cmp_ok $counters->{reads}, '<', 1000, 'what they ask meanwhile waits in their own sockets';
+    is $counters->{outbox_drops}, 0, 'and no answer has to be dropped';
+    cmp_ok status($client)->{'outbox-bytes'}, '<=', 16 * MEBIBYTE, 'what waits is bounded for each';
     cmp_ok memory_peak($owner) - $before, '<', mebibytes(96), 'memory is bounded';
     cmp_ok longest_ping($client, 200), '<', seconds(1), 'another client has its answers in time';
     my $one = $deaf[0];
-    my $served = 0;
-    ok wait_until { $served += receive_bodies($one); $served >= 16 }, 'one that begins to read gets what was kept';
+    my ($served, $end) = (0, time + seconds(20));
+    $served += receive_bodies($one) while $served < 500 && time < $end;
+    is $served, 500, 'one that begins to read gets all its answers';
     send_body($one, message({ tag => 4711 }, item(PING, '')));
     ok wait_until { grep { read_message($_)->{tag} == 4711 } receive_bodies($one) }, 'and is served again';
     $_->close for @deaf;
@@ -227,36 +228,30 @@ is $owner->stop, 0, 'the owner ends well';
 
 # ---- owners with limits ----
 
-subtest 'a message without an end is cut when it takes too much memory' => sub {
+subtest 'a message without an end is cut when it is longer than any can be' => sub {
     my $guarded = start_owner('endless', '--memory-mark', 64 * $factor . 'MiB');
     my $good    = dealer(endpoint('endless'));
     ask($good, item(PING, ''));
-    my $endless = raw_connect('endless');
-    ok raw_handshake($endless), 'connected';
-    my $frame = raw_frame(1, 'x' x 65536);
-    my ($sent, $longest, $end) = (0, 0, time + seconds(60));
-    while (time < $end && raw_write($endless, $frame)) {
-        $sent += length $frame;
-        next if $sent % (16 * length $frame);
-        my $wait = longest_ping($good, 1);
-        $longest = $wait if $wait > $longest;
+    for my $bytes (1, 65536) {
+        my $endless = raw_connect('endless');
+        ok raw_handshake($endless), "connected, for frames of $bytes";
+        my $frames = raw_frame(1, 'x' x $bytes) x (65536 / $bytes);
+        my ($sent, $end) = (0, time + seconds(60));
+        $sent += length $frames while time < $end && raw_write($endless, $frames);
+        ok time < $end, 'the connection was cut';
+        cmp_ok $sent, '<', 4 * MEBIBYTE, 'soon';
     }
-    ok time < $end, 'the connection was cut';
-    cmp_ok $sent, '>', 32 * MEBIBYTE, 'not at once';
-    cmp_ok memory_peak($guarded), '<', mebibytes(640), 'memory was bounded';
-    note(sprintf '%d MiB were sent, and the owner took %d MiB at the most', $sent >> 20, memory_peak($guarded) >> 20);
-    cmp_ok $longest, '<', seconds(1), 'others were served all the while';
-    ok wait_until { counters($good)->{connections_cut} >= 1 }, 'it is counted';
-    is ask($good, item(PING, ''))->{code}, 0, 'the well-behaved client is served as before';
-    ok given_back($guarded), 'and the memory is given back';
+    is counters($good)->{connections_wrong}, 2, 'it is counted';
 
-    # Others stop in the middle, and hold what they have sent: more than the mark, and less than twice that.
-    my @halves = map { raw_connect('endless') } 1 .. 4;
-    raw_handshake($_) for @halves;
-    for my $half (@halves) { raw_write($half, $frame) for 1 .. 20 * 16 * $factor }
-    is scalar(grep { raw_closed($_) } @halves), 4, 'four that stop in the middle of a message are cut too';
-    ok given_back($guarded), 'and the memory is given back';
-    is ask($good, item(PING, ''))->{code}, 0, 'the owner serves';
+    # Others stop in the middle, within bounds, and hold what they have sent: all together more than the mark.
+    my @halves = map { raw_connect('endless') } 1 .. 90 * $factor;
+    my $half = raw_frame(1, '') . substr raw_frame(0, 'x' x MEBIBYTE), 0, 1_000_000;
+    for (@halves) { raw_handshake($_) && raw_write($_, $half) or last }
+    is scalar(grep { raw_closed($_) } @halves), scalar @halves, 'many that stop in the middle of a message are cut';
+    cmp_ok counters($good)->{connections_cut}, '>=', 60 * $factor, 'and counted';
+    cmp_ok memory_peak($guarded), '<', mebibytes(320), 'memory was bounded';
+    ok given_back($guarded), 'and is given back';
+    is ask($good, item(PING, ''))->{code}, 0, 'the well-behaved client is served as before';
     is $guarded->stop, 0, 'the owner ends well';
     like $guarded->{err}, qr/over the mark: cut \d+ connections? that delivered no whole message/, 'and said so';
     $good->close;

@@ -10,6 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Select;
 use IO::Socket::UNIX;
+use Sole::Remote;
 use Sole::Test;
 use Sole::Wire;
 use Test::More;
@@ -43,7 +44,7 @@ sub beside {
         my $event = receive_message($beside);
         my $before = counters($client)->{$counter};
 
-        $reach->($client, $name);
+        $reach->($client, $name, $owner);
         cmp_ok counters($client)->{$counter}, '>', $before, "it is counted: $counter";
 
         my ($again) = ask($beside, item(RUN, op(ADD, 'beside', \1), session => $session, sequence => 1));
@@ -198,11 +199,15 @@ limit 'max-connections' => 3, connections_refused => sub {
     $third->close;
 };
 
-limit 'max-outbox' => 65536, outbox_drops => sub {
-    my ($client, $option) = @_;
+# From who is on this host and does not read, nothing more is taken: only on tcp can anything have to be dropped.
+$seen{'max-outbox'} = 1;
+beside 'max-outbox', 'max-outbox', [ '--max-outbox', 65536, '--listen', 'tcp://127.0.0.1:*', '--in-the-clear', '--access',
+    rules('rules', clear => 'query') ], outbox_drops => sub {
+    my ($client, $name, $owner) = @_;
     put($client, 'k', 'v' x 30000);
-    my $deaf = dealer(endpoint($option), receive => 1, send => 0);
-    send_body($deaf, message(item(RUN, op(GET, 'k'), flags => QUERY))) for 1 .. 300;
+    my ($tcp) = $owner->wait_output('err', qr{also at tcp:}) && $owner->err =~ m{also at (tcp://\S+:\d+),};
+    my $deaf = dealer($tcp, receive => 1, send => 0);
+    send_body($deaf, message(item(RUN, op(GET, 'k'), flags => QUERY))) for 1 .. 2000;
     ok wait_until { counters($client)->{outbox_drops} > 0 }, 'what a client does not read is dropped in the end';
     ok wait_until { status($client)->{'outbox-bytes'} <= 65536 }, 'no more than that is kept for it';
     $deaf->close;
@@ -251,7 +256,7 @@ beside('a reply', 'reply', [], limit_reply => sub {
     is ask($client, item(RUN, op(GET, 'k') x 5, flags => QUERY))->{code}, OK, 'one that fits is fine';
 });
 
-my %elsewhere = ('memory-mark' => '51-hostile.t', 'max-slow' => '74-numbers.t');
+my %elsewhere = ('memory-mark' => '51-hostile.t', 'max-user-connections' => '72-access.t', 'max-slow' => '74-numbers.t');
 my @options   = slurp("$FindBin::Bin/../owner/core/limits.def") =~ /^LIMIT\(\w+, "([\w-]+)"/mg;
 cmp_ok scalar @options, '>', 10, 'limits.def is read';
 is_deeply [ grep { !$seen{$_} && !$elsewhere{$_} } @options ], [], 'every limit was reached';

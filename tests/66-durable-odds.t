@@ -139,7 +139,7 @@ subtest 'an operation that crashes its owner is named, and leaves no trace' => s
     isnt(sole('crash', '-t', '300ms', 'call', 'crash', 'k')->{status}, 0, 'one that crashes');
     $owner->finish;
     is($owner->{signal}, 6, 'ends the owner, by the signal');
-    like($owner->err, qr/^sole-owner: SIGABRT in crash of unsound, asked for by process \d+ of user \d+, session \d+, sequence 1:.*not in the journal/m,
+    like($owner->err, qr/^sole-owner: SIGABRT in crash of unsound, asked for by process \d+ of user \d+, session \d+, sequence 1:.*not in the journal.*refused when it is asked for again$/m,
         'its log tells where');
     my $log = run('sole-owner', '--log', $state, '--behaviour', program('tests/unsound.so'))->{out};
     like($log, qr/ set "k" 1 -> ok/, 'what was before is in the journal');

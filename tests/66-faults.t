@@ -155,7 +155,7 @@ sub odd_things {
     } else {
         push @odd, "ended with $status: @lines" if $status !~ /^(?:0|74|73|77|71)$/;
         push @odd, 'ended without a word' if $status ne '0' && !@lines;
-        push @odd, 'ended with ' . @lines . " lines: @lines" if $status ne '0' && (grep { !/no segment could be made|the snapshot failed|no snapshot can be begun|cannot be removed: / } @lines) != 1;
+        push @odd, 'ended with ' . @lines . " lines: @lines" if $status ne '0' && (grep { !/no segment could be made|the snapshot failed|no snapshot can be begun|cannot be removed: |the file crashed of the state / } @lines) != 1;
         push @odd, 'answered, and then ended' if $status eq '74' && $life->{early} && $client->{asked} && $client->{answered} == $client->{asked};
     }
     $line{ $_ =~ s/^sole-owner: //r =~ s/[0-9a-f]{16}/X/gr =~ s/\d+/N/gr =~ s/\Q$state\E/DIR/r }++ for @lines;

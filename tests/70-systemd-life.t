@@ -94,6 +94,21 @@ like(journal('sole-owner@a'), qr/Watchdog timeout/, '... as the journal says');
 is(sole('a', 'get', 'fruit'), "apple\n", '... with its state');
 is(property("sole-$_\@a", 'NRestarts'), 0, "its $_ rode through all that") for qw(reader writer);
 
+# ---- settings, read again ----
+
+my $put = sub { return box('sole', '-o', 'c', 'put', 'a-key-of-sixteen', '1')->{status} };
+is($put->(), 0, 'a key is within the limit');
+box_write('/etc/sole/owner/c.zpl', "max-key = 10\naccess\n    rule\n        who = user nobody\n        right = query\n");
+$pid = main_pid('sole-owner@c');
+is(systemctl('reload', 'sole-owner@c'), 0, 'an owner is told to read its settings again');
+ok(wait_until { journal('-u', 'sole-owner@c', '-t', 'sole-owner') =~ /^SIGHUP: took 1 rules of access, and limits/m }, '... and does, as the journal says');
+is($put->(), 2, '... so that the limit is another');
+is(main_pid('sole-owner@c'), $pid, '... with no restart');
+box_write('/etc/sole/owner/c.zpl', "max-kye = 10\n");
+systemctl('reload', 'sole-owner@c');
+ok(wait_until { journal('-u', 'sole-owner@c', '-t', 'sole-owner', '-p', 'err') =~ /^SIGHUP: settings with mistakes are not taken/m }, 'a mistake in them is an error in the journal');
+is($put->(), 2, '... and all is as it was');
+
 # ---- what only a person can mend ----
 
 box_write('/etc/sole/owner/bad.zpl', "max-kye = 10\n");

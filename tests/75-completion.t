@@ -29,8 +29,13 @@ ok(wait_until { run('sole', 'status', '-s', 'app')->{out} =~ /writer +\d+ +ready
 sub offers {
     my ($title, $line, $kind, @candidates) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $got = run('sole', 'complete', '--', $line);
-    my ($head, @list) = split /\n/, $got->{out};
+    my ($got, $head, @list);
+    # On a busy machine an owner may take longer than completion waits: who is offered nothing asks again.
+    for (1 .. 20) {
+        $got = run('sole', 'complete', '--', $line);
+        ($head, @list) = split /\n/, $got->{out};
+        last if "@list" eq "@candidates" || $kind ne 'words';
+    }
     is($head =~ s/ .*//r, $kind, "$title: of the right kind");
     is("@list", "@candidates", $title) if $kind eq 'words' && @candidates && $candidates[0] ne '...';
     is($got->{err}, '', "$title: in silence");
@@ -101,9 +106,15 @@ my $bash = bash();
 sub types {
     my ($title, $typed, $line) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $is_there = sub { $bash->line(($bash->cursor)[0]) eq $line =~ s/ +\z//r && ($bash->cursor)[1] == length $line };
     $bash->type($typed);
-    ok($bash->shows(sub { $_[0]->line(($_[0]->cursor)[0]) eq $line =~ s/ +\z//r && ($_[0]->cursor)[1] == length $line }), $title);
-    $bash->key('Ctrl-C');
+    for (1 .. 20) {
+        last if wait_until { $is_there->() } 1;
+        $bash->type("\t");
+    }
+    ok($bash->shows($is_there), $title);
+    # Not ^C, which may come while bash asks, and end that.
+    $bash->key('Ctrl-U');
     $bash->shows(sub { $_[0]->line(($_[0]->cursor)[0]) eq '>' });
 }
 
@@ -129,7 +140,7 @@ types('a file of sole-supervisor', "sole-supervisor conf\t", '> sole-supervisor 
 types('an owner for sole-reader', "sole-reader -o ban\t", '> sole-reader -o bank ');
 $bash->type("sole get -o inventory ap\t\t");
 ok($bash->shows(qr/^apples +apricots *$/m), 'two Tabs list');
-$bash->key('Ctrl-C');
+$bash->key('Ctrl-U');
 $bash->shows(sub { $_[0]->line(($_[0]->cursor)[0]) eq '>' });
 $bash->enter('exit');
 $bash->finish;

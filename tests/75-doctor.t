@@ -43,6 +43,7 @@ my $got = doctor('inventory');
 is($got->{status}, 0, 'where all is well the status is 0');
 is($got->{err}, '', '... and it is silent on standard error');
 like($got->{out}, qr/\nnothing is wrong\n\z/, '... and says so');
+like(run('sole', 'status', '-o', 'inventory')->{out}, qr/^revision: +(\d+)\n(?:.*\n)*synced-revision: +\1\n/m, 'status tells that all of it is on disk');
 for (qw(folder owner version lock limits memory clock disk)) {
     like($got->{out}, qr/^ok +$_ /m, "... having looked at: $_");
 }

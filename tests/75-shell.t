@@ -19,7 +19,7 @@ mkdir path('home') or die "mkdir: $!\n";
 sub at_terminal {
     my ($options, @arguments) = @_;
     my $terminal = Sole::Terminal->new({ rows => 24, columns => 80, env => \%home, %$options }, 'sole', 'shell', @arguments);
-    ok($terminal->shows(sub { ($_[0]->lines)[($_[0]->cursor)[0]] =~ /^\S+>$/ }), 'the shell asks for a line');
+    ok($terminal->shows(sub { ($_[0]->lines)[($_[0]->cursor)[0]] =~ /^\S+>$/ && $_[0]->takes_keys }), 'the shell asks for a line');
     return $terminal;
 }
 
@@ -29,12 +29,14 @@ sub upper_part {
     return join "\n", ($terminal->lines)[0 .. ($terminal->cursor)[0]];
 }
 
+# Keys that mean something to the terminal itself (Tab, ^C, Backspace) go wrong while a line runs: wait for is_back.
+
 # The last line is the prompt alone again, below `line` (or "^C"): it has been dealt with.
 sub is_back {
     my ($terminal, $title, $line) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    $line = quotemeta($line // $terminal->{asked});
-    ok($terminal->shows(sub { upper_part($_[0]) =~ /\Qinventory> \E$line\n(?:.*\n)*inventory>\z/ }), $title);
+    $line = quotemeta(($line // $terminal->{asked}) =~ s/ +\z//r);
+    ok($terminal->shows(sub { upper_part($_[0]) =~ /\Qinventory> \E$line\n(?:.*\n)*inventory>\z/ && $_[0]->takes_keys }), $title);
 }
 
 # Types a line, which is not yet on the screen.
@@ -112,6 +114,17 @@ is(run({ input => "get apples\n", stdout => '/dev/full', env => \%home }, 'sole'
     'output that cannot be written ends it');
 line_like(run({ input => '', env => \%home }, 'sole', 'shell')->{err}, qr/no owner and no endpoint/, 'without an owner it says so');
 
+# ---- every subcommand ----
+
+# Those that need no operand, but for what goes on until somebody ends it or asks for standard input.
+my %goes_on = map { $_ => 1 } qw(shell help doctor txn watch top trace);
+my @plain = grep { !$goes_on{$_} } run('sole', '--help-all')->{out} =~ /^  ([a-z-]+)(?: \[.*?\])?  +[A-Z]/mg;
+cmp_ok(scalar @plain, '>=', 6, "commands without an operand: @plain");
+my $every = run({ input => join("\n", 'try-lock stock', @plain, 'holder stock'), env => \%home }, 'sole', 'shell', '-o', 'inventory');
+is($every->{status}, 0, 'each of them works in the shell') or diag($every->{err});
+my ($token) = $every->{out} =~ /\A(\d+)\n/;
+like($every->{out}, qr/^token\t$token$/m, '... and leaves its connection and session as they were');
+
 # ---- one connection ----
 
 my $before = counter('sessions');
@@ -157,8 +170,10 @@ $terminal->key('Home', 'Right', 'Right', 'Right');
 $terminal->type(' ');
 $terminal->key('Enter');
 ok($terminal->shows(qr/^inventory> get  apples\n2\ninventory>$/m), 'a line is edited');
+is_back($terminal, '... and run', 'get  apples');
 $terminal->key('Up', 'Up', 'Enter');
 ok($terminal->shows(qr/(?:put ghost 1 --for 1h.*){2}/s), 'lines before it come back');
+is_back($terminal, '... and run again', 'put ghost 1 --for 1h');
 $terminal->type("get na\xc3\xafve");
 $terminal->key('Backspace', 'Backspace', 'Backspace');
 ok($terminal->shows(qr/^inventory> get na$/m), 'a character of two bytes is one to the cursor');
@@ -188,6 +203,16 @@ is_back($terminal, '... and the shell goes on');
 $other->close_input;
 is($other->finish, 0, 'the other one leaves');
 
+# What takes the terminal over
+$terminal->enter('top');
+ok($terminal->shows(qr/\bOPERATION\b/), 'top has the screen');
+$terminal->type('q');
+ok($terminal->shows(sub { upper_part($_[0]) =~ /inventory>\z/ && $_[0]->takes_keys }), '... and gives it back');
+ask_for_long($terminal, 'trace --operation get-many');
+ok(wait_until { run('sole', 'status', '-o', 'inventory')->{out} =~ /^traces: +1$/m }, 'trace listens');
+$terminal->key('Ctrl-C');
+is_back($terminal, '... until ^C, and the shell goes on');
+
 # The owner goes and comes
 ask($terminal, 'try-lock door');
 is_back($terminal, 'a lock is taken');
@@ -210,7 +235,7 @@ $terminal->resize(24, 20);
 $terminal->type('put apples 1234567890123');
 ok($terminal->shows(qr/^inventory> put apple\ns 1234567890123$/m), 'a narrower terminal wraps the line where it ends now');
 $terminal->key('Ctrl-C');
-ok($terminal->shows(sub { upper_part($_[0]) =~ /\ninventory>\z/ }), '... and goes on');
+ok($terminal->shows(sub { upper_part($_[0]) =~ /\ninventory>\z/ && $_[0]->takes_keys }), '... and goes on');
 $terminal->resize(24, 80);
 
 $terminal->key('Ctrl-D');
@@ -254,7 +279,9 @@ $terminal = at_terminal({ env => { %home, XDG_STATE_HOME => path('state') } }, '
 is(slurp(path('state/sole/history')) =~ tr/\n//, 1001, 'a long history is cut to its last thousand lines');
 $terminal->key('Up');
 ok($terminal->shows(qr/get k4500/), '... the last ones');
-$terminal->key('Ctrl-C', 'Ctrl-D');
+$terminal->key('Ctrl-C');
+is_back($terminal, '... and may be dropped', 'get k4500');
+$terminal->key('Ctrl-D');
 $terminal->finish;
 chmod 0500, path('state/sole');
 chmod 0400, path('state/sole/history');
@@ -269,42 +296,58 @@ $terminal = at_terminal({ env => { %home, XDG_STATE_HOME => '/proc/nowhere' } },
 ask($terminal, 'count');
 ok($terminal->shows(qr/the history is not kept: cannot write/), 'a history without a place is told');
 ask($terminal, 'get apples');
-ok($terminal->shows(qr/get apples\n5\n/), '... and the shell works');
+is_back($terminal, '... and the shell works');
+like($terminal->text, qr/get apples\n5\n/, '... as it should');
 is(() = $terminal->text =~ /history is not kept/g, 1, '... told once');
 $terminal->key('Ctrl-D');
 $terminal->finish;
 
 # ---- completion ----
 
+# On a busy machine an owner may take longer than completion waits: who is offered nothing asks again.
+sub completes {
+    my ($typed, $condition, $title) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $met = ref $condition eq 'CODE' ? sub { $condition->($terminal) } : sub { $terminal->text =~ $condition };
+    $terminal->type($typed);
+    for (1 .. 20) {
+        last if wait_until { $met->() } 1;
+        $terminal->type("\t");
+    }
+    ok($terminal->shows($condition), $title);
+}
+
 run('sole', 'put', '-o', 'inventory', $_, '1') for 'apricots', 'user/ann', 'user/bob', 'with blank';
 run('sole', 'put', '-o', 'inventory', 'apples', '1');
 $terminal = at_terminal({}, '-o', 'inventory');
 my $sessions = counter('sessions');
-$terminal->type("ge\t");
-ok($terminal->shows(qr/^inventory> get$/m), 'Tab completes a subcommand');
-$terminal->type(" us\t");
-ok($terminal->shows(qr{^inventory> get user/$}m), '... and a key as far as it is clear');
-$terminal->type("\t");
-ok($terminal->shows(qr{^user/ann +user/bob\ninventory> get user/$}m), '... and lists how it may go on');
-$terminal->type("b\t");
-ok($terminal->shows(sub { $_[0]->line(($_[0]->cursor)[0]) eq 'inventory> get user/bob' && ($_[0]->cursor)[1] == 24 }), '... and ends it with a blank');
-$terminal->key('Enter');
-ok($terminal->shows(qr{^inventory> get user/bob\n1\n}m), '... and the line runs');
-$terminal->type("get wi\t");
-$terminal->key('Enter');
-ok($terminal->shows(qr{^inventory> get with\\ blank\n1\n}m), 'a key with a blank is quoted');
-$terminal->type("hol\t");
-ok($terminal->shows(qr/^inventory> holder$/m), 'an operation of the owner is completed');
+completes("restar\t", qr/^inventory> restart$/m, 'Tab completes a subcommand');
 $terminal->key('Ctrl-C');
-$terminal->type("revision apr\t");
+is_back($terminal, '... and it may be dropped', 'restart ');
+completes("get us\t", qr{^inventory> get user/$}m, '... and a key as far as it is clear');
+completes("\t", qr{^user/ann +user/bob\ninventory> get user/$}m, '... and lists how it may go on');
+completes("b\t", sub { $_[0]->line(($_[0]->cursor)[0]) eq 'inventory> get user/bob' && ($_[0]->cursor)[1] == 24 }, '... and ends it with a blank');
 $terminal->key('Enter');
-ok($terminal->shows(qr/^inventory> revision apricots\nvalue\t?\s*1$/m), '... and its key');
-$terminal->type("put --if-a\t");
-ok($terminal->shows(qr/^inventory> put --if-absent$/m), 'an option is completed');
+ok($terminal->shows(qr{^inventory> get user/bob\n1\ninventory>$}m), '... and the line runs');
+is_back($terminal, '... and the shell goes on', 'get user/bob');
+completes("get wi\t", qr{^inventory> get with\\ blank$}m, 'a key with a blank is completed');
+$terminal->key('Enter');
+ok($terminal->shows(qr{^inventory> get with\\ blank\n1\ninventory>$}m), 'a key with a blank is quoted');
+is_back($terminal, '... and the shell goes on', 'get with\\ blank');
+completes("hol\t", qr/^inventory> holder$/m, 'an operation of the owner is completed');
 $terminal->key('Ctrl-C');
+is_back($terminal, '... and dropped', 'holder');
+completes("revision apr\t", qr/^inventory> revision apricots$/m, '... and its key is');
+$terminal->key('Enter');
+ok($terminal->shows(qr/^inventory> revision apricots\nvalue\t?\s*1$/m), '... which is run');
+is_back($terminal, '... and the line runs', 'revision apricots');
+completes("put --if-a\t", qr/^inventory> put --if-absent$/m, 'an option is completed');
+$terminal->key('Ctrl-C');
+is_back($terminal, '... and dropped', 'put --if-absent');
 $terminal->type("get nothing-like-it\t");
 ok(wait_until { $terminal->look; $terminal->{screen}{bells} > 0 }, 'the bell rings where there is nothing');
 $terminal->key('Ctrl-C');
+is_back($terminal, '... and nothing is changed', 'get nothing-like-it');
 is(counter('sessions'), $sessions, 'completion opens no session');
 ask($terminal, 'exit');
 is($terminal->finish, 0, 'exit leaves');

@@ -47,8 +47,9 @@ $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
 $(BUILD)/tests/19-journal.t $(BUILD)/tests/19-snapshot.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
+$(BUILD)/tests/18-access.t: $(call objects,owner,denial_log)
 $(BUILD)/tests/19-folder.t: $(call objects,owner,state/folder) $(call objects,common,lockfile)
-$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,transport/connections) $(BUILD)/tests/common.a
+$(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,transport/connections transport/parcel) $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
@@ -100,6 +101,18 @@ check: $(RESTART_CLIENT)
 $(RESTART_CLIENT): $(BUILD)/tests/restart/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lzmq)
 
+# What 76 starts under a supervisor: it ends at once, each time in another way.
+CRASH_CHILD = $(BUILD)/tests/crash/child
+check: $(CRASH_CHILD)
+$(CRASH_CHILD): $(BUILD)/tests/crash/child.o $(COMMON_O)
+	$(call link,)
+
+## crash-children: ten thousand crashes of children under the supervisor; CRASHES=n
+CRASHES    = 10000
+.PHONY: crash-children
+crash-children: all $(CRASH_CHILD)
+	@SOLE_BIN=$(BIN) CRASHES=$(CRASHES) $(PROVE) -v tests/76-child-crashes.t
+
 ## crash: the owner killed a thousand times, all the faults of 66, losses of power for longer; KILLS=n, POWER=n
 KILLS      = 1000
 POWER      = 200
@@ -107,3 +120,21 @@ POWER      = 200
 crash: all $(CRASH_CLIENT) $(SHORT_WRITES)
 	@SOLE_BIN=$(BIN) KILLS=$(KILLS) POWER=$(POWER) FAULTS=all $(PROVE) -v tests/65-crashes.t tests/66-faults.t tests/67-power.t \
 	  tests/68-snapshot-kill.t
+
+# What loads the owners of 78.
+SOAK_CLIENT = $(BUILD)/tests/soak/client
+check: $(SOAK_CLIENT)
+$(SOAK_CLIENT): $(BUILD)/tests/soak/client.o $(BIN)/libsole.a $(BUILD)/tests/common.a
+	$(call link,-lzmq)
+
+## soak: an hour of mixed load, kills and restarts, judged a minute at a time, as a table; SOAK=10min
+SOAK       = 1h
+.PHONY: soak
+soak: all $(CRASH_CLIENT) $(SOAK_CLIENT)
+	@SOLE_BIN=$(BIN) SOAK=$(SOAK) $(PROVE) -v tests/78-soak.t
+
+# The clients of 77: a thousand connections in two processes.
+CROWD      = $(BUILD)/tests/crowd/good $(BUILD)/tests/crowd/bad
+check: $(CROWD)
+$(CROWD): $(BUILD)/tests/crowd/%: $(BUILD)/tests/crowd/%.o $(COMMON_O)
+	$(call link,)

@@ -49,8 +49,8 @@ from typing import (Any, AsyncIterator, Callable, Deque, Dict, Iterator, List, N
 import zmq
 
 __all__ = ["AsyncClient", "Client", "Conflict", "Connected", "Counter", "Engine", "Entry", "Event", "Fate", "Field",
-           "Holder", "HotKey", "Latency", "Operation", "Page", "Refused", "Reply", "Request", "SoleError", "TooOld", "Traced",
-           "Unknown", "CODES"]
+           "Holder", "HotKey", "Latency", "Operation", "Page", "Refused", "Reply", "Request", "Session", "SoleError", "TooOld",
+           "Traced", "Unknown", "CODES"]
 
 Key = Union[str, bytes]
 Value = Union[None, int, bytes, str]
@@ -65,8 +65,7 @@ _ITEM = struct.Struct("<IBBHQQQ")           # size kind flags window session seq
 _REPLY = struct.Struct("<IBBHQQQ")          # size kind outcome code session sequence revision
 _REQUEST_MESSAGE, _REPLY_MESSAGE, _NOTICE, _REPLY_PART = 1, 2, 3, 4
 (_HELLO, _OPEN, _GOODBYE, _RUN, _CANCEL, _PING, _STATUS, _STATS, _DESCRIBE, _WATCH, _UNWATCH, _RECEIVED,
- _OUTCOME, _BACKUP) = range(1, 15)
-_LATENCIES, _CLIENTS, _HOT, _SLOW, _TRACE, _UNTRACE = range(18, 24)
+ _OUTCOME, _BACKUP, _SESSIONS, _END_SESSION, _READ_ONLY, _LATENCIES, _CLIENTS, _HOT, _SLOW, _TRACE, _UNTRACE) = range(1, 24)
 _LEAVING_NOTICE, _EVENTS, _TRACED = 32, 33, 34
 _QUERY, _RELATIVE, _NOTICES, _OTHERWISE = 1, 2, 4, 8
 _DONE, _REFUSED, _UNKNOWN, _WAITING = 0, 1, 2, 3
@@ -101,6 +100,8 @@ CODES: Dict[int, Tuple[str, str, str]] = {
     17: ("waiting", "waiting", "it waits for its turn; the answer comes later"),
     18: ("too-old", "refused", "the events asked for are no longer kept: start again where it says"),
     19: ("disk", "refused", "the owner's disk did not give it, or did not take it"),
+    20: ("read-only", "refused", "the owner is read-only: it takes queries, and no commands until told otherwise"),
+    21: ("crashed", "refused", "it crashed the owner: what it did was undone, and it is not run again"),
     100: ("session-forgotten", "unknown", "the owner does not know the session: it ended, or the owner began anew"),
     101: ("reply-forgotten", "unknown", "it was answered before and the answer is no longer kept"),
     200: ("owner-died", "unknown", "the owner died while it was under way, and its state with it"),
@@ -118,6 +119,7 @@ _CODE = {name: number for number, (name, _, _) in CODES.items()}
 _BUSY, _EXPIRED, _CANCELLED, _CONFLICT = _CODE["busy"], _CODE["expired"], _CODE["cancelled"], _CODE["conflict"]
 _OUT_OF_ORDER, _LEAVING, _TOO_OLD = _CODE["out-of-order"], _CODE["leaving"], _CODE["too-old"]
 _FORGOTTEN, _DIED, _TIMED_OUT = _CODE["session-forgotten"], _CODE["owner-died"], _CODE["timed-out"]
+_UNREACHABLE = _CODE["unreachable"]
 
 
 class _Unreadable(Exception):
@@ -413,6 +415,20 @@ class Traced(NamedTuple):
     key_size: int
 
 
+class Session(NamedTuple):
+    """A session that is open at an owner; None: the owner does not know."""
+    session: int
+    uid: Optional[int]          # of the process that opened it
+    gid: Optional[int]
+    pid: Optional[int]
+    key: Optional[str]          # the name of the CURVE key that opened it
+    commands: int               # that it has sent
+    waiting: int                # of them: for their turn
+    silent: float               # seconds since it was last heard of
+    silence: float              # after so many it ends
+    replies_bytes: int          # kept for it
+
+
 # The operations of `table`: number, whether it is a query, and what a caller gets of its results.
 
 def _nothing(_: List[Result]) -> None:
@@ -656,6 +672,7 @@ class Engine:
         self.on_session: Callable[[int], None] = lambda session: None
         self.incarnation = self.history = self.session = 0
         self.behaviour, self.owner = "", ""
+        self.hindrance = ""  # why no owner is reached; "": that is not known
         self.counters = {"sent-again": 0, "malformed": 0, "strays": 0, "sessions": 0, "connections": 0}
         self.pending = 0
         self._hello, self._hello_error = _HELLO_NEEDED, None
@@ -895,7 +912,8 @@ class Engine:
     def _overdue(self, asked: _Asked, now: int) -> None:
         if asked.state == _QUEUED:
             reached = self._hello == _HELLO_DONE
-            self._fail(asked, asked.refusal or (_EXPIRED if reached else _CODE["unreachable"]))
+            code = asked.refusal or (_EXPIRED if reached else _UNREACHABLE)
+            self._fail(asked, code, **({"text": self.hindrance} if code == _UNREACHABLE else {}))
         elif asked.kind != _RUN or asked.expired or not self.is_connected:
             self._fail(asked, _TIMED_OUT if asked.copies else asked.refusal or _EXPIRED)
         elif asked.copies == 0 and asked.state == _SENT and asked.refusal:
@@ -1501,6 +1519,63 @@ def _check_endpoint(endpoint: str) -> str:
     return endpoint
 
 
+# ---- keys, for tcp ----
+
+_SECRET = "_secret"
+
+
+def _read_keys(path: str) -> Tuple[bytes, bytes]:
+    """The public and the secret key (b"": none) of a certificate, as `sole keygen`, CZMQ and pyzmq write them."""
+    keys, in_curve = {"public-key": b"", "secret-key": b""}, False
+    try:
+        with open(path, "r", encoding="latin-1") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"the key in {path}: it is no ordinary file")
+            mode, lines = os.fstat(file.fileno()).st_mode, file.read(65536).splitlines()
+    except OSError as error:
+        raise ValueError(f"the key in {path}: {error.strerror}") from None
+    for line in lines:
+        found = re.match(r"""[ \t]+(public-key|secret-key)[ \t]*=[ \t]*(["']?)(\S{40})\2[ \t]*$""", line)
+        if found and in_curve:
+            keys[found[1]] = found[3].encode("latin-1")
+        elif line[:1] not in ("", " ", "\t", "#"):
+            in_curve = line.rstrip() == "curve"
+    if not keys["public-key"]:
+        raise ValueError(f"the key in {path}: it is no CURVE certificate (sole keygen makes one)")
+    if keys["secret-key"] and mode & 0o027:
+        raise ValueError(f"the key in {path}: others may get at the secret key: chmod 600 the file, and make a new pair "
+                         "if they did")
+    return keys["public-key"], keys["secret-key"]
+
+
+def _read_pair(path: str) -> Tuple[bytes, bytes]:
+    """Both keys: the file itself has them, or FILE_secret beside it does."""
+    public, secret = _read_keys(path) if os.path.exists(path) else (b"", b"")
+    if not secret:
+        public, secret = _read_keys(path + _SECRET)
+    if not secret:
+        raise ValueError(f"the key in {path}: there is no secret key in it")
+    if zmq.curve_public(secret) != public:
+        raise ValueError(f"the key in {path}: its public and its secret key are not of one pair")
+    return public, secret
+
+
+def _why(event: int, value: int, keys: bool) -> str:
+    """What is likely wrong when a handshake failed so."""
+    if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+        return ("the owner does not let this client's key in: its public certificate belongs into the owner's folder of "
+                "client keys")
+    if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        return ("what listens there hung up: the owner has another key than server_key says, or it is no owner" if keys else
+                "what listens there hung up, or said nothing: it may want keys (server_key and client_key), or is no owner")
+    if value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+        return ("the owner speaks in the clear: leave out server_key and client_key if that is meant" if keys else
+                "the owner speaks to clients with keys only: give server_key and client_key")
+    if value == zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
+        return "what listens there does not have the key that server_key says"
+    return "what listens there is no owner: it does not keep to the protocol of ZeroMQ"
+
+
 # ---- sockets ----
 
 _context: Optional[zmq.Context] = None
@@ -1541,8 +1616,10 @@ class _Link:
 
     _LOOK = 200 * _MS  # an owner known by name that is not there is looked for this often
 
+    _AGAIN = 200 * _MS  # after an owner that refused
+
     def __init__(self, owner: Optional[str], endpoint: Optional[str], program: Optional[str], window: int,
-                 silence: float) -> None:
+                 silence: float, server_key: Optional[str], client_key: Optional[str]) -> None:
         global _monitors
         if not 1 <= window <= _WINDOW:
             raise ValueError(f"a window has 1 to {_WINDOW} requests")
@@ -1560,13 +1637,16 @@ class _Link:
                              silence_ms=math.ceil(silence * 1000), relative=self.endpoint.startswith("tcp"))
         self._outgoing: Optional[bytes] = None
         self._look_at = 0
+        self._again_at: Optional[int] = None
+        self._failures, self._failure_told = 0, False
+        self._keys = self._take_keys(server_key, client_key) if self.endpoint.startswith("tcp") else None
         self.dealer = _new_socket(zmq.DEALER)
         self.monitor = None
         try:
             self._set_up()
             _monitors += 1
             at = f"inproc://sole-python-{id(self)}-{_monitors}"
-            self.dealer.monitor(at, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+            self.dealer.monitor(at, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | self._FAILURES)
             self.monitor = _new_socket(zmq.PAIR)
             self.monitor.linger, self.monitor.rcvhwm = 0, 0  # ZeroMQ's thread would wait if it were full
             self.monitor.connect(at)
@@ -1587,6 +1667,41 @@ class _Link:
         if self.endpoint.startswith("tcp"):
             dealer.heartbeat_ivl, dealer.heartbeat_timeout = 5_000, 15_000
             dealer.ipv6 = 1
+        if self._keys:
+            dealer.curve_serverkey, dealer.curve_publickey, dealer.curve_secretkey = self._keys
+            dealer.maxmsgsize = _MESSAGE_MAX + 33  # what encrypting adds to a frame
+
+    @staticmethod
+    def _take_keys(server_key: Optional[str], client_key: Optional[str]) -> Optional[Tuple[bytes, bytes, bytes]]:
+        """The owner's public key, and both of one's own; None: in the clear."""
+        server_key = server_key or os.environ.get("SOLE_SERVER_KEY") or None
+        client_key = client_key or os.environ.get("SOLE_CLIENT_KEY") or None
+        if server_key is None and client_key is None:
+            return None
+        if server_key is None or client_key is None:
+            raise ValueError("CURVE takes both the owner's public key, server_key, and a client's own, client_key")
+        return (_read_keys(server_key)[0],) + _read_pair(client_key)
+
+    _FAILURES = (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                 zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+
+    def _take_failure(self, event: int, value: int) -> None:
+        """After an owner that refused ZeroMQ does not connect again; after connections that broke it does,
+        a hundred times a second, and each costs the owner a handshake."""
+        self.engine.hindrance = _why(event, value, self._keys is not None)
+        self._failure_told, self._failures = True, self._failures + 1
+        if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL and self._failures <= 3 or self._again_at is not None:
+            return
+        self._again_at = time.monotonic_ns() + self._AGAIN
+        try:
+            self.dealer.disconnect(self.endpoint)
+        except zmq.ZMQError:
+            pass  # it had given up by itself
+
+    def _connect_again(self, now: int) -> None:
+        if self._again_at is not None and now >= self._again_at:
+            self._again_at = None
+            self.dealer.connect(self.endpoint)
 
     def close(self) -> None:
         if self.dealer is not None and self.pid == os.getpid():
@@ -1626,9 +1741,19 @@ class _Link:
                 frames = self.monitor.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
-            number = struct.unpack_from("=H", frames[0])[0]
+            number, value = struct.unpack_from("=HI", frames[0])
+            if number & self._FAILURES:
+                self._take_failure(number, value)
+                continue
+            if number == zmq.EVENT_DISCONNECTED and not self.engine.is_connected:
+                # Where something spoke that is no ZeroMQ at all, there is no other word than the end.
+                if not self._failure_told:
+                    self._take_failure(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, 0)
+                self._failure_told = False
+                continue
             events, self._outgoing = True, None
             if number == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._failures, self._again_at, self.engine.hindrance = 0, None, ""
                 self.engine.connected(now)
             elif number == zmq.EVENT_DISCONNECTED:
                 self.engine.disconnected()
@@ -1653,6 +1778,7 @@ class _Link:
             progress = self._receive()
             now = time.monotonic_ns()
             self._look(now)
+            self._connect_again(now)
             self.engine.expire(now)
             while True:
                 if self._outgoing is None:
@@ -1679,6 +1805,8 @@ class _Link:
         times = [time for time in (self.engine.deadline(),) if time is not None]
         if self.name is not None and not self.engine.is_connected:
             times.append(self._look_at)
+        if self._again_at is not None:
+            times.append(self._again_at)
         if self._outgoing is not None:
             times.append(time.monotonic_ns() + 10 * _MS)
         return min(times) if times else None
@@ -1801,6 +1929,30 @@ def _question(session: int, sequence: int) -> bytes:
     return _write_list([_signed(session), sequence])
 
 
+def _sessions(lists: List[List[Result]]) -> Tuple[Optional[int], List[Session]]:
+    """What a SESSIONS answers: where the next page begins, or None, and the sessions of this one."""
+    try:
+        return lists[0][0], [Session(number % (1 << 64), uid, gid, pid, None if key is None else key.decode("utf-8", "replace"),
+                                     commands, waiting, silent_ms / 1000, silence_ms / 1000, kept)
+                             for number, uid, gid, pid, key, commands, waiting, silent_ms, silence_ms, kept
+                             in (values[:10] for values in lists[1:])]
+    except (IndexError, TypeError, ValueError, AttributeError):
+        raise _error(_CODE["protocol"]) from None
+
+
+def _session(session: int) -> bytes:
+    if session < 1:
+        raise ValueError("a session is a number from 1 on")
+    return _write_list([_signed(session)])
+
+
+def _is_read_only(lists: List[List[Result]]) -> bool:
+    """What a READ_ONLY answers."""
+    if not lists or not lists[0] or lists[0][0] not in (0, 1):
+        raise _error(_CODE["protocol"])
+    return lists[0][0] == 1
+
+
 class _Backup:
     """A backup on its way into `file`: a path, or what has a write(). A path comes to be when all is on
     disk, and not before: until then it is PATH.tmp."""
@@ -1868,13 +2020,14 @@ class _Shell:
     """What Client and AsyncClient have in common."""
 
     def __init__(self, owner: Optional[str], endpoint: Optional[str], timeout: float, window: int, silence: float,
-                 program: Optional[str], on_session: Optional[Callable[[int], None]]) -> None:
+                 program: Optional[str], on_session: Optional[Callable[[int], None]], server_key: Optional[str],
+                 client_key: Optional[str]) -> None:
         _deadline(timeout, timeout)
         self._link = None
         self._timeout = timeout
         self._known: Optional[Dict[str, Operation]] = None
         self._known_of = 0  # the incarnation that described them
-        self._link = _Link(owner, endpoint, program, window, silence)
+        self._link = _Link(owner, endpoint, program, window, silence, server_key, client_key)
         self._engine = self._link.engine
         if on_session is not None:
             self._engine.on_session = on_session
@@ -2088,7 +2241,9 @@ class Client(_Shell):
     it hears nothing; a thread of the client's pings in time while the program does other things.
     `program`: told to the owner. `on_session` is called with the session's number when it has been
     opened, and with 0 when it was lost and what was bound to it, locks above all, is gone; it runs inside
-    the client and may not call it. Connecting goes on in the background: an owner that starts later
+    the client and may not call it. `server_key` and `client_key`: for an owner on tcp with CURVE, the file of its
+    public key and that of a pair of one's own (`sole keygen`); else $SOLE_SERVER_KEY and $SOLE_CLIENT_KEY, and
+    without either in the clear. Connecting goes on in the background: an owner that starts later
     is found.
 
     ValueError: arguments that cannot be right. Refused (system): no descriptors left.
@@ -2096,8 +2251,9 @@ class Client(_Shell):
 
     def __init__(self, owner: Optional[str] = None, *, endpoint: Optional[str] = None, timeout: float = 5.0,
                  window: int = _WINDOW, silence: float = 30.0, program: Optional[str] = None,
-                 on_session: Optional[Callable[[int], None]] = None) -> None:
-        super().__init__(owner, endpoint, timeout, window, silence, program, on_session)
+                 on_session: Optional[Callable[[int], None]] = None, server_key: Optional[str] = None,
+                 client_key: Optional[str] = None) -> None:
+        super().__init__(owner, endpoint, timeout, window, silence, program, on_session, server_key, client_key)
         self._mutex, self._keeping = threading.Lock(), False
         self._held: Dict[bytes, Lock] = {}
         self._closed = threading.Event()
@@ -2232,6 +2388,24 @@ class Client(_Shell):
             while not backup.over:
                 backup.take(self._control(_BACKUP, timeout, backup.payload()))
         return backup.size
+
+    def sessions(self, *, timeout: Optional[float] = None) -> List[Session]:
+        """Those that are open. Takes the right to administer, as do the next two."""
+        cursor: Optional[int] = 0
+        found: List[Session] = []
+        while cursor is not None:
+            cursor, page = _sessions(self._control(_SESSIONS, timeout, _write_list([cursor])))
+            found += page
+        return found
+
+    def end_session(self, session: int, *, timeout: Optional[float] = None) -> None:
+        """Ends it, whosever it is. Refused (conflict): there is none of that number (any more)."""
+        self._control(_END_SESSION, timeout, _session(session))
+
+    def read_only(self, wanted: Optional[bool] = None, *, timeout: Optional[float] = None) -> bool:
+        """Has commands refused (read-only), or taken again; None: neither. Which it is now."""
+        payload = b"" if wanted is None else _write_list([int(wanted)])
+        return _is_read_only(self._control(_READ_ONLY, timeout, payload))
 
     # -- table --
 
@@ -2372,7 +2546,7 @@ class Client(_Shell):
                 raise place.error
             if place.began is None:
                 self._engine.drop_watch(place)
-                raise _error(_CODE["unreachable"])
+                raise _error(_UNREACHABLE, text=self._engine.hindrance)
         return Watch(self, place)
 
     def trace(self, *, operation: Optional[str] = None, key: Optional[Key] = None, pid: int = 0, slower: float = 0.0,
@@ -2680,7 +2854,7 @@ class AsyncWatch:
             raise place.error
         if place.began is None:
             self.close()
-            raise _error(_CODE["unreachable"])
+            raise _error(_UNREACHABLE, text=client._engine.hindrance)
         return self
 
     @property
@@ -2734,9 +2908,10 @@ class AsyncClient(_Shell):
 
     def __init__(self, owner: Optional[str] = None, *, endpoint: Optional[str] = None, timeout: float = 5.0,
                  window: int = _WINDOW, silence: float = 30.0, program: Optional[str] = None,
-                 on_session: Optional[Callable[[int], None]] = None) -> None:
+                 on_session: Optional[Callable[[int], None]] = None, server_key: Optional[str] = None,
+                 client_key: Optional[str] = None) -> None:
         self._loop = asyncio.get_running_loop()
-        super().__init__(owner, endpoint, timeout, window, silence, program, on_session)
+        super().__init__(owner, endpoint, timeout, window, silence, program, on_session, server_key, client_key)
         self._timer: Optional[asyncio.TimerHandle] = None
         self._scheduled = False
         self._locals: Dict[bytes, _Local] = {}
@@ -2889,6 +3064,24 @@ class AsyncClient(_Shell):
             while not backup.over:
                 backup.take(await self._control(_BACKUP, timeout, backup.payload()))
         return backup.size
+
+    async def sessions(self, *, timeout: Optional[float] = None) -> List[Session]:
+        """See Client.sessions."""
+        cursor: Optional[int] = 0
+        found: List[Session] = []
+        while cursor is not None:
+            cursor, page = _sessions(await self._control(_SESSIONS, timeout, _write_list([cursor])))
+            found += page
+        return found
+
+    async def end_session(self, session: int, *, timeout: Optional[float] = None) -> None:
+        """See Client.end_session."""
+        await self._control(_END_SESSION, timeout, _session(session))
+
+    async def read_only(self, wanted: Optional[bool] = None, *, timeout: Optional[float] = None) -> bool:
+        """See Client.read_only."""
+        payload = b"" if wanted is None else _write_list([int(wanted)])
+        return _is_read_only(await self._control(_READ_ONLY, timeout, payload))
 
     # -- table --
 

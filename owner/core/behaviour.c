@@ -101,12 +101,12 @@ EXPORT uint64_t sole_call_revision(const struct sole_call *call)
 
 EXPORT int64_t sole_call_uid(const struct sole_call *call)
 {
-	return call->caller != NULL && call->caller->known ? (int64_t)call->caller->uid : -1;
+	return call->caller != NULL && call->caller->known && !caller_is_keyed(call->caller) ? (int64_t)call->caller->uid : -1;
 }
 
 EXPORT int64_t sole_call_gid(const struct sole_call *call)
 {
-	return call->caller != NULL && call->caller->known ? (int64_t)call->caller->gid : -1;
+	return call->caller != NULL && call->caller->known && !caller_is_keyed(call->caller) ? (int64_t)call->caller->gid : -1;
 }
 
 EXPORT uint64_t sole_call_session(const struct sole_call *call)

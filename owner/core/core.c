@@ -132,6 +132,14 @@ const struct sole_behaviour *core_behaviour(const struct core *core)
 	return core->settings.behaviour;
 }
 
+void core_take_limits(struct core *core)
+{
+	const struct limits *limits = core->settings.limits;
+
+	store_set_limits(core->machine.store, (uint64_t)limits->entries, (uint64_t)limits->state_bytes);
+	sessions_set_limits(core->machine.sessions, (size_t)limits->sessions, (uint64_t)limits->session_replies_bytes);
+}
+
 const char *core_invariant(const struct core *core)
 {
 	const struct machine *machine = &core->machine;
@@ -334,6 +342,8 @@ static enum code execute(struct core *core, const struct caller *caller, struct 
 		.reply_end = reply_end,
 	};
 
+	if (verdict == CODE_OK && core->crashed.count > 0 && crashed_has(&core->crashed, &request))
+		verdict = CODE_CRASHED;
 	if (verdict == CODE_OK)
 		return execution_run(&core->machine, &request, out);
 	write_refusal(-1, code_text(verdict), NULL, out);
@@ -429,6 +439,11 @@ static enum code run_once(struct core *core, struct session *session, const stru
 		note_run(core, caller, NULL, header, payload, reply_max, code, payload_start, out);
 	finish_reply(core, header, code, start, out);
 	return code;
+}
+
+void core_avoid(struct core *core, const struct crashed *crashed)
+{
+	core->crashed = *crashed;
 }
 
 enum code core_run(struct core *core, const struct caller *caller, const struct request_header *header,

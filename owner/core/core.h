@@ -10,6 +10,7 @@
 #ifndef SOLE_OWNER_CORE_H
 #define SOLE_OWNER_CORE_H
 
+#include "owner/core/crashed.h"
 #include "owner/core/execution.h"
 #include "owner/core/record.h"
 
@@ -51,13 +52,16 @@ const struct running *core_running(const struct core *core);
 /* Which operations have run; for whoever takes it and resets it. */
 struct usage *core_usage(struct core *core);
 
-/* The operation of that number, or NULL. */
-const struct sole_operation_entry *core_operation(const struct core *core, uint16_t number);
-
 struct sessions *core_sessions(struct core *core);
 struct store *core_store(struct core *core);
 struct events *core_events(struct core *core);
 const struct sole_behaviour *core_behaviour(const struct core *core);
+
+/* The operation of that number, or NULL. */
+const struct sole_operation_entry *core_operation(const struct core *core, uint16_t number);
+
+/* The limits have been changed: those that are kept elsewhere are taken from them. Not for events_bytes. */
+void core_take_limits(struct core *core);
 
 /* NULL, or what the behaviour says is wrong with its state. May walk everything. */
 const char *core_invariant(const struct core *core);
@@ -99,6 +103,9 @@ enum code core_session(struct core *core, const struct caller *caller, uint64_t 
  * CORE_REPLY_RESERVE bytes to spare, of at most `reply_max` bytes. Returns its code. */
 enum code core_run(struct core *core, const struct caller *caller, const struct request_header *header,
 		   struct wire_reader payload, enum code verdict, size_t reply_max, struct buffer *out);
+
+/* From now on these are refused with CODE_CRASHED, and not run. */
+void core_avoid(struct core *core, const struct crashed *crashed);
 
 /* Was this command admitted before? Then core_run repeats its reply, whatever the verdict. */
 bool core_admitted(const struct core *core, const struct caller *caller, const struct request_header *header);

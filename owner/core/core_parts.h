@@ -8,11 +8,13 @@
 #define SOLE_OWNER_CORE_PARTS_H
 
 #include "owner/core/core.h"
+#include "owner/core/crashed.h"
 
 struct core {
 	struct core_settings settings;
 	struct machine machine;
 	int64_t ticks_from_us; /* not before: a tick has failed */
+	struct crashed crashed; /* what is not run again */
 
 	struct buffer *records; /* NULL: nothing is recorded */
 	uint32_t record_count;  /* since they were last taken */

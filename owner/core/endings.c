@@ -13,6 +13,8 @@ void count_refusal(struct counters *counters, enum code code)
 		counters->requests_expired++;
 	if (code == CODE_CANCELLED)
 		counters->requests_cancelled++;
+	if (code == CODE_CRASHED)
+		counters->requests_crashed++;
 	if (code == CODE_FULL)
 		counters->limit_state++;
 	if (code == CODE_NO_MEMORY)

@@ -111,8 +111,11 @@ static void call_init(struct sole_call *call, struct machine *machine)
 	call->detail = value_none();
 }
 
-static void running_begin(struct machine *machine, const char *what, const struct sole_call *call)
+/* `request`: NULL where the owner calls by itself. */
+static void running_begin(struct machine *machine, const char *what, const struct sole_call *call,
+			  const struct execution_request *request)
 {
+	machine->running.request = request;
 	machine->running.caller = call->caller;
 	machine->running.session = call->session;
 	machine->running.sequence = call->sequence;
@@ -230,7 +233,7 @@ static enum code run_entry(struct execution *x, const struct sole_operation_entr
 	call->list_start = 0;
 	call->may_wait = call->may_wait && x->payload.left == 0;
 	uint64_t checkpoints = call->checkpoints_left;
-	running_begin(machine, entry->name, call);
+	running_begin(machine, entry->name, call, x->request);
 	int returned = entry->run(call);
 	machine->running.what = NULL;
 	machine->counters->checkpoints += checkpoints - call->checkpoints_left;
@@ -493,7 +496,7 @@ enum code execution_hook(struct machine *machine, int (*hook)(struct sole_call *
 	hook_init(&call, machine, session, sequence);
 	running_begin(machine, hook == machine->behaviour->tick          ? "tick"
 			       : hook == machine->behaviour->withdrawn ? "withdrawn"
-								       : "session_ended", &call);
+								       : "session_ended", &call, NULL);
 	int code = hook(&call);
 	machine->running.what = NULL;
 	return hook_done(machine, code, token);
@@ -505,7 +508,7 @@ enum code execution_migrate(struct machine *machine, unsigned from_version, char
 	int64_t token = machine->effects.token;
 
 	hook_init(&call, machine, 0, 0);
-	running_begin(machine, "migrate", &call);
+	running_begin(machine, "migrate", &call, NULL);
 	int returned = machine->behaviour->migrate(&call, from_version);
 	machine->running.what = NULL;
 	enum code code = hook_done(machine, returned, token);

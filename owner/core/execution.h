@@ -21,11 +21,14 @@ struct late {
 	uint64_t session, sequence;
 };
 
+struct execution_request;
+
 /* The behaviour's code that is being run, for who has to tell where it crashed. */
 struct running {
 	const char *volatile what;   /* an operation, or what the owner calls; NULL: none */
 	const struct caller *caller; /* NULL: nobody asked */
 	uint64_t session, sequence;
+	const struct execution_request *request; /* NULL: it is none */
 };
 
 /* What behaviours run on. Part of struct core. */

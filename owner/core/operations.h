@@ -22,9 +22,25 @@ struct caller {
 	bool known; /* false: relayed, or a transport that does not tell */
 	bool keyed; /* known by a CURVE key: `born` is of the key, not of a process, and never 0 */
 	bool clear; /* on tcp, in the clear: not known, and not relayed either */
-	char key_name[KEY_NAME_MAX]; /* what the key's certificate is called, cut to fit; "" when not keyed */
+	char key_name[KEY_NAME_MAX]; /* what the key's certificate is called; "" when not keyed, or long ago */
 	uint64_t born; /* which of the processes that had this pid: of the boot and the start time; 0: not told */
 };
+
+/* Also of one that was read from a disk, where `keyed` and the name are not kept: no process runs as uid -1. */
+static inline bool caller_is_keyed(const struct caller *caller)
+{
+	return caller->known && caller->uid == (uid_t)-1;
+}
+
+/* May the one go on with what the other began? A user's processes may, and who has the same key; of those that are not known
+ * all may. */
+static inline bool caller_same(const struct caller *a, const struct caller *b)
+{
+	if (a->known != b->known || (a->known && a->uid != b->uid))
+		return false;
+	bool keyed = caller_is_keyed(a);
+	return keyed == caller_is_keyed(b) && (!keyed || a->born == b->born);
+}
 
 struct operation_index;
 

@@ -20,9 +20,14 @@ const char *record_name(enum record_kind kind)
 
 /* ---- writing ---- */
 
+/* Of a key its number stands where otherwise the gid and the pid do. */
 static void write_caller(struct buffer *out, const struct caller *caller)
 {
 	buffer_u32(out, caller->uid);
+	if (caller_is_keyed(caller)) {
+		buffer_u64(out, caller->born);
+		return;
+	}
 	buffer_u32(out, caller->gid);
 	buffer_u32(out, (uint32_t)caller->pid);
 }
@@ -136,10 +141,18 @@ static void read_sized(struct cut *cut, const uint8_t **bytes, size_t *size)
 
 static void read_caller(struct cut *cut, struct record *record)
 {
-	record->caller.uid = (uid_t)take(cut, 4);
-	record->caller.gid = (gid_t)take(cut, 4);
-	record->caller.pid = (pid_t)take(cut, 4);
-	record->caller.known = (record->flags & RECORD_FLAG_KNOWN) != 0;
+	struct caller *caller = &record->caller;
+
+	caller->uid = (uid_t)take(cut, 4);
+	caller->known = (record->flags & RECORD_FLAG_KNOWN) != 0;
+	caller->keyed = caller_is_keyed(caller);
+	if (caller->keyed) {
+		caller->gid = (gid_t)-1;
+		caller->born = take(cut, 8);
+	} else {
+		caller->gid = (gid_t)take(cut, 4);
+		caller->pid = (pid_t)take(cut, 4);
+	}
 }
 
 static void read_body(struct cut *cut, struct record *record)

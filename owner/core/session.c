@@ -22,14 +22,19 @@ struct sessions {
 	struct session *by_nonce[HASH_SIZE];
 };
 
+void sessions_set_limits(struct sessions *sessions, size_t sessions_max, uint64_t replies_bytes_max)
+{
+	sessions->max = sessions_max < ((size_t)1 << SLOT_BITS) ? sessions_max : ((size_t)1 << SLOT_BITS) - 1;
+	sessions->replies_bytes_max = replies_bytes_max;
+}
+
 struct sessions *sessions_new(uint64_t seed, size_t sessions_max, uint64_t replies_bytes_max)
 {
 	struct sessions *sessions = calloc(1, sizeof *sessions);
 
 	if (sessions == NULL)
 		return NULL;
-	sessions->max = sessions_max < ((size_t)1 << SLOT_BITS) ? sessions_max : ((size_t)1 << SLOT_BITS) - 1;
-	sessions->replies_bytes_max = replies_bytes_max;
+	sessions_set_limits(sessions, sessions_max, replies_bytes_max);
 	/* The count above the slot starts anywhere in the lower half, so it cannot run out,
 	 * and never at 0: no id is 0. */
 	sessions->next_id = (seed >> (SLOT_BITS + 1)) | 1;
@@ -246,7 +251,7 @@ struct session *sessions_next(const struct sessions *sessions, size_t *cursor)
 
 bool session_belongs(const struct session *session, const struct caller *caller)
 {
-	return session->opener.known == caller->known && (!caller->known || session->opener.uid == caller->uid);
+	return caller_same(&session->opener, caller);
 }
 
 static struct stored_reply *at(const struct session *session, uint64_t sequence)

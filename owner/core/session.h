@@ -48,6 +48,7 @@ struct session {
 	uint32_t parked_count, parked_room, waiting_count;
 	int64_t heard_ns;     /* the shell's: monotonic, not part of the state */
 	bool dead;            /* the shell's: its process has ended, and it is to end, too */
+	bool revoked;         /* the shell's: its user may not command any more, and it is to end, too */
 	uint64_t connection;  /* the shell's: where it was last heard; 0: nowhere that takes notices */
 	size_t slot;          /* the lowest SESSION_SLOT_BITS of the id: no two sessions have the same */
 	struct session *next_same_hash;
@@ -57,6 +58,7 @@ struct sessions;
 
 /* NULL: no memory. `seed` makes the ids differ from those of other incarnations. */
 struct sessions *sessions_new(uint64_t seed, size_t sessions_max, uint64_t replies_bytes_max);
+void sessions_set_limits(struct sessions *sessions, size_t sessions_max, uint64_t replies_bytes_max);
 void sessions_destroy(struct sessions **sessions);
 
 /* Opens a session, or finds the one that `nonce` opened before (*new tells). CODE_OK;
@@ -83,7 +85,7 @@ size_t sessions_count(const struct sessions *sessions);
  * just returned is fine. */
 struct session *sessions_next(const struct sessions *sessions, size_t *cursor);
 
-/* Whether this caller may use the session: the uid that opened it. */
+/* Whether this caller may use the session: the uid, or the key, that opened it. */
 bool session_belongs(const struct session *session, const struct caller *caller);
 
 /* The client has every reply below `sequence`: those are dropped. */

@@ -115,7 +115,9 @@ void record_print_json(struct record_printer *printer, FILE *out, const struct r
 		fprintf(out, ",\"session\":%" PRIu64, record->session);
 	if (record->sequence != 0)
 		fprintf(out, ",\"sequence\":%" PRIu64, record->sequence);
-	if (caller.known)
+	if (caller_is_keyed(&caller))
+		fprintf(out, ",\"key\":\"%016" PRIx64 "\"", caller.born);
+	else if (caller.known)
 		fprintf(out, ",\"uid\":%u,\"gid\":%u,\"pid\":%d", caller.uid, caller.gid, caller.pid);
 	if ((record->flags & RECORD_FLAG_UNHOOKED) != 0)
 		fputs(",\"unhooked\":true", out);

@@ -201,7 +201,9 @@ static void print_text(struct record_printer *printer, FILE *out, const struct r
 		fprintf(out, " session=%" PRIu64, record->session);
 	if (record->sequence != 0)
 		fprintf(out, " sequence=%" PRIu64, record->sequence);
-	if (caller.known)
+	if (caller_is_keyed(&caller))
+		fprintf(out, " key=%016" PRIx64, caller.born);
+	else if (caller.known)
 		fprintf(out, " uid=%u pid=%d", caller.uid, caller.pid);
 	if ((record->flags & RECORD_FLAG_UNHOOKED) != 0)
 		fputs(" unhooked", out);

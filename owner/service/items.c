@@ -25,7 +25,7 @@ void refuse(struct exchange *x, const struct request_header *header, enum code c
  * numbers that other connections use too. */
 bool same_sender(const struct service_message *a, const struct service_message *b, uint64_t session)
 {
-	if (a->caller.known != b->caller.known || a->caller.uid != b->caller.uid)
+	if (!caller_same(&a->caller, &b->caller))
 		return false;
 	return session != 0 || (a->caller.pid == b->caller.pid && a->peer == b->peer);
 }
@@ -110,7 +110,10 @@ static void item_run(struct exchange *x, const struct request_header *header, st
 		refuse_spent(x, header);
 		return;
 	}
-	if (service->cancel_count > 0 && cancel_noted(x, header))
+	verdict = run_verdict(x, header, payload);
+	if (verdict != CODE_OK)
+		;
+	else if (service->cancel_count > 0 && cancel_noted(x, header))
 		verdict = CODE_CANCELLED;
 	else if (deadline_passed(service, header))
 		verdict = CODE_EXPIRED;
@@ -213,7 +216,7 @@ static void item_open(struct exchange *x, const struct request_header *header, s
 	silence_ms = silence_ms < SILENCE_LEAST_MS ? SILENCE_LEAST_MS : silence_ms;
 	silence_ms = silence_ms > SILENCE_MOST_MS ? SILENCE_MOST_MS : silence_ms;
 	struct caller caller = x->message->caller;
-	if (caller.known && service->settings.process_born != NULL)
+	if (caller.known && !caller_is_keyed(&caller) && service->settings.process_born != NULL)
 		caller.born = service->settings.process_born(caller.pid);
 	enum code code = x->open_code =
 		core_open_session(service->core, &caller, list[0].bytes, (uint32_t)silence_ms, &session);
@@ -310,6 +313,15 @@ void item_answer(struct exchange *x, const struct request_header *header, struct
 		return;
 	case ITEM_BACKUP:
 		item_backup(x, header, payload);
+		return;
+	case ITEM_SESSIONS:
+		item_sessions(x, header, payload);
+		return;
+	case ITEM_END_SESSION:
+		item_end_session(x, header, payload);
+		return;
+	case ITEM_READ_ONLY:
+		item_read_only(x, header, payload);
 		return;
 	case ITEM_LATENCIES:
 		item_latencies(x, header, payload);

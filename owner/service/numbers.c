@@ -203,6 +203,7 @@ struct gauges gauges_of(const struct service *service, int64_t now_ns)
 	gauges.traces = service->numbers.trace_count;
 	gauges.entries = store_entries(core_store(core));
 	gauges.state_bytes = store_bytes(core_store(core));
+	gauges.read_only = service->read_only;
 	gauges.events_bytes = events_bytes(core_events(core));
 	return gauges;
 }

@@ -28,6 +28,9 @@ struct service *service_new(const struct service_settings *settings, const char 
 		return NULL;
 	service->settings = *settings;
 	service->waits_ns = INT64_MAX;
+	access_init(&service->no_rules, settings->identity.uid);
+	service->access = settings->access != NULL ? settings->access : &service->no_rules;
+	service->read_only = settings->read_only;
 	service->core = core_new(&settings->core, why);
 	if (service->core == NULL || !numbers_init(service))
 		service_destroy(&service);
@@ -52,6 +55,58 @@ void service_destroy(struct service **service)
 	core_destroy(&s->core);
 	free(s);
 	*service = NULL;
+}
+
+/* Of whom a session is, is known in part where an owner before this one has opened it: then it is judged when it is next
+ * heard of. */
+static size_t revoke_sessions(struct service *service)
+{
+	struct session *session;
+	size_t cursor = 0, count = 0;
+
+	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
+		const struct caller *opener = &session->opener;
+		bool judged = opener->known && (opener->key_name[0] != '\0' || !caller_is_keyed(opener));
+		session->revoked = judged && access_right(service->access, opener) < RIGHT_COMMAND;
+		count += session->revoked;
+	}
+	if (count > 0)
+		service->sessions_ns = service->now_ns;
+	return count;
+}
+
+struct revoked service_set_access(struct service *service, const struct access *access)
+{
+	service->access = access != NULL ? access : &service->no_rules;
+	return (struct revoked){ .sessions = revoke_sessions(service), .watches = watches_revoke(service) + traces_revoke(service) };
+}
+
+size_t service_end_keys(struct service *service, bool (*known)(const void *context, uint64_t number), const void *context)
+{
+	struct session *session;
+	size_t cursor = 0, count = 0;
+
+	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
+		const struct caller *opener = &session->opener;
+		if (!caller_is_keyed(opener) || known(context, opener->born))
+			continue;
+		session->revoked = true;
+		count++;
+	}
+	if (count > 0)
+		service->sessions_ns = service->now_ns;
+	return count;
+}
+
+struct denials *service_denials(struct service *service)
+{
+	return &service->denials;
+}
+
+bool service_is_read_only(const struct service *service, const struct caller **by)
+{
+	*by = service->read_only_told ? &service->read_only_by : NULL;
+	return service->read_only;
 }
 
 struct core *service_core(struct service *service)
@@ -156,8 +211,9 @@ static void note_cancel(struct service *service, const struct service_message *m
 {
 	bool query = (header->flags & REQUEST_FLAG_QUERY) != 0;
 
-	/* A command without a session cannot be named, and core_cancel says so. */
-	if (service->cancel_count == CANCELS_MAX || (header->session == 0 && !query))
+	/* A command without a session cannot be named, and core_cancel says so. Who may not cancel takes nobody's place. */
+	if (service->cancel_count == CANCELS_MAX || (header->session == 0 && !query) ||
+	    !access_gives(access_find(service->access, &message->caller), RIGHT_QUERY))
 		return;
 	service->cancels[service->cancel_count++] = (struct noted_cancel){
 		.session = header->session,
@@ -202,14 +258,22 @@ static enum service_verdict judge(struct service *service, const struct service_
 	return MESSAGE_SOUND;
 }
 
-/* Anything that names a session is a sign of life of its client. */
+/* Anything that names a session is a sign of life of its client. Who may not command (any more) has none. */
 static void hear(struct exchange *x, const struct request_header *header)
 {
 	struct session *session = header->session == 0 ? NULL :
 				  sessions_find(core_sessions(x->service->core), header->session);
 
-	if (session == NULL || !session_belongs(session, &x->message->caller))
+	if (session == NULL)
 		return;
+	if (!session_belongs(session, &x->message->caller)) {
+		note_denial(x, "a session of somebody else");
+		return;
+	}
+	if (!service_may(x, RIGHT_COMMAND)) {
+		session->revoked = true;
+		x->service->sessions_ns = x->service->now_ns;
+	}
 	session->heard_ns = x->service->now_ns;
 	if (x->message->connection != 0)
 		session->connection = x->message->connection;
@@ -231,6 +295,8 @@ static void answer_item(struct exchange *x, struct request_header *header, struc
 	}
 	hear(x, header);
 	size_t room = room_left(x);
+	if (!item_allowed(x, header))
+		return;
 	item_answer(x, header, payload);
 	/* RUN and CANCEL keep to the room themselves, and the answers of whatever else changes
 	 * anything are small. */
@@ -247,14 +313,6 @@ static void answer_item(struct exchange *x, struct request_header *header, struc
 		else
 			refuse(x, header, CODE_TOO_LARGE, "the reply would not fit into a message: ask for less at a time");
 	}
-}
-
-bool service_may(const struct exchange *x, enum right right)
-{
-	const struct caller *caller = &x->message->caller;
-	bool all = caller->known && (caller->uid == 0 || caller->uid == x->service->settings.identity.uid);
-
-	return right == RIGHT_NONE || all;
 }
 
 /* Is it a command that was not admitted before? Asked only where the answer makes a difference. */
@@ -294,7 +352,8 @@ static void answer_items(struct exchange *x)
 static void answer(struct service *service, struct service_message *message, size_t index)
 {
 	static const struct request_header no_item = { 0 };
-	struct exchange x = { .service = service, .message = message, .index = index };
+	struct exchange x = { .service = service, .message = message, .index = index,
+			      .rule = access_find(service->access, &message->caller) };
 	struct wire_reader reader = wire_reader(message->body, message->size);
 
 	wire_read_message_header(&reader, &x.header);
@@ -359,11 +418,13 @@ static void end_silent_sessions(struct service *service, int64_t now_ns)
 
 	service->sessions_ns = now_ns + SESSIONS_EVERY_MS * NS_PER_MS;
 	while ((session = sessions_next(sessions, &cursor)) != NULL) {
-		bool dead = session->dead;
-		if ((!dead && now_ns - session->heard_ns <= session->silence_ms * NS_PER_MS) ||
+		bool dead = session->dead, revoked = session->revoked;
+		if ((!dead && !revoked && now_ns - session->heard_ns <= session->silence_ms * NS_PER_MS) ||
 		    core_end_session(service->core, &session) != CODE_OK)
 			continue;
-		if (dead)
+		if (revoked)
+			counters_of(service)->sessions_ended++;
+		else if (dead)
 			counters_of(service)->sessions_died++;
 		else
 			counters_of(service)->sessions_silent++;
@@ -425,7 +486,7 @@ void note_process(struct service *service, const struct caller *caller)
 {
 	enum { FIRST_ROOM = 64 };
 
-	if (!caller->known)
+	if (!caller->known || caller_is_keyed(caller))
 		return;
 	if (service->process_count == service->process_room) {
 		size_t room = service->process_room ? service->process_room * 2 : FIRST_ROOM;
@@ -451,10 +512,12 @@ void service_resume(struct service *service, const struct identity *identity, in
 	while ((session = sessions_next(core_sessions(service->core), &cursor)) != NULL) {
 		const struct caller *opener = &session->opener;
 		session->heard_ns = now_ns;
-		session->dead = opener->known && born != NULL && opener->born != 0 && born(opener->pid) != opener->born;
+		session->dead = opener->known && !caller_is_keyed(opener) && born != NULL && opener->born != 0 &&
+				born(opener->pid) != opener->born;
 		if (!session->dead)
 			note_process(service, opener);
 	}
+	revoke_sessions(service);
 }
 
 bool service_next_process(struct service *service, pid_t *pid)

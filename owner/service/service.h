@@ -13,6 +13,8 @@
 #ifndef SOLE_OWNER_SERVICE_H
 #define SOLE_OWNER_SERVICE_H
 
+#include "owner/service/access.h"
+#include "owner/service/denials.h"
 #include "owner/service/storage.h"
 
 struct service;
@@ -22,7 +24,7 @@ struct identity {
 	const char *name;
 	uint64_t incarnation, history;
 	pid_t pid;
-	uid_t uid; /* may ask about everybody's commands, and for backups, as root may */
+	uid_t uid; /* of the owner: with root the one whom no rule of access need name */
 };
 
 struct service_settings {
@@ -32,6 +34,8 @@ struct service_settings {
 	int64_t started_ns;
 	const char *folder;         /* of a durable owner, told in status: absolute; else NULL */
 	enum durability durability; /* told to clients, and in each reply */
+	const struct access *access; /* who may do what; NULL: the rules that there are without any */
+	bool read_only;
 	/* As process_born, of the process that opens a session; NULL: not told. */
 	uint64_t (*process_born)(pid_t pid);
 	/* CLOCK_MONOTONIC, to measure how long requests run: read once a message, or more often where that
@@ -121,6 +125,23 @@ void service_leave(struct service *service, struct buffer *notice);
 
 /* Where OUTCOME and BACKUP look from now on; NULL, as at first: nowhere but at living sessions. It must outlive its use. */
 void service_set_storage(struct service *service, const struct storage *storage);
+
+/* The rules of access are others now; they must live until the next. Sessions and watches of those who have lost their
+ * right to them end: at the next service_tend and service_deliver. Returns how many of each. */
+struct revoked {
+	size_t sessions, watches;
+};
+struct revoked service_set_access(struct service *service, const struct access *access);
+
+/* Sessions of keys of which `known` is false, as their numbers are told, end at the next service_tend. Returns how many there
+ * are. */
+size_t service_end_keys(struct service *service, bool (*known)(const void *context, uint64_t number), const void *context);
+
+/* Who was refused what since it was last asked, for the shell to tell, and then to forget. */
+struct denials *service_denials(struct service *service);
+
+/* Are commands refused? And by whose word: NULL where it has been so from the start. */
+bool service_is_read_only(const struct service *service, const struct caller **by);
 
 /* DURABILITY_INTERVAL: everything up to this revision is on disk. */
 void service_set_synced(struct service *service, uint64_t revision);

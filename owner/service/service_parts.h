@@ -2,14 +2,13 @@
  *
  * service_parts.h - what the files of the service share: service.c (rounds and messages),
  * items.c (what each item does), about.c (what an owner tells of itself), storage_items.c (what
- * has become of commands, and backups), watch.c (events and late answers on their way out), numbers.c (what
- * is measured of requests), numbers_items.c (telling it), tracing.c (traces), metrics.c. Nobody else
- * includes it.
+ * has become of commands, and backups), rights.c (who may do that), sessions.c (what administrators ask), watch.c (events
+ * and late answers on their way out), numbers.c (what is measured of requests), numbers_items.c (telling it), tracing.c
+ * (traces), metrics.c. Nobody else includes it.
  */
 #ifndef SOLE_OWNER_SERVICE_PARTS_H
 #define SOLE_OWNER_SERVICE_PARTS_H
 
-#include "owner/service/access.h"
 #include "owner/service/clients.h"
 #include "owner/service/latency.h"
 #include "owner/service/service.h"
@@ -36,6 +35,8 @@ struct watch {
 	uint64_t told;        /* up to which its client knows that it has missed nothing */
 	uint8_t *prefix;
 	size_t prefix_size;
+	struct caller caller; /* who asked for it */
+	bool revoked;         /* may not have it any more: hears so, and it ends */
 };
 
 /* The heaviest of the requests since the clock was last read. */
@@ -72,6 +73,12 @@ struct service {
 	const struct storage *storage; /* or NULL */
 	uint64_t synced;      /* DURABILITY_INTERVAL: the revision that is on disk */
 	int64_t now_ns;
+	const struct access *access;
+	struct access no_rules;
+	struct denials denials;
+	bool read_only;
+	struct caller read_only_by; /* pid 0 and not known: nobody has said so since the start */
+	bool read_only_told;
 	int64_t sessions_ns;  /* when silent sessions are looked for next */
 	bool leaving;
 
@@ -94,6 +101,7 @@ struct exchange {
 	struct service_message *message;
 	size_t index;
 	struct message_header header;
+	const struct access_rule *rule; /* that decides about its sender */
 	uint64_t opened;      /* the session of the last OPEN in this message, or 0 and why there is none */
 	enum code open_code;
 	unsigned items_left;  /* behind the one being answered */
@@ -117,8 +125,21 @@ void item_answer(struct exchange *x, const struct request_header *header, struct
 /* The shell is to tell when this process ends. Without memory its sessions end by silence. */
 void note_process(struct service *service, const struct caller *caller);
 
-/* service.c: may whoever sent this message do what takes that right? */
-bool service_may(const struct exchange *x, enum right right);
+/* rights.c: may whoever sent this message do what takes that right? */
+static inline bool service_may(const struct exchange *x, enum right right)
+{
+	return access_gives(x->rule, right);
+}
+
+/* rights.c: may the sender ask for items of this kind at all? If not, that is answered, counted and noted. What
+ * operations a RUN may hold is judged by run_verdict. */
+bool item_allowed(struct exchange *x, const struct request_header *header);
+
+/* rights.c: CODE_OK, or CODE_DENIED or CODE_READ_ONLY, by the operations of the request. */
+enum code run_verdict(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+
+/* rights.c: notes that the sender was refused that. */
+void note_denial(struct exchange *x, const char *what);
 
 /* items.c: may the sender of `a` withdraw a request of the sender of `b`? */
 bool same_sender(const struct service_message *a, const struct service_message *b, uint64_t session);
@@ -139,6 +160,11 @@ void item_backup(struct exchange *x, const struct request_header *header, struct
 /* storage_items.c: says in the replies to RUN from `start` on whether what they show is on disk. `fresh`: they may answer a
  * command of this very round, which has not been synced. */
 void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out);
+
+/* sessions.c */
+void item_sessions(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+void item_end_session(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+void item_read_only(struct exchange *x, const struct request_header *header, struct wire_reader payload);
 
 /* about.c */
 struct number {
@@ -190,6 +216,7 @@ struct gauges gauges_of(const struct service *service, int64_t now_ns);
 void traces_add(struct service *service, const struct seen *seen);
 void traces_round_over(struct service *service, uint64_t took_ns);
 void traces_end(struct service *service, uint64_t connection);
+size_t traces_revoke(struct service *service);
 /* True: some have more that could leave at once. */
 bool traces_deliver(struct service *service, const struct outlet *outlet);
 void item_trace(struct exchange *x, const struct request_header *header, struct wire_reader payload);
@@ -209,5 +236,6 @@ bool send_notice(struct service *service, const struct outlet *outlet, uint64_t 
 void item_watch(struct exchange *x, const struct request_header *header, struct wire_reader payload);
 void item_unwatch(struct exchange *x, const struct request_header *header);
 void watches_end(struct service *service, uint64_t connection);
+size_t watches_revoke(struct service *service);
 
 #endif

@@ -47,14 +47,6 @@ void mark_durable(const struct service *service, bool fresh, size_t start, struc
 	}
 }
 
-/* ---- who may ---- */
-
-/* The uid that opened a session, as session_belongs has it. */
-static bool opened_by(const struct caller *opener, const struct caller *caller)
-{
-	return opener->known == caller->known && (!caller->known || opener->uid == caller->uid);
-}
-
 /* ---- what became of a command ---- */
 
 static struct fate unknown(enum code why)
@@ -140,7 +132,7 @@ static void refuse_search(struct exchange *x, const struct request_header *heade
 /* Is it about a session of the asker's, as far as is known whose it was? */
 static bool may_ask(const struct exchange *x, const struct fate *fate)
 {
-	return service_may(x, RIGHT_ADMIN) || !fate->opener_told || opened_by(&fate->opener, &x->message->caller);
+	return service_may(x, RIGHT_ADMIN) || !fate->opener_told || caller_same(&fate->opener, &x->message->caller);
 }
 
 void item_outcome(struct exchange *x, const struct request_header *header, struct wire_reader payload)
@@ -163,6 +155,7 @@ void item_outcome(struct exchange *x, const struct request_header *header, struc
 	if (code != CODE_OK) {
 		refuse_search(x, header, code, error);
 	} else if (!may_ask(x, &fate)) {
+		note_denial(x, "what became of a command of somebody else");
 		refuse(x, header, CODE_DENIED, "it is a command of another user's session");
 	} else {
 		if (!service_may(x, RIGHT_ADMIN) && !fate.opener_told)
@@ -234,10 +227,6 @@ void item_backup(struct exchange *x, const struct request_header *header, struct
 	if (!wire_read_list(&payload, list, 2, &count) || count != 2 || list[0].type != VALUE_INTEGER ||
 	    list[0].integer == 0 || list[1].type != VALUE_INTEGER || list[1].integer < 0) {
 		refuse(x, header, CODE_INVALID, "backup takes the number of a backup, not 0, and how many bytes of it are there");
-		return;
-	}
-	if (!service_may(x, RIGHT_ADMIN)) {
-		refuse(x, header, CODE_DENIED, "a backup holds everything: only root and the owner's own user may have one");
 		return;
 	}
 	if (storage == NULL || storage->backup == NULL || x->message->connection == 0) {

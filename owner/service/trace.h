@@ -29,6 +29,8 @@ struct trace_filter {
 struct trace {
 	uint64_t connection, id;
 	struct trace_filter filter;
+	struct caller caller;   /* who asked for it */
+	bool revoked;           /* may not have it any more: hears so, and it ends */
 	struct buffer lines;    /* as lists of the protocol */
 	size_t head;            /* where the first that was not sent begins */
 	size_t staged;          /* where the first of this round begins */

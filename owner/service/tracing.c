@@ -44,6 +44,18 @@ void traces_end(struct service *service, uint64_t connection)
 	}
 }
 
+size_t traces_revoke(struct service *service)
+{
+	struct numbers *n = &service->numbers;
+	size_t count = 0;
+
+	for (size_t i = 0; i < n->trace_count; i++) {
+		n->traces[i].revoked = access_right(service->access, &n->traces[i].caller) < RIGHT_ADMIN;
+		count += n->traces[i].revoked;
+	}
+	return count;
+}
+
 static bool grow(struct numbers *n)
 {
 	enum { FIRST_ROOM = 4 };
@@ -132,7 +144,7 @@ void item_trace(struct exchange *x, const struct request_header *header, struct 
 		return;
 	}
 	n->traces[n->trace_count++] =
-		(struct trace){ .connection = x->message->connection, .id = header->sequence, .filter = filter };
+		(struct trace){ .connection = x->message->connection, .id = header->sequence, .filter = filter, .caller = x->message->caller };
 	counters_of(service)->traces_opened++;
 	answer_list(x, header, NULL, 0);
 }
@@ -151,7 +163,7 @@ void traces_add(struct service *service, const struct seen *seen)
 	struct numbers *n = &service->numbers;
 
 	for (size_t i = 0; i < n->trace_count; i++)
-		if (trace_wants(&n->traces[i].filter, seen) && !trace_add(&n->traces[i], seen))
+		if (!n->traces[i].revoked && trace_wants(&n->traces[i].filter, seen) && !trace_add(&n->traces[i], seen))
 			counters_of(service)->trace_drops++;
 }
 
@@ -172,13 +184,32 @@ static void write_dropped(struct trace *trace, struct buffer *out)
 		wire_write_list(out, &dropped, 1);
 }
 
+/* Those whose user has lost the right to them. */
+static void end_revoked(struct service *service, const struct outlet *outlet)
+{
+	struct numbers *n = &service->numbers;
+
+	for (size_t i = n->trace_count; i-- > 0;) {
+		const struct trace *trace = &n->traces[i];
+		if (!trace->revoked || !outlet->ready(outlet->context, trace->connection))
+			continue;
+		size_t item = begin_notice(service, ITEM_TRACED, trace->id, CODE_DENIED);
+		write_refusal(-1, code_text(CODE_DENIED), NULL, &service->notice);
+		if (send_notice(service, outlet, trace->connection, item))
+			traces_end(service, trace->connection);
+	}
+}
+
 bool traces_deliver(struct service *service, const struct outlet *outlet)
 {
 	struct numbers *n = &service->numbers;
 	bool more = false;
 
+	end_revoked(service, outlet);
 	for (size_t i = 0; i < n->trace_count; i++) {
 		struct trace *trace = &n->traces[i];
+		if (trace->revoked)
+			continue;
 		size_t size;
 		const uint8_t *lines = trace_next(trace, NOTICE_LINES_BYTES, &size);
 		if ((size == 0 && trace->dropped == 0) || !outlet->ready(outlet->context, trace->connection))

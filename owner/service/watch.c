@@ -45,6 +45,19 @@ void watches_end(struct service *service, uint64_t connection)
 			end(service, &service->watches[i]);
 }
 
+size_t watches_revoke(struct service *service)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < service->watch_count; i++) {
+		struct watch *watch = &service->watches[i];
+		watch->revoked = !access_allows(access_find(service->access, &watch->caller), ACCESS_WATCH, true);
+		count += watch->revoked;
+	}
+	service->watches_behind |= count > 0;
+	return count;
+}
+
 static bool grow(struct service *service)
 {
 	enum { FIRST_ROOM = 16 };
@@ -136,7 +149,7 @@ void item_watch(struct exchange *x, const struct request_header *header, struct 
 	memcpy(prefix, list[0].bytes, list[0].size);
 	service->watches[service->watch_count++] =
 		(struct watch){ .connection = x->message->connection, .id = header->sequence, .next = next, .told = next,
-				.prefix = prefix, .prefix_size = list[0].size };
+				.prefix = prefix, .prefix_size = list[0].size, .caller = x->message->caller };
 	service->watches_behind = true;
 	counters->watches_opened++;
 	const struct value answer = value_integer((int64_t)core_revision(service->core));
@@ -213,6 +226,15 @@ static bool send_events(struct service *service, struct watch *watch, const stru
 	watch->told = told;
 	counters_of(service)->events_sent += sent;
 	return sent > 0;
+}
+
+/* Its user has lost the right to it. */
+static bool tell_revoked(struct service *service, const struct watch *watch, const struct outlet *outlet)
+{
+	size_t item = begin_notice(service, ITEM_EVENTS, watch->id, CODE_DENIED);
+
+	write_refusal(-1, code_text(CODE_DENIED), NULL, &service->notice);
+	return send_notice(service, outlet, watch->connection, item);
 }
 
 static bool tell_behind(struct service *service, const struct watch *watch, const struct outlet *outlet)
@@ -294,6 +316,14 @@ static bool deliver_events(struct service *service, struct watch *watch, const s
 	const struct events *events = core_events(service->core);
 	bool more = false;
 
+	if (watch->revoked) {
+		if (outlet->ready(outlet->context, watch->connection) && tell_revoked(service, watch, outlet)) {
+			end(service, watch);
+			return true;
+		}
+		service->watches_behind = true;
+		return false;
+	}
 	if (watch->next < events_first(events)) {
 		if (outlet->ready(outlet->context, watch->connection) && tell_behind(service, watch, outlet)) {
 			end(service, watch);

@@ -242,6 +242,7 @@ static bool read_opener(struct snapshot_reader *r, struct caller *caller)
 	caller->uid = (uid_t)uid;
 	caller->gid = (gid_t)gid;
 	caller->pid = (pid_t)(uint32_t)pid;
+	caller->keyed = caller_is_keyed(caller);
 	return true;
 }
 

@@ -113,7 +113,9 @@ void text_write_head(struct buffer *out, const struct text_head *head)
 void text_write_session(struct buffer *out, const struct text_session *session)
 {
 	write_format(out, "session %" PRIu64, session->id);
-	if (session->caller.known)
+	if (caller_is_keyed(&session->caller))
+		write_format(out, " key %016" PRIx64, session->caller.born);
+	else if (session->caller.known)
 		write_format(out, " uid %u gid %u pid %d", session->caller.uid, session->caller.gid,
 			     session->caller.pid);
 	write_format(out, " last %" PRIu64, session->last);

@@ -148,14 +148,15 @@ static bool read_name(struct cursor *cursor, char name[TEXT_NAME_MAX + 1])
 	return size > 0;
 }
 
-static bool read_history(struct cursor *cursor, uint64_t *history)
+/* Of sixteen hexadecimal digits. */
+static bool read_hexadecimal(struct cursor *cursor, uint64_t *number)
 {
-	*history = 0;
+	*number = 0;
 	for (int i = 0; i < 16; i++) {
 		int digit = cursor->at < cursor->end ? hex_digit(*cursor->at++) : -1;
 		if (digit < 0)
 			return false;
-		*history = *history << 4 | (uint64_t)digit;
+		*number = *number << 4 | (uint64_t)digit;
 	}
 	return true;
 }
@@ -164,6 +165,10 @@ static bool read_caller(struct cursor *cursor, struct caller *caller)
 {
 	uint64_t uid, gid, pid;
 
+	if (skip(cursor, " key ")) {
+		*caller = (struct caller){ .known = true, .keyed = true, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+		return read_hexadecimal(cursor, &caller->born);
+	}
 	*caller = (struct caller){ .known = skip(cursor, " uid ") };
 	if (!caller->known)
 		return true;
@@ -251,7 +256,7 @@ static bool read_head_line(struct text_head *head, unsigned stage, struct cursor
 		head->version = (uint32_t)number;
 		return true;
 	case HISTORY:
-		return read_history(cursor, &head->history);
+		return read_hexadecimal(cursor, &head->history);
 	case REVISION:
 		return read_unsigned(cursor, UINT64_MAX, &head->revision);
 	case TIME:

@@ -7,10 +7,14 @@
  * (accept and close at once) a connection whose descriptor is beyond a mark, and
  * report ECONNABORTED, which libzmq takes calmly. The kernel hands out the lowest
  * free number, so a bound on the number is a bound on how many are open.
+ *
+ * It also remembers who came by tcp: libzmq's events do not tell, and the kernel has
+ * forgotten when the connection is gone.
  */
 #ifndef SOLE_OWNER_ACCEPT_GATE_H
 #define SOLE_OWNER_ACCEPT_GATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -25,5 +29,11 @@ int accept_gate_init(void);
 
 /* Connections refused so far. Any thread. */
 uint64_t accept_gate_refused(void);
+
+enum { ACCEPT_GATE_PEER_MAX = 56 }; /* an IPv6 address in brackets, and a port */
+
+/* The address of who came with that descriptor, "HOST:PORT". To be asked once for each connection by tcp, in the
+ * order in which they came; of one thread. False, and "": not by tcp, or more than a thousand came since. */
+bool accept_gate_peer(int descriptor, char peer[ACCEPT_GATE_PEER_MAX]);
 
 #endif

@@ -12,6 +12,7 @@
 #include "owner/transport/connections.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -29,6 +30,7 @@ struct connection {
 	struct routing_id id; /* of this generation; none before its first message */
 	int64_t whole_ns;     /* when it last delivered a whole message, or was accepted */
 	int descriptor;
+	char origin[CONNECTION_TEXT_MAX], key[CONNECTION_TEXT_MAX]; /* or "" */
 	struct connection *next_ended;
 };
 
@@ -49,6 +51,11 @@ struct connections *connections_new(uint64_t most, struct counters *counters)
 	connections->most = most;
 	connections->counters = counters;
 	return connections;
+}
+
+void connections_set_most(struct connections *connections, uint64_t most)
+{
+	connections->most = most;
 }
 
 void connections_destroy(struct connections **connections)
@@ -141,6 +148,7 @@ static void begin_generation(struct connections *connections, struct connection 
 	connection->generation++;
 	connection->subscribed = connection->cut = false;
 	connection->id.size = 0;
+	connection->key[0] = '\0';
 	note_end(connections, connection);
 }
 
@@ -157,6 +165,7 @@ void connections_accepted(struct connections *connections, int descriptor, int64
 	if (connection == NULL)
 		return;
 	begin_generation(connections, connection);
+	connection->origin[0] = '\0';
 	connection->whole_ns = now_ns;
 }
 
@@ -222,6 +231,22 @@ uint64_t connections_heard(struct connections *connections, int descriptor, cons
 	return handle(connection, connection->generation);
 }
 
+void connections_set_origin(struct connections *connections, int descriptor, const char *origin)
+{
+	struct connection *connection = record(connections, descriptor);
+
+	if (connection != NULL)
+		snprintf(connection->origin, sizeof connection->origin, "%s", origin);
+}
+
+void connections_set_key(struct connections *connections, uint64_t connection, const char *key)
+{
+	struct connection *found = find(connections, connection);
+
+	if (found != NULL && found->key[0] == '\0')
+		snprintf(found->key, sizeof found->key, "%s", key);
+}
+
 void connections_subscribe(struct connections *connections, uint64_t connection, bool wanted)
 {
 	struct connection *found = find(connections, connection);
@@ -249,6 +274,20 @@ uint64_t connections_next_subscribed(const struct connections *connections, uint
 			return handle(next, next->generation);
 	}
 	return 0;
+}
+
+const char *connections_origin(const struct connections *connections, int descriptor)
+{
+	const struct connection *connection = record(connections, descriptor);
+
+	return connection != NULL ? connection->origin : "";
+}
+
+int64_t connections_heard_ns(const struct connections *connections, int descriptor)
+{
+	const struct connection *connection = record(connections, descriptor);
+
+	return connection != NULL ? connection->whole_ns : 0;
 }
 
 uint64_t connections_count(const struct connections *connections)
@@ -288,4 +327,32 @@ unsigned connections_cut_silent(struct connections *connections, int64_t since_n
 		cut = cut_silent(connections, since_ns, true);
 	}
 	return cut;
+}
+
+/* ---- cutting by key ---- */
+
+unsigned connections_cut_keys(struct connections *connections,
+			      bool (*may_stay)(const void *context, const char *key), const void *context)
+{
+	unsigned cut = 0;
+
+	for (size_t i = 0; i < connections->room; i++) {
+		struct connection *connection = connections->by_descriptor[i];
+		if (connection == NULL || !connection->open || connection->cut || may_stay(context, connection->key))
+			continue;
+		shutdown((int)i, SHUT_RDWR);
+		connection->cut = true;
+		cut++;
+	}
+	return cut;
+}
+
+void connections_cut(struct connections *connections, uint64_t connection)
+{
+	struct connection *found = find(connections, connection);
+
+	if (found == NULL || found->cut)
+		return;
+	shutdown(found->descriptor, SHUT_RDWR);
+	found->cut = true;
 }

@@ -21,6 +21,9 @@ struct connections;
 struct connections *connections_new(uint64_t most, struct counters *counters);
 void connections_destroy(struct connections **connections);
 
+/* From now on so many may be open. */
+void connections_set_most(struct connections *connections, uint64_t most);
+
 /* ---- what the monitor tells ---- */
 
 /* A newcomer over the limit is shut down, and open until its end is told. */
@@ -33,6 +36,14 @@ void connections_disconnected(struct connections *connections, int descriptor);
  * its connection, or 0 when that is not open any more, or not known. */
 uint64_t connections_heard(struct connections *connections, int descriptor, const void *id, size_t id_size,
 			   int64_t now_ns);
+
+enum { CONNECTION_TEXT_MAX = 56 };
+
+/* Where the connection that was accepted last with this descriptor comes from, and with which key; either is
+ * known when it is told, and "" before. Valid until the next call that is not for asking. */
+void connections_set_origin(struct connections *connections, int descriptor, const char *origin);
+const char *connections_origin(const struct connections *connections, int descriptor);
+void connections_set_key(struct connections *connections, uint64_t connection, const char *key);
 
 /* Whether the connection takes what it did not ask for. Nothing happens when it is gone. */
 void connections_subscribe(struct connections *connections, uint64_t connection, bool wanted);
@@ -49,6 +60,9 @@ uint64_t connections_next_subscribed(const struct connections *connections, uint
 
 uint64_t connections_count(const struct connections *connections);
 
+/* When the connection that was accepted last with this descriptor was heard last, or accepted; 0: there is none. */
+int64_t connections_heard_ns(const struct connections *connections, int descriptor);
+
 /* Gives the handles of ended connections, each once; false when there is none (any more). What was
  * not asked for takes no memory, however many have ended. */
 bool connections_ended(struct connections *connections, uint64_t *connection);
@@ -56,5 +70,13 @@ bool connections_ended(struct connections *connections, uint64_t *connection);
 /* Shuts down every connection that delivered no whole message since `since_ns`; when `filling`,
  * only those whose bytes are waiting to be read at this moment. Returns how many. */
 unsigned connections_cut_silent(struct connections *connections, int64_t since_ns, bool filling);
+
+/* Shuts down every connection of whose key `may_stay` is false; it is called with "" for one of which no key is known
+ * yet. Returns how many. */
+unsigned connections_cut_keys(struct connections *connections,
+			      bool (*may_stay)(const void *context, const char *key), const void *context);
+
+/* Shuts down the connection. Nothing happens when it is gone. */
+void connections_cut(struct connections *connections, uint64_t connection);
 
 #endif

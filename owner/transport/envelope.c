@@ -42,6 +42,7 @@ enum envelope_taken envelope_receive(struct envelope *envelope, void *router)
 	struct return_path *path = &envelope->path;
 	zmq_msg_t frame;
 
+	path->router = router;
 	path->count = 0;
 	envelope->overlong = false;
 	zmq_msg_init(&envelope->body);
@@ -79,36 +80,16 @@ void envelope_clear(struct envelope *envelope)
 
 /* ---- who sent it ---- */
 
-/* libzmq passes on what SO_PEERCRED said at the accept: "path:uid:gid:pid". */
-struct caller envelope_caller(struct envelope *envelope)
+const char *envelope_key(struct envelope *envelope)
 {
-	const struct caller nobody = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
-	const char *text = envelope->path.count == 1 ? zmq_msg_gets(&envelope->body, "Peer-Address") : NULL;
-	uint64_t numbers[3] = { 0 };
+	const char *text = zmq_msg_gets(&envelope->body, "User-Id");
 
-	if (text == NULL)
-		return nobody;
-	const char *end = text + strlen(text);
-	for (int i = 2; i >= 0; i--) {
-		uint64_t scale = 1;
-		const char *digits = end;
-		while (digits > text && digits[-1] >= '0' && digits[-1] <= '9' && end - digits < 10) {
-			numbers[i] += (uint64_t)(*--digits - '0') * scale;
-			scale *= 10;
-		}
-		if (digits == end || digits == text || digits[-1] != ':')
-			return nobody;
-		end = digits - 1;
-	}
-	if (numbers[2] == 0)
-		return nobody;
-	return (struct caller){ .uid = (uid_t)numbers[0], .gid = (gid_t)numbers[1], .pid = (pid_t)numbers[2],
-				.known = true };
+	return text != NULL ? text : "";
 }
 
 uint64_t envelope_peer(struct envelope *envelope)
 {
-	uint64_t number = 0;
+	uint64_t number = (uintptr_t)envelope->path.router;
 
 	for (int i = 0; i < envelope->path.count; i++) {
 		zmq_msg_t *frame = &envelope->path.frames[i];
@@ -125,8 +106,9 @@ int envelope_descriptor(struct envelope *envelope)
 
 /* ---- return paths ---- */
 
-bool return_path_init(struct return_path *path, const void *id, size_t id_size)
+bool return_path_init(struct return_path *path, void *router, const void *id, size_t id_size)
 {
+	path->router = router;
 	path->count = 0;
 	if (zmq_msg_init_size(&path->frames[0], id_size) != 0)
 		return false;
@@ -141,6 +123,7 @@ void return_path_copy(struct return_path *copy, struct return_path *path)
 		zmq_msg_init(&copy->frames[i]);
 		zmq_msg_copy(&copy->frames[i], &path->frames[i]);
 	}
+	copy->router = path->router;
 	copy->count = path->count;
 }
 
@@ -152,8 +135,10 @@ void return_path_clear(struct return_path *path)
 }
 
 /* The first frame decides: once ROUTER has taken it, the rest goes too. */
-enum sent return_path_send(struct return_path *path, void *router, zmq_msg_t *body)
+enum sent return_path_send(struct return_path *path, zmq_msg_t *body)
 {
+	void *router = path->router;
+
 	for (int i = 0; i < path->count; i++) {
 		zmq_msg_t copy;
 		zmq_msg_init(&copy);

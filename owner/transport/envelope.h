@@ -16,6 +16,7 @@
 /* The frames that lead back to who asked. The first is the routing id that the ROUTER socket gave
  * to a connection; with more, a broker stands between. */
 struct return_path {
+	void *router; /* whose connection that is */
 	zmq_msg_t frames[PROTOCOL_RETURN_PATH_MAX];
 	int count;
 };
@@ -36,8 +37,9 @@ enum envelope_taken {
 enum envelope_taken envelope_receive(struct envelope *envelope, void *router);
 void envelope_clear(struct envelope *envelope);
 
-/* The kernel's word on who sent it; not known when a broker relayed it. */
-struct caller envelope_caller(struct envelope *envelope);
+/* The key of the connection it came by, as the owner's answer to 27/ZAP had it; "" when there was none. For messages that
+ * came by CURVE: of others it would be the peer's own word. Valid as long as the body. */
+const char *envelope_key(struct envelope *envelope);
 
 /* The same number for all messages of one return path. */
 uint64_t envelope_peer(struct envelope *envelope);
@@ -47,7 +49,7 @@ uint64_t envelope_peer(struct envelope *envelope);
 int envelope_descriptor(struct envelope *envelope);
 
 /* A path of one frame. False when there is no memory. */
-bool return_path_init(struct return_path *path, const void *id, size_t id_size);
+bool return_path_init(struct return_path *path, void *router, const void *id, size_t id_size);
 void return_path_copy(struct return_path *copy, struct return_path *path);
 void return_path_clear(struct return_path *path);
 
@@ -58,6 +60,6 @@ enum sent {
 };
 
 /* Sends `body` back along `path`, which stays as it is. Unless SENT, the body is still the caller's. */
-enum sent return_path_send(struct return_path *path, void *router, zmq_msg_t *body);
+enum sent return_path_send(struct return_path *path, zmq_msg_t *body);
 
 #endif

@@ -8,6 +8,7 @@
  */
 #include "owner/transport/outboxes.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,16 +34,21 @@ struct waiting {
 	struct waiting *next;
 };
 
+/* Two sockets may know two peers by one routing id. */
+struct peer_key {
+	void *router;
+	uint8_t id[ROUTING_ID_MAX];
+};
+
 /* What waits for one peer; gone when nothing does. */
 struct outbox {
-	uint8_t id[ROUTING_ID_MAX];
+	struct peer_key peer;
 	struct waiting *first, **last;
 	uint64_t bytes;
 	UT_hash_handle hh;
 };
 
 struct outboxes {
-	void *router;
 	const struct limits *limits;
 	struct counters *counters;
 	struct outbox *by_id;
@@ -50,13 +56,12 @@ struct outboxes {
 	int64_t retry_ns, retry_delay_ns; /* retry_ns: 0 when nothing waits */
 };
 
-struct outboxes *outboxes_new(void *router, const struct limits *limits, struct counters *counters)
+struct outboxes *outboxes_new(const struct limits *limits, struct counters *counters)
 {
 	struct outboxes *outboxes = calloc(1, sizeof *outboxes);
 
 	if (outboxes == NULL)
 		return NULL;
-	outboxes->router = router;
 	outboxes->limits = limits;
 	outboxes->counters = counters;
 	return outboxes;
@@ -93,29 +98,39 @@ void outboxes_destroy(struct outboxes **outboxes)
 
 /* ---- keeping ---- */
 
-static struct outbox *outbox_of(const struct outboxes *outboxes, const void *id, size_t id_size)
+/* Returns the size of the key. */
+static size_t make_key(struct peer_key *key, void *router, const void *id, size_t id_size)
+{
+	id_size = id_size < ROUTING_ID_MAX ? id_size : ROUTING_ID_MAX;
+	key->router = router;
+	memcpy(key->id, id, id_size);
+	return offsetof(struct peer_key, id) + id_size;
+}
+
+static struct outbox *outbox_of(const struct outboxes *outboxes, void *router, const void *id, size_t id_size)
 {
 	struct outbox *outbox = NULL;
+	struct peer_key key;
 
-	if (outboxes->by_id != NULL)
-		HASH_FIND(hh, outboxes->by_id, id, id_size, outbox);
+	if (outboxes->by_id == NULL)
+		return NULL;
+	size_t size = make_key(&key, router, id, id_size);
+	HASH_FIND(hh, outboxes->by_id, &key, size, outbox);
 	return outbox;
 }
 
-static struct outbox *outbox_make(struct outboxes *outboxes, const void *id, size_t id_size)
+static struct outbox *outbox_make(struct outboxes *outboxes, void *router, const void *id, size_t id_size)
 {
-	struct outbox *outbox = outbox_of(outboxes, id, id_size);
+	struct outbox *outbox = outbox_of(outboxes, router, id, id_size);
 
 	if (outbox != NULL)
 		return outbox;
 	outbox = calloc(1, sizeof *outbox);
-	if (outbox == NULL || id_size > sizeof outbox->id) {
-		free(outbox);
+	if (outbox == NULL)
 		return NULL;
-	}
-	memcpy(outbox->id, id, id_size);
+	size_t size = make_key(&outbox->peer, router, id, id_size);
 	outbox->last = &outbox->first;
-	HASH_ADD(hh, outboxes->by_id, id, id_size, outbox);
+	HASH_ADD(hh, outboxes->by_id, peer, size, outbox);
 	if (outbox->hh.tbl == NULL) { /* no memory for the hash */
 		free(outbox);
 		return NULL;
@@ -128,7 +143,7 @@ static bool keep(struct outboxes *outboxes, struct return_path *path, zmq_msg_t 
 {
 	zmq_msg_t *id = &path->frames[0];
 	uint64_t bytes = zmq_msg_size(body) + WAITING_OVERHEAD_BYTES;
-	struct outbox *outbox = outbox_make(outboxes, zmq_msg_data(id), zmq_msg_size(id));
+	struct outbox *outbox = outbox_make(outboxes, path->router, zmq_msg_data(id), zmq_msg_size(id));
 	struct waiting *waiting = NULL;
 
 	if (outbox != NULL && outbox->bytes + bytes <= (uint64_t)outboxes->limits->outbox_bytes &&
@@ -170,8 +185,8 @@ bool outboxes_send(struct outboxes *outboxes, struct return_path *path, const st
 	}
 	memcpy(zmq_msg_data(&message), body->data, body->size);
 	/* What waits goes first. */
-	bool behind = outbox_of(outboxes, zmq_msg_data(id), zmq_msg_size(id)) != NULL;
-	switch (behind ? SENT_FULL : return_path_send(path, outboxes->router, &message)) {
+	bool behind = outbox_of(outboxes, path->router, zmq_msg_data(id), zmq_msg_size(id)) != NULL;
+	switch (behind ? SENT_FULL : return_path_send(path, &message)) {
 	case SENT:
 		outboxes->counters->messages_sent++;
 		break;
@@ -192,7 +207,7 @@ static bool flush(struct outboxes *outboxes, struct outbox *outbox, bool *moved)
 	while (outbox->first != NULL) {
 		struct waiting *waiting = outbox->first;
 		uint64_t bytes = zmq_msg_size(&waiting->body) + WAITING_OVERHEAD_BYTES;
-		switch (return_path_send(&waiting->path, outboxes->router, &waiting->body)) {
+		switch (return_path_send(&waiting->path, &waiting->body)) {
 		case SENT:
 			break;
 		case SENT_FULL:
@@ -231,9 +246,9 @@ int64_t outboxes_retry(struct outboxes *outboxes, int64_t now_ns)
 	return outboxes->retry_ns != 0 ? outboxes->retry_ns : INT64_MAX;
 }
 
-bool outboxes_waiting(const struct outboxes *outboxes, const void *id, size_t id_size)
+bool outboxes_waiting(const struct outboxes *outboxes, void *router, const void *id, size_t id_size)
 {
-	return outbox_of(outboxes, id, id_size) != NULL;
+	return outbox_of(outboxes, router, id, id_size) != NULL;
 }
 
 uint64_t outboxes_bytes(const struct outboxes *outboxes)

@@ -18,8 +18,8 @@
 
 struct outboxes;
 
-/* NULL when there is no memory. All three must outlive the outboxes. */
-struct outboxes *outboxes_new(void *router, const struct limits *limits, struct counters *counters);
+/* NULL when there is no memory. Both must outlive the outboxes, as must the sockets that paths lead to. */
+struct outboxes *outboxes_new(const struct limits *limits, struct counters *counters);
 void outboxes_destroy(struct outboxes **outboxes);
 
 /* Sends `body` along `path` (of at least one frame), behind what waits for that peer. False: it was
@@ -31,8 +31,8 @@ bool outboxes_send(struct outboxes *outboxes, struct return_path *path, const st
  * INT64_MAX when nothing waits. */
 int64_t outboxes_retry(struct outboxes *outboxes, int64_t now_ns);
 
-/* Whether anything waits for the peer of that routing id. */
-bool outboxes_waiting(const struct outboxes *outboxes, const void *id, size_t id_size);
+/* Whether anything waits for the peer that `router` knows by that routing id. */
+bool outboxes_waiting(const struct outboxes *outboxes, void *router, const void *id, size_t id_size);
 
 /* What waits for all of them, with what keeping it takes. */
 uint64_t outboxes_bytes(const struct outboxes *outboxes);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * transport.h - the owner's ROUTER socket: whole messages in, replies out, and which
+ * transport.h - the doors by which messages come, together: whole messages in, replies out, and which
  * connections there are.
  *
- * All of libzmq in the owner is behind here. Nothing blocks but transport_wait. A peer
+ * One door is the Unix socket's (local.h), the other, where there is one, tcp's (tcp.h); behind that is all
+ * of libzmq in the owner. Nothing blocks but transport_wait. A peer
  * that does not read has its replies kept, in bytes that are bounded for it and for
  * all, and dropped beyond; a peer that sends without end is cut by
  * transport_cut_silent. Receive a batch, answer it, release it: one batch at a time.
@@ -15,22 +16,28 @@
 #define SOLE_OWNER_TRANSPORT_H
 
 #include "common/buffer.h"
-#include "owner/core/operations.h"
 #include "owner/core/counters.h"
 #include "owner/core/limits.h"
+#include "owner/transport/keyring.h"
+#include "owner/transport/message.h"
 
 struct transport;
 
 struct transport_settings {
 	int listener;     /* a listening Unix socket; taken over on success */
-	const char *path; /* its path */
+	const char *tcp;  /* where to listen beside it, "tcp://HOST:PORT"; the port may be '*'. NULL: nowhere */
+	const struct certificate *certificate; /* with `tcp`: the owner's pair of keys, and */
+	const struct keyring *keyring;         /* who may come; NULL: everybody, in the clear. Must outlive the transport */
 	const struct limits *limits;
 	struct counters *counters;
 };
 
-/* 0, or -1 with a sentence in `error`. Starts libzmq's I/O thread: block signals before. */
+/* 0, or -1 with a sentence in `error`. With `tcp` libzmq's I/O thread is started: block signals before. */
 int transport_open(struct transport **transport, const struct transport_settings *settings, char *error,
 		   size_t error_size);
+
+/* Where it listens on tcp, with the port that the system chose; "" when it does not. */
+void transport_tcp_endpoint(const struct transport *transport, char *endpoint, size_t size);
 
 /* Gives what was sent up to `linger_ms` to leave, then frees everything. */
 void transport_close(struct transport **transport, int linger_ms);
@@ -40,17 +47,6 @@ enum { TRANSPORT_INPUT = 1, TRANSPORT_DESCRIPTOR = 2 };
 /* Blocks until there is input or an event of a connection (TRANSPORT_INPUT), `descriptor` is
  * readable (TRANSPORT_DESCRIPTOR), or `timeout_ms` (-1: for ever). Returns which, or 0. */
 int transport_wait(struct transport *transport, int descriptor, int timeout_ms);
-
-/* One message of the batch. */
-struct transport_message {
-	struct caller caller;
-	uint64_t peer;       /* the same for all messages that came by one return path */
-	uint64_t connection; /* what it came by; 0 when that has ended, is not known, or is a broker's */
-	const uint8_t *body; /* valid until transport_release */
-	size_t size;
-	bool overlong;       /* frames followed the body, and were dropped */
-	bool subscribed;     /* transport_subscribe was called for its connection */
-};
 
 /* Takes what has arrived, within the limits of a round and `most` (at least 1) messages; the return
  * value is how many stand in *messages. What is not framed as a message is dropped and counted. */
@@ -89,6 +85,10 @@ bool transport_ended(struct transport *transport, uint64_t *connection);
 /* Cuts every connection that delivered no whole message since `since_ns`; when `filling`, only those
  * whose bytes are waiting to be read at this moment. Returns how many. */
 unsigned transport_cut_silent(struct transport *transport, int64_t since_ns, bool filling);
+
+/* After the keyring has changed: cuts connections whose key may not come any more, and who has not shown one yet. Returns
+ * how many. */
+unsigned transport_cut_revoked(struct transport *transport);
 
 uint64_t transport_connections(const struct transport *transport);
 uint64_t transport_outbox_bytes(const struct transport *transport);

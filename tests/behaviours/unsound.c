@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * unsound.c - counters that break the contract of sole-behaviour(3) in each way that replay has to find, and one
- * operation that crashes.
+ * unsound.c - counters that break the contract of sole-behaviour(3) in each way that replay has to find, and two
+ * operations that crash.
  */
 #include <sole/behaviour.h>
 #include <stdlib.h>
@@ -55,6 +55,13 @@ static int crash(struct sole_call *call)
 	abort();
 }
 
+/* The same, of a query. */
+static int fall(struct sole_call *call)
+{
+	(void)call;
+	abort();
+}
+
 static void *create(struct sole_store *store)
 {
 	calls = getenv("SOLE_UNSOUND") != NULL;
@@ -73,6 +80,7 @@ static const struct sole_operation_entry operations[] = {
 	COMMAND(4, tell, INTEGER("pid")),
 	COMMAND(5, moody, { 0 }),
 	COMMAND(6, crash, { 0 }),
+	{ 7, SOLE_IS_QUERY, "fall", "is fall", { NAME }, { { 0 } }, fall },
 };
 
 const struct sole_behaviour sole_behaviour = {

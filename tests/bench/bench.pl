@@ -116,6 +116,12 @@ my @FORMS = (
 	durable_form('redis-sync-64', 'durable-64', 'Redis, appendfsync always, 64 processes with hiredis',
 		sub ($run) { ("$BUILT/redis_clients", '--socket', socket_path($run), seed_options($run, '--')) },
 		"$BUILT/redis_clients"),
+	{
+		name => 'floor-sync-64', workload => 'durable-64',
+		title => 'the floor: 64 processes, bare Unix sockets, one sync for all that had come',
+		needs => ["$BUILT/floor"],
+		command => \&durable_floor, rate => \&rate_of_writes, version => sub { () },
+	},
 	durable_form('sole-sync-actors', 'durable-actors', 'sole --state, 64 actors on a socket',
 		sub ($run) {
 			('bin/sole-writer', '--endpoint', 'ipc://' . socket_path($run), '--actors', 64, '--pause', 0,
@@ -444,6 +450,10 @@ sub durable_redis ($run, $sync = 'always', $preamble = 'no') {
 		'--save', '', '--appendonly', 'yes', '--appendfsync', $sync, '--aof-use-rdb-preamble', $preamble,
 		'--auto-aof-rewrite-percentage', 0, '--daemonize', 'no', '--supervised', 'systemd',
 		'--dir', $run->{state}, '--loglevel', 'notice', '--logfile', "$folder/errors");
+}
+
+sub durable_floor ($run) {
+	return ('env', "FLOOR_JOURNAL=$disk/floor", "$BUILT/floor", '--socket', socket_path($run), seed_options($run, '--'));
 }
 
 sub redis_actors ($run, $connections) {

@@ -7,11 +7,15 @@
  * no hash table, no allocation, no error that is not fatal. What is left is one
  * system call and one wake-up each way, which every server for one process a
  * client pays. It is a measure and not a server: it trusts its clients.
+ *
+ * With $FLOOR_JOURNAL, a path, what was set is written there and synced before it is
+ * answered, once for all requests that had come: what durability costs beside that.
  */
 #include "common/log.h"
 #include "tests/bench/crew.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,7 +30,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { EVENTS_MOST = 256, NONE = -1 };
+enum { EVENTS_MOST = 256, NONE = -1, JOURNAL_BYTES = 64 << 20 };
 
 enum operation { OPERATION_GET = 1, OPERATION_SET = 2 };
 
@@ -56,6 +60,10 @@ struct server {
 	int64_t keys;
 	struct peer *peers;     /* one for each client */
 	int64_t *values;        /* one for each key */
+	int journal;            /* -1: there is none */
+	off_t journal_end;
+	struct peer *asked[EVENTS_MOST]; /* those that wait for an answer */
+	size_t asked_count;
 };
 
 static void socket_address(const char *path, struct sockaddr_un *address)
@@ -128,8 +136,50 @@ static void server_receive(struct server *server, struct peer *peer)
 	peer->have += (size_t)n;
 	if (peer->have == sizeof peer->request) {
 		peer->have = 0;
-		server_answer(server, peer);
+		server->asked[server->asked_count++] = peer;
 	}
+}
+
+/* One write and one sync for all of them, into a file that is there already, as a journal should be. */
+static void server_record(struct server *server)
+{
+	static struct request records[EVENTS_MOST];
+	size_t count = 0;
+
+	for (size_t i = 0; i < server->asked_count; i++)
+		if (server->asked[i]->request.operation == OPERATION_SET)
+			records[count++] = server->asked[i]->request;
+	if (count == 0)
+		return;
+	if (server->journal_end + (off_t)sizeof records > JOURNAL_BYTES)
+		server->journal_end = 0;
+	if (pwrite(server->journal, records, count * sizeof *records, server->journal_end) < 0 ||
+	    fdatasync(server->journal) != 0)
+		fatal(EX_IOERR, "cannot write the journal: %s", strerror(errno));
+	server->journal_end += (off_t)(count * sizeof *records);
+}
+
+static void server_answer_all(struct server *server)
+{
+	if (server->journal >= 0)
+		server_record(server);
+	for (size_t i = 0; i < server->asked_count; i++)
+		server_answer(server, server->asked[i]);
+	server->asked_count = 0;
+}
+
+static int journal_open(const char *path)
+{
+	static const char zeros[1 << 16];
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	for (off_t at = 0; fd >= 0 && at < JOURNAL_BYTES; at += (off_t)sizeof zeros)
+		if (pwrite(fd, zeros, sizeof zeros, at) != (ssize_t)sizeof zeros)
+			fatal(EX_IOERR, "cannot write %s: %s", path, strerror(errno));
+	if (fd < 0 || fsync(fd) != 0)
+		fatal(EX_CANTCREAT, "cannot make %s: %s", path, strerror(errno));
+	unlink(path);
+	return fd;
 }
 
 /* Serves until every client has come and gone. */
@@ -156,6 +206,7 @@ static void server_run(struct server *server)
 			else
 				server_receive(server, peer);
 		}
+		server_answer_all(server);
 	}
 	free(server->values);
 	free(server->peers);
@@ -179,10 +230,13 @@ static int listen_at(const char *path, int64_t clients)
 /* Listens before it forks, so that a client may connect as soon as this returns. */
 static pid_t server_start(const struct crew *crew)
 {
-	struct server server = { .keys = crew->keys, .clients = crew->readers + crew->writers };
+	struct server server = { .keys = crew->keys, .clients = crew->readers + crew->writers, .journal = -1 };
+	const char *journal = getenv("FLOOR_JOURNAL");
 	struct rlimit files;
 	pid_t parent = getpid();
 
+	if (journal != NULL)
+		server.journal = journal_open(journal);
 	server.listener = listen_at(crew->socket, server.clients);
 	pid_t pid = fork();
 	if (pid < 0)

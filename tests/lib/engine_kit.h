@@ -60,7 +60,7 @@ struct kit_owner {
 	size_t session_count;
 	unsigned runs[KIT_NUMBERS]; /* by number, over all histories */
 	unsigned reads;
-	bool leaving, busy, deny_open, drop;
+	bool leaving, busy, deny_open, deny, drop;
 	bool parks, watch_busy;
 	bool durable;         /* marks what it answers to RUN */
 	unsigned search_busy; /* so often it has not found yet what it is asked */
@@ -179,7 +179,7 @@ static inline void kit_open(struct kit_owner *owner, struct request_header *head
 	size_t count;
 
 	owner->opens++;
-	if (owner->leaving || owner->busy || owner->deny_open) {
+	if (owner->leaving || owner->busy || owner->deny_open || owner->deny) {
 		kit_refuse(out, header, ITEM_OPEN,
 			   owner->leaving ? CODE_LEAVING
 			   : owner->busy  ? CODE_BUSY
@@ -469,6 +469,10 @@ static inline void kit_hello(struct kit_owner *owner, struct request_header *hea
 				      value_integer(1) };
 
 	owner->hellos++;
+	if (owner->deny) {
+		kit_refuse(out, header, ITEM_HELLO, CODE_DENIED, NULL);
+		return;
+	}
 	kit_list(out, kit_reply(out, header, ITEM_HELLO, CODE_OK, 0), list, 9);
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "owner/service/service.h"
+#include "tests/lib/open_access.h"
 
 #include <string.h>
 
@@ -39,6 +40,7 @@ struct rig {
 
 	struct service_message messages[RIG_MESSAGES];
 	struct buffer bodies[RIG_MESSAGES];
+	const struct access *access; /* NULL: anybody may command */
 	unsigned items[RIG_MESSAGES];
 	size_t count, item_start; /* messages of the round to be */
 	bool ran;
@@ -63,6 +65,7 @@ static inline bool rig_start(struct rig *rig, const struct sole_behaviour *behav
 		.identity = { .name = "unit", .incarnation = 0x1234, .history = 0x5678, .pid = 42, .uid = rig->uid },
 		.gauges = &rig->gauges,
 		.durability = rig->durability,
+		.access = rig->access != NULL ? rig->access : open_access(rig->uid),
 		.clock_ns = rig->clock_ns,
 		.slow_after_ns = rig->slow_after_ns,
 	};

@@ -10,6 +10,8 @@
  *	watch PREFIX, hear, unwatch           `hear` waits for the next event
  *	outcome SESSION SEQUENCE              the fate of a command, and the results of one that ran
  *	backup FILE                           the whole state
+ *	sessions                              each: its number, its pid, how many commands it has sent
+ *	end_session SESSION, read_only [1|0]
  *	trace PREFIX, traced, untrace         `traced` waits for the next request, and tells pid, operation and key
  *	ping, status, stats, describe, latencies, clients, hot, slow    what sole.h calls so
  *	close                                 the session ends; another handle begins
@@ -354,6 +356,37 @@ static void backup(struct driver *driver)
 	printf("%s\n", sole_name_of(code));
 }
 
+static int write_session(void *context, const struct sole_session *session)
+{
+	(void)context;
+	printf(" [ i%llu i%lld i%llu ]", (unsigned long long)session->session, (long long)session->pid,
+	       (unsigned long long)session->commands);
+	return 0;
+}
+
+static void sessions(struct driver *driver)
+{
+	printf("ok");
+	int code = sole_sessions(driver->handle, write_session, NULL, 0, NULL);
+	printf("%s%s\n", code == SOLE_OK ? "" : " and then ", code == SOLE_OK ? "" : sole_name_of(code));
+}
+
+static void end_session(struct driver *driver)
+{
+	printf("%s\n", sole_name_of(sole_end_session(driver->handle, strtoull(strtok(NULL, " "), NULL, 10), 0, NULL)));
+}
+
+static void read_only(struct driver *driver)
+{
+	const char *wanted = strtok(NULL, " ");
+	int now = -1, code = sole_read_only(driver->handle, wanted != NULL ? atoi(wanted) : -1, &now, 0, NULL);
+
+	if (code == SOLE_OK)
+		printf("ok %d\n", now);
+	else
+		printf("%s\n", sole_name_of(code));
+}
+
 static void on_traced(struct sole *handle, const struct sole_traced *t, void *context)
 {
 	struct driver *driver = context;
@@ -430,6 +463,9 @@ static const struct word {
 	{ "unwatch", unwatch, NULL },
 	{ "outcome", outcome, NULL },
 	{ "backup", backup, NULL },
+	{ "sessions", sessions, NULL },
+	{ "end_session", end_session, NULL },
+	{ "read_only", read_only, NULL },
 	{ "close", begin_anew, NULL },
 	{ "ping", NULL, sole_ping },
 	{ "status", NULL, sole_status },

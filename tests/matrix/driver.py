@@ -129,6 +129,16 @@ class Driver:
     def say_backup(self, path):
         return "ok" if self.client.backup(path) > 0 else "nothing"
 
+    def say_sessions(self, _):
+        return "ok" + lists([[one.session, one.pid, one.commands] for one in self.client.sessions()])
+
+    def say_end_session(self, text):
+        self.client.end_session(int(text))
+        return "ok"
+
+    def say_read_only(self, text):
+        return f"ok {int(self.client.read_only({'1': True, '0': False}.get(text)))}"
+
     def say_close(self, _):
         self.client.close()
         self.client = sole.Client(self.owner, program="matrix")

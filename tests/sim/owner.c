@@ -4,6 +4,7 @@
  */
 #include "tests/sim/owner.h"
 #include "tests/sim/world.h"
+#include "tests/lib/open_access.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -165,6 +166,7 @@ void owner_start(struct world *world)
 		.gauges = &owner->gauges,
 		.started_ns = world->now_ns,
 		.process_born = process_born,
+		.access = open_access(0),
 	};
 	owner->service = service_new(&settings, &why);
 	if (owner->service == NULL) {

@@ -15,6 +15,8 @@ use Exporter qw(import);
 
 our @EXPORT = qw(read_histories read_log judge model_of);
 
+my %name_of = (1 => 'get', 2 => 'put', 3 => 'delete', 4 => 'add', 5 => 'cas', 10 => 'scan', 12 => 'put-for', 15 => 'bind', 20 => 'lock', 22 => 'unlock');
+
 # All requests of all clients: { client id invoked answered kind ops code session sequence revision durable results }.
 # Of one without an answer (the client was told nothing) `answered` is undef.
 sub read_histories {
@@ -38,14 +40,16 @@ sub read_histories {
     return \@requests;
 }
 
-# The records that matter, in order: { kind revision round session sequence ops code results }.
+# The records that matter, in order: { kind revision round session sequence ops code results }. With after => ROUND only
+# those of later rounds; with only => REGEX, of those that have operations only where they match.
 sub read_log {
-    my ($file) = @_;
+    my ($file, %options) = @_;
     my @records;
     open my $in, '<', $file or die "cannot read $file: $!\n";
     while (my $line = <$in>) {
         my ($round, $revision, $kind) = $line =~ /"round":(\d+),"revision":(\d+),"record":"(\w+)"/
             or die "$file: not a line of a log: $line";
+        next if $round <= ($options{after} // 0);
         my %record = (kind => $kind, revision => $revision, round => $round);
         ($record{session})  = $line =~ /"session":(\d+)/;
         ($record{sequence}) = $line =~ /"sequence":(\d+)/;
@@ -54,8 +58,10 @@ sub read_log {
         if ($line =~ /"operations":\[(.*?\})\]/) {
             my $operations = $1;
             my @names;
-            push @names, "$1($2)" while $operations =~ /"name":"([^"]+)","arguments":\[([^\]]*)\]/g;
+            # A journal without its beginning, and without a snapshot, does not say whose operations they are.
+            push @names, ($2 // $name_of{$1}) . "($3)" while $operations =~ /"number":(\d+)(?:,"name":"([^"]+)")?,"arguments":\[([^\]]*)\]/g;
             $record{ops} = join ';', @names;
+            next if $options{only} && $record{ops} !~ $options{only};
         }
         push @records, \%record;
     }
@@ -96,8 +102,9 @@ sub model_of {
 
 # ---- the judgement ----
 
-# judge(REQUESTS, RECORDS [, lost => sub]): returns { problems => [sentence ...], figures }. An answer that the log does
-# not bear out is a problem, unless lost->(request) says that it may be missing (durability interval).
+# judge(REQUESTS, RECORDS [, lost => sub, from => STATE]): returns { problems => [sentence ...], state, figures }. An answer
+# that the log does not bear out is a problem, unless lost->(request) says that it may be missing (durability interval).
+# `from` is the {state} of the judgement before, where these records go on behind those of that one.
 sub judge {
     my ($requests, $records, %options) = @_;
     my @problems;
@@ -154,11 +161,17 @@ sub judge {
         # A refusal tells what it saw.
         push @queries, $request if $request->{code} eq 'conflict' && $request->{ops} =~ /^cas/;
     }
-    # What nobody was told of.
-    $figures{untold} = grep { $run{$_}{kind} eq 'run' && !$asked{$_} } keys %run;
+    # What nobody was told of, which is what somebody asked for who has not heard: a client that was killed.
+    my %unanswered;
+    $unanswered{ $_->{ops} }++ for grep { !defined $_->{answered} || $_->{code} !~ /^(?:ok|conflict)$/ } @$requests;
+    for my $record (grep { $_->{kind} eq 'run' && !$asked{"$_->{session}:$_->{sequence}"} } values %run) {
+        $figures{untold}++;
+        $problem->("nobody asked for $record->{ops} at revision $record->{revision}") if --$unanswered{ $record->{ops} } < 0;
+    }
 
     # The model in the order of revisions; queries see the state of theirs.
-    my $model = { table => {}, token => 0 };
+    my $model = $options{from} // { table => {}, token => 0 };
+    my $counted_before = $model->{table}{'"counted"'} // 0;
     @queries = sort { $a->{revision} <=> $b->{revision} } grep { !$_->{lost} } @queries;
     my $look = sub {
         my ($request) = @_;
@@ -203,12 +216,12 @@ sub judge {
             if $request->{revision} < $least;
     }
     # The one thing that only the lock makes one step.
-    my $counted = grep { $_->{kind} eq 'run' && $_->{ops} =~ /^put\("counted"/ } @$records;
+    my $counted = $counted_before + grep { $_->{kind} eq 'run' && $_->{ops} =~ /^put\("counted"/ } @$records;
     $problem->("counted $counted times under the lock, and the count is " . ($model->{table}{'"counted"'} // 'none'))
         if ($model->{table}{'"counted"'} // 0) != $counted && !$options{lost};
 
-    return { problems => \@problems, model => $model->{table}, lost => \@lost, revision => $last,
-        requests => 0, commands => 0, queries => 0, conflicts => 0, locks => 0, errors => 0, unanswered => 0, error_list => [], %figures };
+    return { problems => \@problems, model => $model->{table}, state => $model, lost => \@lost, revision => $last,
+        requests => 0, commands => 0, queries => 0, conflicts => 0, locks => 0, errors => 0, unanswered => 0, untold => 0, error_list => [], %figures };
 }
 
 1;

@@ -21,6 +21,7 @@ use warnings;
 
 use Fcntl qw(F_SETFD FD_CLOEXEC);
 use IO::Pty;
+use POSIX ();
 use Sole::Screen;
 use Sole::Test ();
 use Test::More;
@@ -110,6 +111,14 @@ sub lines  { $_[0]->look; return $_[0]{screen}->lines }
 sub line   { $_[0]->look; return $_[0]{screen}->line($_[1]) }
 sub text   { $_[0]->look; return $_[0]{screen}->text }
 sub cursor { $_[0]->look; return $_[0]{screen}->cursor }
+
+# The program takes keys one by one now, and not lines: what is typed is not the terminal's to edit or to echo.
+sub takes_keys {
+    my ($self) = @_;
+    return 0 if !$self->look;
+    my $settings = POSIX::Termios->new;
+    return $settings->getattr(fileno $self->{pty}) && !($settings->getlflag & POSIX::ICANON());
+}
 
 # Waits until the screen's text matches, or code that is given this terminal returns true; `limit`
 # seconds (default 10) at the most, or until the program has ended. Returns whether it does, and shows the screen when not.

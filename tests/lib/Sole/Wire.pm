@@ -17,7 +17,7 @@ use ZMQ::FFI::Constants qw(:all);
 
 our @EXPORT = qw(
     HELLO OPEN GOODBYE RUN CANCEL PING STATUS STATS DESCRIBE WATCH UNWATCH RECEIVED OUTCOME BACKUP
-    LATENCIES CLIENTS HOT SLOW TRACE UNTRACE LEAVING EVENTS TRACED
+    SESSIONS END_SESSION READ_ONLY LATENCIES CLIENTS HOT SLOW TRACE UNTRACE LEAVING EVENTS TRACED
     QUERY RELATIVE NOTICES OTHERWISE OPENED
     GET PUT DELETE ADD CAS COUNT SCAN BIND LOCK UNLOCK HOLDER
     endpoint dealer send_body receive_body receive_bodies
@@ -27,8 +27,8 @@ our @EXPORT = qw(
 
 use constant {
     HELLO => 1, OPEN => 2, GOODBYE => 3, RUN => 4, CANCEL => 5, PING => 6, STATUS => 7, STATS => 8, DESCRIBE => 9,
-    WATCH => 10, UNWATCH => 11, RECEIVED => 12, OUTCOME => 13, BACKUP => 14, LATENCIES => 18, CLIENTS => 19, HOT => 20,
-    SLOW => 21, TRACE => 22, UNTRACE => 23, LEAVING => 32, EVENTS => 33, TRACED => 34,
+    WATCH => 10, UNWATCH => 11, RECEIVED => 12, OUTCOME => 13, BACKUP => 14, SESSIONS => 15, END_SESSION => 16, READ_ONLY => 17,
+    LATENCIES => 18, CLIENTS => 19, HOT => 20, SLOW => 21, TRACE => 22, UNTRACE => 23, LEAVING => 32, EVENTS => 33, TRACED => 34,
     QUERY => 1, RELATIVE => 2, NOTICES => 4, OTHERWISE => 8, OPENED => ~0,
     GET => 1, PUT => 2, DELETE => 3, ADD => 4, CAS => 5, COUNT => 6, SCAN => 10, BIND => 15, LOCK => 20, UNLOCK => 22,
     HOLDER => 23,
@@ -52,7 +52,8 @@ END {
 sub endpoint { return 'ipc://' . path("$_[0].sock") }
 
 # dealer(ENDPOINT [, option => value ...]): a connected socket that never dies and waits ten seconds
-# for a message. Options: type, and the high-water marks send and receive, in messages.
+# for a message. Options: type, the high-water marks send and receive, in messages, and setup, which is
+# called with the socket before it connects.
 sub dealer {
     my ($at, %option) = @_;
     $context //= ZMQ::FFI->new;
@@ -61,6 +62,7 @@ sub dealer {
     $socket->set(ZMQ_RCVTIMEO, 'int', 1000 * seconds(10));
     $socket->set(ZMQ_SNDHWM, 'int', $option{send}) if defined $option{send};
     $socket->set(ZMQ_RCVHWM, 'int', $option{receive}) if defined $option{receive};
+    $option{setup}->($socket) if $option{setup};
     $socket->connect($at);
     push @sockets, $socket;
     Scalar::Util::weaken($sockets[-1]);

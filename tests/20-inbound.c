@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * 20-zmtp.c - a client's end of ZMTP, byte by byte: however the bytes are cut, the same
+ * 20-inbound.c - a client's end of ZMTP, byte by byte: however the bytes are cut, the same
  * messages come out; what breaks the framing ends the connection and nothing else.
  */
-#include "clients/zmtp.h"
+#include "clients/inbound.h"
 #include "common/protocol.h"
 #include "tests/lib/unit.h"
 
@@ -50,45 +50,45 @@ static void add_opening(struct bytes *bytes)
 }
 
 /* Gives `size` bytes in one piece. */
-static void give(struct zmtp *zmtp, const uint8_t *bytes, size_t size)
+static void give(struct inbound *inbound, const uint8_t *bytes, size_t size)
 {
 	while (size > 0) {
 		size_t room;
-		uint8_t *to = zmtp_room(zmtp, &room);
+		uint8_t *to = inbound_room(inbound, &room);
 		assert_non_null(to);
 		assert_true(room > 0);
 		size_t part = size < room ? size : room;
 		memcpy(to, bytes, part);
-		zmtp_filled(zmtp, part);
+		inbound_filled(inbound, part);
 		bytes += part;
 		size -= part;
 	}
 }
 
 /* What came out, a letter each: R ready, M misshapen, F fault, P(context) ping, [body]. */
-static void take(struct zmtp *zmtp, char *told)
+static void take(struct inbound *inbound, char *told)
 {
 	const uint8_t *bytes;
 	size_t size;
 
 	for (;;) {
 		char *at = told + strlen(told);
-		switch (zmtp_next(zmtp, &bytes, &size)) {
-		case ZMTP_NOTHING:
+		switch (inbound_next(inbound, &bytes, &size)) {
+		case INBOUND_NOTHING:
 			return;
-		case ZMTP_READY:
+		case INBOUND_READY:
 			strcpy(at, "R");
 			break;
-		case ZMTP_MISSHAPEN:
+		case INBOUND_MISSHAPEN:
 			strcpy(at, "M");
 			break;
-		case ZMTP_FAULT:
+		case INBOUND_FAULT:
 			strcpy(at, "F");
 			return;
-		case ZMTP_PING:
+		case INBOUND_PING:
 			sprintf(at, "P(%.*s)", (int)size, (const char *)bytes);
 			break;
-		case ZMTP_BODY:
+		case INBOUND_BODY:
 			sprintf(at, "[%.*s]", (int)size, (const char *)bytes);
 			break;
 		}
@@ -99,17 +99,17 @@ static void take(struct zmtp *zmtp, char *told)
 static void tells(const struct bytes *story, const char *expected)
 {
 	for (size_t step = 1; step <= story->size; step++) {
-		struct zmtp zmtp = { 0 };
+		struct inbound inbound = { 0 };
 		char told[4096] = "";
 		for (size_t at = 0; at < story->size; at += step) {
-			give(&zmtp, story->data + at, story->size - at < step ? story->size - at : step);
-			take(&zmtp, told);
+			give(&inbound, story->data + at, story->size - at < step ? story->size - at : step);
+			take(&inbound, told);
 			if (strchr(told, 'F') != NULL)
 				break;
 		}
 		if (strcmp(told, expected) != 0)
 			fail_msg("in pieces of %zu: %s instead of %s", step, told, expected);
-		zmtp_clear(&zmtp);
+		inbound_clear(&inbound);
 	}
 }
 
@@ -179,6 +179,8 @@ static void no_peer_of_ours_is_told_at_its_first_wrong_byte(void **state)
 		{ 12, 'P' }, { 16, 'X' },     /* another mechanism */
 		{ 64, 0 },                    /* a message before READY */
 		{ 67, 'X' },                  /* XEADY */
+		{ 88, 'D' },                  /* DOUTER: no ROUTER */
+		{ 84, 1 },                    /* a property longer than its command */
 	};
 
 	(void)state;
@@ -219,7 +221,7 @@ static void a_frame_is_bounded_before_it_is_read(void **state)
 
 static void the_largest_body_fits_and_its_memory_goes_again(void **state)
 {
-	struct zmtp zmtp = { 0 };
+	struct inbound inbound = { 0 };
 	struct bytes story = { .size = 0 };
 	uint8_t head[ZMTP_HEAD_BYTES], *body = malloc(PROTOCOL_MESSAGE_MAX_BYTES);
 	char told[64] = "";
@@ -231,19 +233,20 @@ static void the_largest_body_fits_and_its_memory_goes_again(void **state)
 	for (size_t i = 0; i < PROTOCOL_MESSAGE_MAX_BYTES; i++)
 		body[i] = (uint8_t)(i * 7);
 	add_opening(&story);
-	give(&zmtp, story.data, story.size);
-	take(&zmtp, told);
-	give(&zmtp, head, zmtp_head(head, PROTOCOL_MESSAGE_MAX_BYTES));
-	assert_int_equal(zmtp_next(&zmtp, &bytes, &size), ZMTP_NOTHING);
-	give(&zmtp, body, PROTOCOL_MESSAGE_MAX_BYTES);
-	assert_int_equal(zmtp_next(&zmtp, &bytes, &size), ZMTP_BODY);
+	give(&inbound, story.data, story.size);
+	take(&inbound, told);
+	give(&inbound, head, zmtp_head(head, true, 0));
+	give(&inbound, head, zmtp_head(head, false, PROTOCOL_MESSAGE_MAX_BYTES));
+	assert_int_equal(inbound_next(&inbound, &bytes, &size), INBOUND_NOTHING);
+	give(&inbound, body, PROTOCOL_MESSAGE_MAX_BYTES);
+	assert_int_equal(inbound_next(&inbound, &bytes, &size), INBOUND_BODY);
 	assert_int_equal(size, PROTOCOL_MESSAGE_MAX_BYTES);
 	assert_memory_equal(bytes, body, size);
-	assert_int_equal(zmtp_next(&zmtp, &bytes, &size), ZMTP_NOTHING);
-	zmtp_room(&zmtp, &room);
-	assert_true(zmtp.room < PROTOCOL_MESSAGE_MAX_BYTES / 4);
+	assert_int_equal(inbound_next(&inbound, &bytes, &size), INBOUND_NOTHING);
+	inbound_room(&inbound, &room);
+	assert_true(inbound.room < PROTOCOL_MESSAGE_MAX_BYTES / 4);
 	free(body);
-	zmtp_clear(&zmtp);
+	inbound_clear(&inbound);
 }
 
 static void what_is_written_reads_back(void **state)
@@ -251,22 +254,23 @@ static void what_is_written_reads_back(void **state)
 	(void)state;
 	for (size_t size = 0; size < 600; size++) {
 		struct bytes story = { .size = 0 };
-		struct zmtp zmtp = { 0 };
+		struct inbound inbound = { 0 };
 		uint8_t head[ZMTP_HEAD_BYTES], opening[ZMTP_OPENING_BYTES], body[600] = { 0 };
 		const uint8_t *bytes;
 		size_t got;
-		zmtp_opening(opening); /* a DEALER reads as any peer */
+		zmtp_opening(opening, ZMTP_ROUTER);
 		add(&story, opening, sizeof opening);
-		add(&story, head, zmtp_head(head, size));
+		add(&story, head, zmtp_head(head, true, 0));
+		add(&story, head, zmtp_head(head, false, size));
 		memset(body, (int)size & 0xff, size);
 		add(&story, body, size);
-		give(&zmtp, story.data, story.size);
-		while (zmtp.phase != ZMTP_TRAFFIC)
-			assert_true(zmtp_next(&zmtp, &bytes, &got) != ZMTP_FAULT);
-		assert_int_equal(zmtp_next(&zmtp, &bytes, &got), ZMTP_BODY);
+		give(&inbound, story.data, story.size);
+		while (inbound.phase != INBOUND_TRAFFIC)
+			assert_true(inbound_next(&inbound, &bytes, &got) != INBOUND_FAULT);
+		assert_int_equal(inbound_next(&inbound, &bytes, &got), INBOUND_BODY);
 		assert_int_equal(got, size);
 		assert_memory_equal(bytes, body, size);
-		zmtp_clear(&zmtp);
+		inbound_clear(&inbound);
 	}
 }
 
@@ -279,7 +283,7 @@ static void any_bytes_tell_one_story(void **state)
 	for (int run = 0; run < 3000; run++) {
 		struct bytes story = { .size = 0 };
 		char whole[8192] = "", pieces[8192] = "";
-		struct zmtp zmtp = { 0 };
+		struct inbound inbound = { 0 };
 		add_opening(&story);
 		for (int i = 0; i < 6; i++) {
 			uint8_t text[300];
@@ -289,17 +293,17 @@ static void any_bytes_tell_one_story(void **state)
 		}
 		for (uint64_t changes = unit_draw(&random) % 4; changes > 0; changes--)
 			story.data[unit_draw(&random) % story.size] = (uint8_t)unit_draw(&random);
-		give(&zmtp, story.data, story.size);
-		take(&zmtp, whole);
-		zmtp_clear(&zmtp);
+		give(&inbound, story.data, story.size);
+		take(&inbound, whole);
+		inbound_clear(&inbound);
 		for (size_t at = 0; at < story.size && strchr(pieces, 'F') == NULL;) {
 			size_t size = 1 + unit_draw(&random) % 40;
 			size = size < story.size - at ? size : story.size - at;
-			give(&zmtp, story.data + at, size);
-			take(&zmtp, pieces);
+			give(&inbound, story.data + at, size);
+			take(&inbound, pieces);
 			at += size;
 		}
-		zmtp_clear(&zmtp);
+		inbound_clear(&inbound);
 		if (strcmp(whole, pieces) != 0)
 			fail_msg("run %d: %s is %s in pieces", run, whole, pieces);
 	}
@@ -307,21 +311,21 @@ static void any_bytes_tell_one_story(void **state)
 
 static void a_new_connection_begins_anew(void **state)
 {
-	struct zmtp zmtp = { 0 };
+	struct inbound inbound = { 0 };
 	struct bytes story = { .size = 0 };
 	char told[64] = "";
 
 	(void)state;
 	add_opening(&story);
 	add_frame(&story, 1, "", 0);
-	give(&zmtp, story.data, story.size);
-	take(&zmtp, told);
-	zmtp_reset(&zmtp);
+	give(&inbound, story.data, story.size);
+	take(&inbound, told);
+	inbound_reset(&inbound);
 	add_frame(&story, 0, "a", 1);
-	give(&zmtp, story.data, story.size);
-	take(&zmtp, told);
+	give(&inbound, story.data, story.size);
+	take(&inbound, told);
 	assert_string_equal(told, "RR[a]");
-	zmtp_clear(&zmtp);
+	inbound_clear(&inbound);
 }
 
 int main(void)
@@ -339,5 +343,5 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests_name("zmtp", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("inbound", tests, NULL, NULL);
 }
