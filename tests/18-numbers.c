@@ -107,7 +107,7 @@ static uint32_t next_random(void)
 static size_t place_of_key(const struct sketch *sketch, const char *key)
 {
 	for (size_t i = 0; i < SKETCH_KEYS; i++)
-		if (sketch->hashes[i] != 0 && sketch->keys[i].size == strlen(key) &&
+		if (sketch->tags[i] != 0 && sketch->keys[i].size == strlen(key) &&
 		    memcmp(sketch->keys[i].bytes, key, strlen(key)) == 0)
 			return i;
 	return SKETCH_KEYS;
@@ -139,8 +139,8 @@ static void a_hot_key_is_seen_among_any_number_of_others(void **state)
 	/* Never too low, and too high by no more than it says. */
 	const uint64_t truth[] = { hot, warm };
 	for (int i = 0; i < 2; i++) {
-		assert_true(sketch->counts[sorted[i]] >= truth[i]);
-		assert_true(sketch->counts[sorted[i]] - sketch->keys[sorted[i]].error <= truth[i]);
+		assert_true((uint64_t)sketch->counts[sorted[i]] >= truth[i]);
+		assert_true((uint64_t)(sketch->counts[sorted[i]] - sketch->keys[sorted[i]].error) <= truth[i]);
 	}
 	assert_int_equal(sketch->total, TIMES);
 	free(sketch);

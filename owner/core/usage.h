@@ -44,7 +44,9 @@ static inline void usage_note(struct usage *usage, size_t place)
 /* All of the request is done: what was noted counts. */
 static inline void usage_commit(struct usage *usage)
 {
-	for (size_t i = 0; i < usage->noted; i++) {
+	size_t noted = usage->noted;
+
+	for (size_t i = 0; i < noted; i++) {
 		uint16_t place = usage->request[i];
 		if (usage->counts[place]++ == 0)
 			usage->touched[usage->touched_count++] = place;

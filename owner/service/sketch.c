@@ -9,13 +9,14 @@
 #include <string.h>
 
 /* FNV-1a; 0 stands for nothing. */
-static uint64_t hash_of(const uint8_t *bytes, size_t size)
+static uint32_t tag_of(const uint8_t *bytes, size_t size)
 {
 	uint64_t hash = 0xcbf29ce484222325u ^ size;
 
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ bytes[i]) * 0x100000001b3u;
-	return hash != 0 ? hash : 1;
+	uint32_t tag = (uint32_t)(hash ^ hash >> 32);
+	return tag != 0 ? tag : 1;
 }
 
 /* xorshift: the gap to the next one, SKETCH_EVERY on average. */
@@ -45,7 +46,7 @@ static void halve(struct sketch *sketch)
 		sketch->counts[i] /= 2;
 		sketch->keys[i].error /= 2;
 		if (sketch->counts[i] == 0)
-			sketch->hashes[i] = 0;
+			sketch->tags[i] = 0;
 	}
 }
 
@@ -61,23 +62,23 @@ void sketch_look(struct sketch *sketch, int64_t now_ns)
 	}
 	if (now_ns - sketch->halved_ns >= every_ns) /* long ago: nothing is left */
 		sketch->halved_ns = now_ns;
-	if (sketch->total > UINT32_MAX / 2)
+	if (sketch->total > INT32_MAX / 2)
 		halve(sketch);
 }
 
-/* Both go through all of them: without a way out in the middle the compiler looks at several at once. */
-static size_t place_of(const struct sketch *sketch, uint64_t hash)
+/* Both go through all of them: without a way out in the middle the compiler looks at four at once. No two have one tag. */
+static size_t place_of(const struct sketch *sketch, uint32_t tag)
 {
-	size_t place = SKETCH_KEYS;
+	uint32_t found = 0;
 
-	for (size_t i = 0; i < SKETCH_KEYS; i++)
-		place = sketch->hashes[i] == hash ? i : place;
-	return place;
+	for (uint32_t i = 0; i < SKETCH_KEYS; i++)
+		found |= sketch->tags[i] == tag ? i + 1 : 0;
+	return found != 0 ? found - 1 : SKETCH_KEYS;
 }
 
 static size_t least_of(const struct sketch *sketch)
 {
-	uint32_t least = UINT32_MAX;
+	int32_t least = INT32_MAX;
 	size_t i = 0;
 
 	for (size_t at = 0; at < SKETCH_KEYS; at++)
@@ -89,13 +90,13 @@ static size_t least_of(const struct sketch *sketch)
 
 void sketch_add(struct sketch *sketch, const void *key, size_t size, uint16_t place)
 {
-	uint64_t hash = hash_of(key, size);
-	size_t at = place_of(sketch, hash);
+	uint32_t tag = tag_of(key, size);
+	size_t at = place_of(sketch, tag);
 
 	sketch->total++;
 	if (at == SKETCH_KEYS) {
 		at = least_of(sketch);
-		sketch->hashes[at] = hash;
+		sketch->tags[at] = tag;
 		sketch->keys[at].error = sketch->counts[at];
 		sketch->keys[at].size = (uint32_t)size;
 		memcpy(sketch->keys[at].bytes, key, size < SKETCH_KEY_BYTES ? size : SKETCH_KEY_BYTES);
@@ -120,7 +121,7 @@ size_t sketch_sorted(const struct sketch *sketch, uint16_t sorted[SKETCH_KEYS])
 	size_t count = 0;
 
 	for (size_t i = 0; i < SKETCH_KEYS; i++)
-		if (sketch->hashes[i] != 0)
+		if (sketch->tags[i] != 0)
 			sorted[count++] = (uint16_t)i;
 	sorting = sketch;
 	qsort(sorted, count, sizeof *sorted, by_count);

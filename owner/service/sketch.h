@@ -22,7 +22,7 @@ enum {
 };
 
 struct sketch_key {
-	uint32_t error;    /* by which its count may be too high */
+	int32_t error;     /* by which its count may be too high */
 	uint32_t size;     /* of the whole key */
 	uint16_t place;    /* of the operation that asked for it last, in the behaviour's table */
 	uint8_t bytes[SKETCH_KEY_BYTES];
@@ -33,8 +33,9 @@ struct sketch {
 	uint32_t left;     /* until the next is looked at */
 	uint32_t random;
 	int64_t halved_ns;
-	uint64_t hashes[SKETCH_KEYS]; /* of the whole keys; 0: nothing is here. Apart, to be looked through quickly */
-	uint32_t counts[SKETCH_KEYS];
+	/* Apart from the keys, and small, to be looked through quickly. */
+	uint32_t tags[SKETCH_KEYS];   /* a hash of the whole key; 0: nothing is here */
+	int32_t counts[SKETCH_KEYS];
 	struct sketch_key keys[SKETCH_KEYS];
 };
 
