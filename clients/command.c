@@ -184,7 +184,7 @@ static const struct command commands[] = {
 	  "  sole backup -o inventory inventory.backup", FOR_OWNER, 1, 1, command_backup, GROUP_OWNER },
 	{ "keygen", "FILE", "Makes a pair of keys: FILE is public, FILE_secret is not.",
 	  "  sole keygen laptop\n  sole get apples -e tcp://host:5555 --server-key owner --client-key laptop",
-	  FOR_JSON, 1, 1, command_keygen, GROUP_OWNER },
+	  FOR_JSON, 1, 1, command_keygen, GROUP_TERMINAL },
 	{ "sessions", "[end SESSION]", "Lists the owner's sessions, or ends one.",
 	  "  sole sessions -o inventory\n  sole sessions -o inventory end 1152921504606846976", FOR_OWNER | FOR_QUIET | FOR_JSON, 0, 2,
 	  command_sessions, GROUP_OWNER },
