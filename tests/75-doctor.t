@@ -147,7 +147,7 @@ is(doctor('mended')->{status}, 0, '... and what it says to do mends it');
 is($ahead->stop, 0, 'that owner leaves');
 
 # A disk with less room than the owner was told to warn at
-my $low = start_owner('low', '-q', '-s', path('low'), '--disk-warning', '1TiB');
+my $low = start_owner('low', '-q', '-s', path('low'), '--disk-warning', '1024GiB');
 SKIP: {
     skip 'this disk has too much room', 4 if run('sole', 'status', '-o', 'low')->{out} !~ /^disk-low: +1$/m;
     finds('an owner that warns of its disk', 1, 'warning', 'disk', qr/less than the owner was told to warn at/, qr/make room/, 'low');
