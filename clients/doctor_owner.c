@@ -113,19 +113,18 @@ static void status_text(const struct sole_reply *reply, const char *name, char *
 		snprintf(text, size, "%.*s", (int)value->size, (const char *)value->bytes);
 }
 
-static void look_at_state(const struct sole_reply *reply)
+static void look_at_state(const char *name, const struct sole_reply *reply)
 {
-	char state[32], read_only[8];
+	char state[32];
 
 	status_text(reply, "state", state, sizeof state);
-	status_text(reply, "read-only", read_only, sizeof read_only);
 	if (strcmp(state, "leaving") == 0) {
 		found(FINDING_WARNING, "owner", "it is leaving: it takes no more requests");
 		advise("wait until it is back, or start it again");
 	}
-	if (strcmp(read_only, "yes") == 0) {
+	if (status_number(reply, "read-only") != 0) {
 		found(FINDING_WARNING, "owner", "it is in read-only mode: commands are refused");
-		advise("sole read-only off");
+		advise("sole read-only -o %s off", name);
 	}
 }
 
@@ -353,6 +352,9 @@ static void look_at_disk(const struct sole_reply *reply)
 	} else if (free_bytes < all / 100 * FREE_LEAST_PERCENT) {
 		found(FINDING_WARNING, "disk", "%s: %s free, less than %d%%", folder, left, FREE_LEAST_PERCENT);
 		advise("make room before it is full");
+	} else if (status_number(reply, "disk-low") != 0) {
+		found(FINDING_WARNING, "disk", "%s: %s free, less than the owner was told to warn at", folder, left);
+		advise("make room before it is full");
 	} else {
 		found(FINDING_OK, "disk", "%s: %s free", folder, left);
 	}
@@ -403,7 +405,7 @@ void doctor_owner(const char *name, const char *path, pid_t holder)
 	      name_of_process(pid), took);
 	if (took_ns > SLOW_NS)
 		advise("something keeps it busy: sole top -o %s shows what, sole stats -o %s how much", name, name);
-	look_at_state(&reply);
+	look_at_state(name, &reply);
 	look_at_version(&reply, pid);
 	look_at_locks(&reply, pid, holder);
 	look_at_descriptors(&reply, pid);

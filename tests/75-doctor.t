@@ -74,6 +74,12 @@ finds('an owner that is stopped', 1, 'wrong', 'owner', qr/somebody listens, and 
 $owner->signal('CONT');
 is(doctor('inventory')->{status}, 0, 'it goes on, and is well again');
 
+# An owner that takes no commands
+run('sole', 'read-only', '-o', 'inventory', 'on');
+finds('an owner that is read-only', 1, 'warning', 'owner', qr/read-only mode/, qr/^sole read-only -o inventory off\z/, 'inventory');
+run('sole', 'read-only', '-o', 'inventory', 'off');
+is(doctor('inventory')->{status}, 0, '... and what it says to do mends it');
+
 # A lock whose file was removed
 rename path('inventory.sock.lock'), path('away') or die "rename: $!\n";
 finds('a lock that is gone', 1, 'wrong', 'lock', qr/endpoint is not held by the owner that answers, but by nobody/, qr/restart the owner/, 'inventory');
@@ -139,6 +145,14 @@ is($ahead->stop, 0, 'that owner leaves');
 $ahead = imported('mended', -5);
 is(doctor('mended')->{status}, 0, '... and what it says to do mends it');
 is($ahead->stop, 0, 'that owner leaves');
+
+# A disk with less room than the owner was told to warn at
+my $low = start_owner('low', '-q', '-s', path('low'), '--disk-warning', '1024GiB');
+SKIP: {
+    skip 'this disk has too much room', 4 if run('sole', 'status', '-o', 'low')->{out} !~ /^disk-low: +1$/m;
+    finds('an owner that warns of its disk', 1, 'warning', 'disk', qr/less than the owner was told to warn at/, qr/make room/, 'low');
+}
+is($low->stop, 0, 'that owner leaves');
 
 # A disk that is full, and one that cannot be written: in a mount namespace of its own
 SKIP: {

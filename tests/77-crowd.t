@@ -91,7 +91,7 @@ for my $try (1 .. 3) {
 }
 my %after = %{ counters($client) };
 cmp_ok($after{messages_malformed} - $before{messages_malformed}, '>', 100, 'there was garbage');
-cmp_ok($after{outbox_drops} - $before{outbox_drops}, '>', 100, '... there were clients that never read');
+cmp_ok($after{outbox_waits} - $before{outbox_waits}, '>', 5, '... there were clients that never read');
 cmp_ok($after{connections_opened} - $before{connections_opened}, '>', 1000, '... connections that came and went');
 cmp_ok($after{requests_expired} - $before{requests_expired}, '>', 1000, '... requests whose time was over');
 ok($all->{answered}, 'the 950 were answered at the rate they asked at');
