@@ -102,10 +102,9 @@ include tests/coverage.mk
 ## check: every test, under prove; SANITIZE=address,undefined builds and tests with sanitizers
 TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
 PROVE      = prove -Itests/lib --timer $(if $(V),-v)
-# One after the other, and beside them the fuzzers, which take what processors are left.
-IN_ORDER   = -j2 --rules='par=tests/22-fuzz.t' --rules='seq=**'
+# What runs beside what stands in rules.yml.
 check: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
-	@SOLE_BIN=$(BIN) $(PROVE) $(IN_ORDER) $(TESTS)
+	@SOLE_BIN=$(BIN) HARNESS_RULESFILE=tests/rules.yml $(PROVE) -j3 $(TESTS)
 
 ## check-behaviour: tries a behaviour against its contract; BEHAVIOUR=x.so (or table), SEED=n to see a run again
 BEHAVIOUR  = table

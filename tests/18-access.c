@@ -565,6 +565,30 @@ static void who_loses_the_right_loses_what_the_sessions_held_and_the_watches(voi
 	assert_int_equal(put(rig, &alice, of_alice, 2, "k"), CODE_SESSION_FORGOTTEN);
 }
 
+static void a_trace_of_who_may_not_administer_any_more_ends_and_shows_nothing(void **state)
+{
+	struct bench *bench = *state;
+	struct rig *rig = bench->rig;
+	const struct value list[] = { value_none(), value_none(), value_integer(0), value_integer(0) };
+
+	rule(&bench->access, WHO_USER, alice.uid, RIGHT_ADMIN);
+	rule(&bench->other, WHO_USER, alice.uid, RIGHT_COMMAND);
+	rig_by(rig, &alice, 7);
+	rig_item(rig, &(struct request_header){ .kind = ITEM_TRACE, .sequence = 1 });
+	rig_list(rig, list, 4);
+	rig_round(rig);
+	rig_is(rig, 0, ITEM_TRACE, CODE_OK);
+	assert_int_equal(service_set_access(rig->service, &bench->other).watches, 1);
+	assert_int_equal(put(rig, &master, 0, 0, "k"), CODE_OK);
+	outlet_deliver(bench->outlet, rig);
+	assert_int_equal(bench->outlet->count, 1);
+	assert_int_equal(bench->outlet->notices[0].header.kind, ITEM_TRACED);
+	assert_int_equal(bench->outlet->notices[0].header.code, CODE_DENIED);
+	assert_int_equal(put(rig, &master, 0, 0, "k"), CODE_OK);
+	outlet_deliver(bench->outlet, rig);
+	assert_int_equal(bench->outlet->count, 1);
+}
+
 /* Of one that an owner before this one has opened, the name of the key is not known until it is heard of again. */
 static void a_session_ends_when_its_user_is_heard_of_without_the_right(void **state)
 {
@@ -724,6 +748,7 @@ static const struct CMUnitTest tests[] = {
 	ON_A_BENCH(cancels_of_who_has_no_right_withdraw_nothing),
 	ON_A_BENCH(cancels_of_who_has_no_right_keep_no_others_from_overtaking),
 	ON_A_BENCH(who_loses_the_right_loses_what_the_sessions_held_and_the_watches),
+	ON_A_BENCH(a_trace_of_who_may_not_administer_any_more_ends_and_shows_nothing),
 	ON_A_BENCH(a_session_ends_when_its_user_is_heard_of_without_the_right),
 	ON_A_BENCH(sessions_are_listed_once_each_over_pages),
 	ON_A_BENCH(an_administrator_ends_any_session_and_nobody_else_does),

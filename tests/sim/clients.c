@@ -686,7 +686,7 @@ void client_leave(struct world *world, struct client *client)
 	let_go(world, client);
 }
 
-void clients_init(struct world *world)
+void sim_clients_init(struct world *world)
 {
 	running = world;
 	/* In some runs so many that segments fill. */
@@ -696,7 +696,7 @@ void clients_init(struct world *world)
 		client_start(world, &world->clients.clients[i]);
 }
 
-void clients_clear(struct world *world)
+void sim_clients_clear(struct world *world)
 {
 	for (size_t i = 0; i < world->clients.count; i++) {
 		struct client *client = &world->clients.clients[i];

@@ -41,8 +41,8 @@ struct clients {
 
 struct world;
 
-void clients_init(struct world *world);
-void clients_clear(struct world *world);
+void sim_clients_init(struct world *world);
+void sim_clients_clear(struct world *world);
 
 /* A new process in that place. */
 void client_start(struct world *world, struct client *client);

@@ -406,7 +406,7 @@ bool world_run(struct world *world, uint64_t seed)
 	world->chaos = true;
 	owner_init(world);
 	storage_init(world);
-	clients_init(world);
+	sim_clients_init(world);
 	owner_start(world);
 	int count = CHAOS_LEAST + (int)random_below(&world->random, CHAOS_MORE);
 	for (int i = 0; i < count && !world->failed; i++)
@@ -432,7 +432,7 @@ bool world_run(struct world *world, uint64_t seed)
 
 void world_clear(struct world *world)
 {
-	clients_clear(world);
+	sim_clients_clear(world);
 	storage_clear(world);
 	owner_clear(world);
 	network_clear(&world->network);
