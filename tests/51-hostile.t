@@ -49,7 +49,7 @@ sub longest_ping {
 
 # ---- one owner for most ----
 
-my $owner  = start_owner('hostile');
+my $owner  = start_owner('hostile', '--memory-mark', 256 * $factor . 'MiB');
 my $client = dealer(endpoint('hostile'));
 ask($client, item(RUN, op(PUT, 'large', 'v' x 200_000)));
 
