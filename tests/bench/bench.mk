@@ -12,9 +12,9 @@ bench-build:
 
 BENCH        = build/bench
 BENCH_CFLAGS = -std=gnu17 -O2 -g $(WARNINGS) $(if $(DEVELOPER),-Werror)
-BENCH_PEERS  = $(BENCH)/floor $(BENCH)/sole_clients $(BENCH)/sole_fill $(BENCH)/redis_clients $(BENCH)/redis_actors \
-               $(BENCH)/seed-go
-BENCH_CREW  := $(patsubst %,$(BENCH)/%.o,tests/bench/crew common/log common/options common/quantity)
+BENCH_PEERS  = $(BENCH)/floor $(BENCH)/zmq_clients $(BENCH)/first_answer $(BENCH)/sole_clients $(BENCH)/sole_fill \
+               $(BENCH)/redis_clients $(BENCH)/redis_actors $(BENCH)/seed-go $(BENCH)/gen.beam
+BENCH_CREW  := $(patsubst %,$(BENCH)/%.o,tests/bench/crew common/histogram common/log common/options common/quantity)
 
 bench-build: $(BENCH_PEERS)
 
@@ -26,6 +26,12 @@ $(BENCH)/%.o: %.c | $(FIRST)
 	$(call bench_say,CC,$<)$(CC) -I. -D_GNU_SOURCE $(BENCH_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BENCH)/floor: $(BENCH)/tests/bench/floor.o $(BENCH_CREW)
+	$(call bench_say,LD,$@)$(CC) -o $@ $^
+
+$(BENCH)/zmq_clients: $(BENCH)/tests/bench/zmq_clients.o $(BENCH_CREW)
+	$(call bench_say,LD,$@)$(CC) -o $@ $^ -lzmq
+
+$(BENCH)/first_answer: $(BENCH)/tests/bench/first_answer.o $(BENCH_CREW)
 	$(call bench_say,LD,$@)$(CC) -o $@ $^
 
 # By itself, this file knows the library only as what the Makefile makes.
@@ -53,5 +59,11 @@ $(BENCH)/seed-go: tests/bench/seed.go | $(FIRST)
 	   $(if $(V),set -x,printf '  %-7s %s\n' GO "$@"); \
 	   GOCACHE="$(CURDIR)/$(BENCH)/go-cache" GOENV=off GOFLAGS= go build -o $@ tests/bench/seed.go; \
 	 else $(call bench_skip,$@: go is not here (apt install golang-go)); fi
+
+$(BENCH)/gen.beam: tests/bench/gen.erl | $(FIRST)
+	@mkdir -p $(@D)
+	@if command -v erlc >/dev/null; then \
+	   $(if $(V),set -x,printf '  %-7s %s\n' ERLC "$@"); HOME="$(CURDIR)/$(BENCH)" erlc -o $(@D) $<; \
+	 else $(call bench_skip,$@: Erlang is not here (apt install erlang-base)); fi
 
 -include $(wildcard $(BENCH)/*/*.d $(BENCH)/*/*/*.d)
