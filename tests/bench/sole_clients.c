@@ -20,7 +20,12 @@ enum { KEY_BYTES = 24 };
 
 static struct sole_value key_text(int64_t key, char text[KEY_BYTES])
 {
-	return sole_bytes(text, (uint32_t)snprintf(text, KEY_BYTES, "%lld", (long long)key));
+	uint32_t at = KEY_BYTES;
+
+	do
+		text[--at] = (char)('0' + key % 10);
+	while ((key /= 10) > 0);
+	return sole_bytes(&text[at], KEY_BYTES - at);
 }
 
 static void *open_handle(const char *socket)
