@@ -13,7 +13,7 @@ bench-build:
 BENCH        = build/bench
 BENCH_CFLAGS = -std=gnu17 -O2 -g $(WARNINGS) $(if $(DEVELOPER),-Werror)
 BENCH_PEERS  = $(BENCH)/floor $(BENCH)/zmq_clients $(BENCH)/first_answer $(BENCH)/sole_clients $(BENCH)/sole_fill \
-               $(BENCH)/redis_clients $(BENCH)/redis_actors $(BENCH)/seed-go $(BENCH)/gen.beam
+               $(BENCH)/redis_clients $(BENCH)/redis_actors $(BENCH)/seed-go $(BENCH)/gencall.beam
 BENCH_CREW  := $(patsubst %,$(BENCH)/%.o,tests/bench/crew common/histogram common/log common/options common/quantity)
 
 bench-build: $(BENCH_PEERS)
@@ -60,7 +60,7 @@ $(BENCH)/seed-go: tests/bench/seed.go | $(FIRST)
 	   GOCACHE="$(CURDIR)/$(BENCH)/go-cache" GOENV=off GOFLAGS= go build -o $@ tests/bench/seed.go; \
 	 else $(call bench_skip,$@: go is not here (apt install golang-go)); fi
 
-$(BENCH)/gen.beam: tests/bench/gen.erl | $(FIRST)
+$(BENCH)/gencall.beam: tests/bench/gencall.erl | $(FIRST)
 	@mkdir -p $(@D)
 	@if command -v erlc >/dev/null; then \
 	   $(if $(V),set -x,printf '  %-7s %s\n' ERLC "$@"); HOME="$(CURDIR)/$(BENCH)" erlc -o $(@D) $<; \

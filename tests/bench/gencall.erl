@@ -1,14 +1,14 @@
 %% SPDX-License-Identifier: MIT
 %%
-%% gen.erl - the actor that people would use: a gen_server in one node that holds a map, and
+%% gencall.erl - the actor that people would use: a gen_server in one node that holds a map, and
 %% callers in another, each with one gen_server:call under way.
 %%
-%%     erl ... -run gen serve
-%%     erl ... -run gen ask NODE CALLERS KEYS MILLISECONDS
+%%     erl ... -run gencall serve
+%%     erl ... -run gencall ask NODE CALLERS KEYS MILLISECONDS
 %%
 %% `ask' prints `reads: N, writes: 0' and, in microseconds, p50 and p99 of all answers. The keys are
 %% asked for in turn. Callers keep their times in lists of their own, which costs them next to nothing.
--module(gen).
+-module(gencall).
 -behaviour(gen_server).
 -export([serve/0, ask/1, init/1, handle_call/3, handle_cast/2]).
 
@@ -44,7 +44,7 @@ ask([Node, Callers, Keys, Milliseconds]) ->
 
 %% The other node may not be there yet.
 reach(_, 0) ->
-    io:format(standard_error, "gen: the other node does not answer~n", []),
+    io:format(standard_error, "gencall: the other node does not answer~n", []),
     halt(69);
 reach({owner, Node} = Owner, Tries) ->
     try gen_server:call(Owner, {get, 0}) of
