@@ -234,6 +234,14 @@ sub plot ($folder, $report) {
 	return;
 }
 
+# A form has a colour and a mark of its own in both; of two lines, p50 is the dashed one.
+sub style ($name) {
+	my @series = ('sole', 'Redis', 'bare sockets', 'libzmq');
+	my $number = 1 + (first { $name =~ /^\Q$series[$_]\E/ } 0 .. $#series);
+
+	return "lc $number pt $number lw 2" . ($name =~ /p50$/ ? ' dt 2' : '');
+}
+
 sub draw ($path, $series, $title, $x, $y, @more) {
 	my @names = grep { $series->{$_}->@* > 1 } sort keys %$series;
 
@@ -244,7 +252,7 @@ sub draw ($path, $series, $title, $x, $y, @more) {
 	open my $to, '|-', 'gnuplot' or fail(EX_SOFTWARE(), "cannot run gnuplot: $!");
 	print $to join "\n", 'set terminal svg size 800,500 font "sans-serif,12" background "white"', "set output '$path'",
 		"set title '$title'", "set xlabel '$x'", "set ylabel '$y'", 'set key left top', 'set grid', @more,
-		'plot ' . join(', ', map { "'-' using 1:2 with linespoints title '$_'" } @names), $data;
+		'plot ' . join(', ', map { "'-' using 1:2 with linespoints title '$_' " . style($_) } @names), $data;
 	close $to or fail(EX_SOFTWARE(), "gnuplot could not draw $path");
 	return;
 }
