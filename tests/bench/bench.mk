@@ -34,10 +34,10 @@ $(BENCH)/zmq_clients: $(BENCH)/tests/bench/zmq_clients.o $(BENCH_CREW)
 $(BENCH)/first_answer: $(BENCH)/tests/bench/first_answer.o $(BENCH_CREW)
 	$(call bench_say,LD,$@)$(CC) -o $@ $^
 
-# By itself, this file knows the library only as what the Makefile makes.
-ifndef PROGRAMS
+# By itself, or beside another way of building, this file knows the library only as what the Makefile makes.
+ifneq ($(BIN),bin)
 bin/libsole.a:
-	@$(MAKE) --no-print-directory -f Makefile $@
+	@$(MAKE) --no-print-directory -f Makefile CC=gcc SANITIZE= COVERAGE= $@
 endif
 
 $(BENCH)/sole_clients $(BENCH)/sole_fill: $(BENCH)/%: $(BENCH)/tests/bench/%.o $(BENCH_CREW) bin/libsole.a
