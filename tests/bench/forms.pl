@@ -199,6 +199,7 @@ use constant {
 	goal('one client, one request at a time, p50', 'sole-c1', 'zmq-c1', figure => 'p50_us', most => 1.1),
 	goal('durable put, 64 clients', 'sole-sync-64', 'redis-sync-64', least => 2),
 	goal('throughput, 1000 processes beside 100', 'sole-c1000', 'sole-c100', least => 0.7),
+	goal('p99, 10 processes beside one', 'sole-c10', 'sole-c1', figure => 'p99_us', most => 10),
 	goal('p99, 100 processes beside 10', 'sole-c100', 'sole-c10', figure => 'p99_us', most => 10),
 	goal('p99, 1000 processes beside 100', 'sole-c1000', 'sole-c100', figure => 'p99_us', most => 10),
 	goal('memory a key', 'sole-memory', 'redis-memory', figure => 'bytes', most => 0.7),
