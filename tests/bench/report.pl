@@ -251,7 +251,7 @@ sub draw ($path, $series, $title, $x, $y, @more) {
 	} @names;
 	open my $to, '|-', 'gnuplot' or fail(EX_SOFTWARE(), "cannot run gnuplot: $!");
 	print $to join "\n", 'set terminal svg size 800,500 font "sans-serif,12" background "white"', "set output '$path'",
-		"set title '$title'", "set xlabel '$x'", "set ylabel '$y'", 'set key left top', 'set grid', @more,
+		"set title '$title'", "set xlabel '$x'", "set ylabel '$y'", 'set key outside right top', 'set grid', @more,
 		'plot ' . join(', ', map { "'-' using 1:2 with linespoints title '$_' " . style($_) } @names), $data;
 	close $to or fail(EX_SOFTWARE(), "gnuplot could not draw $path");
 	return;
