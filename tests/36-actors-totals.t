@@ -43,7 +43,8 @@ sub totals_agree {
 # at once
 {
     my $owner = start_owner('at-once');
-    my $reader = start('sole-reader', '-o', 'at-once', '--actors', 2, '--pause', 0, '--duration', '200ms');
+    my $reader = start('sole-reader', '-e', "ipc://$ENV{SOLE_RUNTIME_DIR}/at-once.sock", '--actors', 2,
+        '--pause', 0, '--duration', '200ms');
     $reader->finish;
     my $sum = totals_agree('at once', $owner, $reader);
     cmp_ok($sum->{reads}, '>=', 10, 'what actors ask first goes out before their process waits');
