@@ -77,7 +77,7 @@ LIBS       := $(BIN)/libsole-owner.a $(BIN)/libsole.a $(BIN)/libsole.so
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all examples run check check-behaviour check-valgrind analyze bench clean deb install uninstall help deps bench-deps analyze-deps deb-deps
+.PHONY: all examples run check check-behaviour check-valgrind analyze bench bench-all clean deb install uninstall help deps bench-deps analyze-deps deb-deps
 
 ## all (default): programs into bin/, the libraries, and the behaviours that are examples
 all: $(PROGRAMS) $(LIBS) $(EXAMPLES)
@@ -142,9 +142,13 @@ build/analyze/%.o: %.c | $(FIRST)
 	$(call say,ANALYZE,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -Werror -fanalyzer -MMD -MP -c -o $@ $<
 -include $(wildcard build/analyze/*/*.d)
 
-## bench: the seed's program beside its peers, alternating, with ratios
+## bench: sole beside its peers, alternating, with ratios: the quick half, in under ten minutes
 bench: all bench-build
-	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md
+	@tests/bench/bench.pl --quick --markdown tests/bench/RESULTS.md
+
+## bench-all: every row, and the plots
+bench-all: all bench-build
+	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md --plot tests/bench
 
 ## deps: installs what building and testing need, through apt, if anything is missing
 DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libmicrohttpd-dev \
@@ -153,7 +157,7 @@ DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-
 ## analyze-deps: what analyze and check-valgrind need beside that
 ## bench-deps: the peers that bench measures against
 ANALYZE_DEPS = cppcheck valgrind
-BENCH_DEPS = redis-server libhiredis-dev golang-go
+BENCH_DEPS = redis-server redis-tools libhiredis-dev golang-go erlang-base gnuplot-nox
 
 define install_missing
 @missing=; for p in $(1); do \

@@ -187,6 +187,7 @@ static void begin(struct actors *all, int64_t now_ns)
 		all->end_ns = later(now_ns, all->settings.duration_ns);
 	for (int64_t i = 0; i < all->settings.count; i++)
 		actor_ask(&all->list[i], now_ns);
+	sole_dispatch(all->handle); /* what was gathered goes out before anybody waits */
 }
 
 static void finish(struct actors *all)

@@ -40,6 +40,16 @@ sub totals_agree {
     unlike($clients[1]{out}, qr/latency/, 'without it nobody does');
 }
 
+# at once
+{
+    my $owner = start_owner('at-once');
+    my $reader = start('sole-reader', '-e', "ipc://$ENV{SOLE_RUNTIME_DIR}/at-once.sock", '--actors', 2,
+        '--pause', 0, '--duration', '200ms');
+    $reader->finish;
+    my $sum = totals_agree('at once', $owner, $reader);
+    cmp_ok($sum->{reads}, '>=', 10, 'what actors ask first goes out before their process waits');
+}
+
 # what is written
 {
     my $owner = start_owner('written');

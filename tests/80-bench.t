@@ -23,7 +23,7 @@ use constant {
 };
 
 chdir "$FindBin::Bin/.." or BAIL_OUT("cannot enter the tree: $!");
-alarm 120;
+alarm 240;
 
 my $folder = tempdir('sole-t80-XXXXXX', TMPDIR => 1);
 my $bench = 'tests/bench/bench.pl';
@@ -41,6 +41,7 @@ my %here = (
 	map { $_ => all_there($_) } qw(sole-110 sole-11),
 );
 my @here = sort grep { $here{$_} } keys %here;
+my $erlang = -e 'build/bench/gencall.beam' && on_path('erl') && on_path('epmd');
 
 subtest 'each form that is installed gets a row with figures that can be true' => sub {
 	my $file = "$folder/results.md";
@@ -81,6 +82,69 @@ subtest 'durable writes and starts are compared, and their folders go' => sub {
 	nothing_stays();
 };
 
+subtest 'what is not the seed program is measured, compared and judged as well' => sub {
+	plan skip_all => 'needs Redis, hiredis and sole' if !$here{redis} || !$here{'sole-11'};
+	my $file = "$folder/results.md";
+	my ($status, $out, $err) = bench('--rounds', 1, '--warm-up', 0, '--duration', RUN, '--memory-keys', 20_000,
+		'--plot', $folder, '--markdown', $file, '--only', 'sole-mix,go-mix,sole-get,redis-get,sole-c1,zmq-c1,'
+			. 'sole-c10,floor-c10,erl-c1,plain,sole-quiet,sole-first,redis-first,sole-memory,redis-memory');
+	is($status, 0, 'the bench ends well') or diag $err;
+	my $figure = qr/ +\d+(?:\.\d+)?/;
+	like($out, qr/^\Q$_\E$figure{4}  \w/m, "$_: operations a second")
+		for qw(sole-mix sole-get redis-get sole-c1 zmq-c1 sole-c10 plain sole-quiet sole-first redis-first),
+			$here{go} ? 'go-mix' : (), $erlang ? 'erl-c1' : ();
+	my ($times) = $out =~ /^latency, us (.*?)\n\n/ms;
+	for my $form (qw(sole-c1 zmq-c1 sole-c10 floor-c10 sole-first redis-first), $erlang ? 'erl-c1' : ()) {
+		my ($p50, $p99) = $times =~ /^\Q$form\E +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+) /m;
+		ok(defined $p99 && 0 < $p50 && $p50 <= $p99, "$form: its times can be true");
+	}
+	my ($bytes) = $out =~ /^sole-memory +([\d.]+) +[\d.]+ +[\d.]+$/m;
+	cmp_ok($bytes // 0, '>', 16, 'a key takes more memory than its own bytes');
+	like($out, qr{^\Q$_\E$figure{3}$}m, "$_ is there")
+		for 'sole-get / redis-get', 'sole-c1 / zmq-c1, p50', 'sole-c10 / floor-c10', 'sole-quiet / plain',
+			'sole-memory / redis-memory, bytes', $erlang ? 'sole-c1 / erl-c1, p50' : ();
+	my ($ratio, $verdict)
+		= $out =~ m{^memory a key +sole-memory / redis-memory, bytes +at most 0\.7 +([\d.]+) .*? (met|not met)$}m;
+	is($verdict, defined $ratio && $ratio <= 0.7 ? 'met' : 'not met', 'a goal is met where its ratio says so')
+		if defined $ratio && $ratio != 0.7;
+	ok(defined $ratio, 'goals are judged');
+	like(contents($file), qr/^\| \d{4}-\d\d-\d\d \| memory a key \| .* \| (not )?met \|$/m, 'in the file, too');
+	unlink $file;
+	if (on_path('gnuplot')) {
+		like(contents("$folder/throughput.svg"), qr{<svg.*sole.*</svg>}s, 'throughput is drawn');
+		ok(!-e "$folder/latency.svg", 'of one load nothing is');
+		unlink "$folder/throughput.svg";
+	}
+	nothing_stays();
+};
+
+subtest 'libzmq is measured with frames of the sizes that sole sends' => sub {
+	plan skip_all => 'needs strace' if !on_path('strace') || !$here{'sole-11'};
+	my $owner = start('/dev/null', '/dev/null', 'bin/sole-owner', '-q', '-e', "ipc://$folder/o.sock", 'frames');
+	until_true(sub { -S "$folder/o.sock" });
+	my ($status, undef, $err) = outcome('strace', '-f', '-e', 'trace=sendto,recvfrom', 'build/bench/sole_clients',
+		'--socket', "$folder/o.sock", qw(--readers 1 --writers 1 --pause 0 --duration 100ms));
+	kill 'TERM', $owner;
+	wait_for($owner);
+	is($status, 0, 'clients run, looked at');
+	# ZMTP puts two bytes before each of the two frames; the first is empty.
+	my %bytes = (sendto => {}, recvfrom => {});
+	$bytes{$1}{ $2 - 4 }++ while $err =~ /\b(sendto|recvfrom)\(.* = (\d+)$/mg;
+	my ($request, $answer) = contents('tests/bench/zmq_clients.c')
+		=~ /REQUEST_BYTES = (\d+), ANSWER_BYTES = (\d+)/;
+	ok($bytes{sendto}{$request}, 'a request') or diag join ' ', %{ $bytes{sendto} };
+	ok($bytes{recvfrom}{$answer}, 'an answer') or diag join ' ', %{ $bytes{recvfrom} };
+	nothing_stays();
+};
+
+subtest 'the quick half has what goals are about' => sub {
+	my ($status, $out) = bench('--quick', '--list');
+	is($status, 0, 'the list is printed');
+	like($out, qr/^sole-c1000 (?!.*not in the quick half)/m, 'goals are in it');
+	like($out, qr/^zmq-c1000 .*\(not in the quick half\)/m, 'what only the plots need is not');
+	nothing_stays();
+};
+
 subtest 'results are added to those of earlier days' => sub {
 	my $file = "$folder/results.md";
 	for (1 .. 2) {
@@ -95,10 +159,12 @@ subtest 'results are added to those of earlier days' => sub {
 	nothing_stays();
 };
 
-for my $form (grep { $here{$_} } qw(floor redis sole-11)) {
+# How many processes there are of each, at the least, when it is under way.
+my %many = (floor => 101, redis => 101, 'sole-11' => 11, 'erl-c1' => 4);
+for my $form (grep { $here{$_} || $_ eq 'erl-c1' && $erlang } sort keys %many) {
 	subtest "an interrupt in the middle of $form ends all of it" => sub {
 		my $pid = start('/dev/null', '/dev/null', $bench, '--only', $form, '--duration', '30s');
-		ok(until_true(sub { strays() > ($form eq 'sole-11' ? 10 : 100) }), 'the clients run');
+		ok(until_true(sub { strays() >= $many{$form} }), 'the clients run');
 		kill 'INT', $pid;
 		my $status = wait_for($pid);
 		is($status, POSIX::SIGINT(), 'it dies of the signal, as make and shells expect');
@@ -131,9 +197,17 @@ subtest 'clients that find no server say so once' => sub {
 		'two lines for 110 clients');
 };
 
+subtest 'many actors are for peers that have them' => sub {
+	my ($status, $out, $err) = outcome('build/bench/floor', '--socket', "$folder/f.sock", qw(--actors 2 --pause 0));
+	is($status, 64, 'the status says so');
+	is($err, "floor: this peer has one request at a time: leave --actors at 1\n", 'and a line');
+	nothing_stays();
+};
+
 subtest 'a bad option is one line and a status' => sub {
 	my %bad = (
 		'--only nobody' => 64, '--rounds 0' => 64, '--rounds many' => 64, '--duration 1' => 64,
+		'--memory-keys 0' => 64, "--plot $folder/none" => 73,
 		'--duration 1h' => 64, '--bogus' => 64, 'operand' => 64, "--markdown $folder/none/r.md" => 73,
 	);
 	for my $options (sort keys %bad) {

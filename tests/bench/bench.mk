@@ -12,9 +12,9 @@ bench-build:
 
 BENCH        = build/bench
 BENCH_CFLAGS = -std=gnu17 -O2 -g $(WARNINGS) $(if $(DEVELOPER),-Werror)
-BENCH_PEERS  = $(BENCH)/floor $(BENCH)/sole_clients $(BENCH)/sole_fill $(BENCH)/redis_clients $(BENCH)/redis_actors \
-               $(BENCH)/seed-go
-BENCH_CREW  := $(patsubst %,$(BENCH)/%.o,tests/bench/crew common/log common/options common/quantity)
+BENCH_PEERS  = $(BENCH)/floor $(BENCH)/zmq_clients $(BENCH)/first_answer $(BENCH)/sole_clients $(BENCH)/sole_fill \
+               $(BENCH)/redis_clients $(BENCH)/redis_actors $(BENCH)/seed-go $(BENCH)/gencall.beam
+BENCH_CREW  := $(patsubst %,$(BENCH)/%.o,tests/bench/crew common/histogram common/log common/options common/quantity)
 
 bench-build: $(BENCH_PEERS)
 
@@ -28,10 +28,16 @@ $(BENCH)/%.o: %.c | $(FIRST)
 $(BENCH)/floor: $(BENCH)/tests/bench/floor.o $(BENCH_CREW)
 	$(call bench_say,LD,$@)$(CC) -o $@ $^
 
-# By itself, this file knows the library only as what the Makefile makes.
-ifndef PROGRAMS
+$(BENCH)/zmq_clients: $(BENCH)/tests/bench/zmq_clients.o $(BENCH_CREW)
+	$(call bench_say,LD,$@)$(CC) -o $@ $^ -lzmq
+
+$(BENCH)/first_answer: $(BENCH)/tests/bench/first_answer.o $(BENCH_CREW)
+	$(call bench_say,LD,$@)$(CC) -o $@ $^
+
+# By itself, or beside another way of building, this file knows the library only as what the Makefile makes.
+ifneq ($(BIN),bin)
 bin/libsole.a:
-	@$(MAKE) --no-print-directory -f Makefile $@
+	@$(MAKE) --no-print-directory -f Makefile CC=gcc SANITIZE= COVERAGE= $@
 endif
 
 $(BENCH)/sole_clients $(BENCH)/sole_fill: $(BENCH)/%: $(BENCH)/tests/bench/%.o $(BENCH_CREW) bin/libsole.a
@@ -53,5 +59,11 @@ $(BENCH)/seed-go: tests/bench/seed.go | $(FIRST)
 	   $(if $(V),set -x,printf '  %-7s %s\n' GO "$@"); \
 	   GOCACHE="$(CURDIR)/$(BENCH)/go-cache" GOENV=off GOFLAGS= go build -o $@ tests/bench/seed.go; \
 	 else $(call bench_skip,$@: go is not here (apt install golang-go)); fi
+
+$(BENCH)/gencall.beam: tests/bench/gencall.erl | $(FIRST)
+	@mkdir -p $(@D)
+	@if command -v erlc >/dev/null; then \
+	   $(if $(V),set -x,printf '  %-7s %s\n' ERLC "$@"); HOME="$(CURDIR)/$(BENCH)" erlc -o $(@D) $<; \
+	 else $(call bench_skip,$@: Erlang is not here (apt install erlang-base)); fi
 
 -include $(wildcard $(BENCH)/*/*.d $(BENCH)/*/*/*.d)

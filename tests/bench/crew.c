@@ -11,13 +11,16 @@
  * and a fourth holds one byte, which the first client to fail takes: it speaks.
  * A client that fails closes its ends, so the parent reads an early end of the
  * pipe rather than wait for ever. The parent has no server, connection or loop
- * of its own: while the clients run it sleeps in poll().
+ * of its own: while the clients run it sleeps in poll(). Where times of answers are
+ * asked for, each client keeps them in memory that the parent shares.
  */
 #include "tests/bench/crew.h"
 
 #include "common/clock.h"
+#include "common/histogram.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/quantity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,13 +31,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { CLIENTS_MOST = 10000 };
+enum { CLIENTS_MOST = 10000, ACTORS_MOST = 100000 };
 
 struct pipe_ends {
 	int out, in; /* read from `out`, write to `in` */
@@ -56,6 +60,7 @@ struct run {
 	const struct crew_link *link;
 	struct wires wires;
 	int64_t count, started; /* clients wanted, and forked */
+	struct histogram *latencies; /* one for each client; NULL where nobody asked for them */
 	pid_t *pids;
 	sigset_t held; /* signals that ask to stop: read from `signals` */
 	int signals;
@@ -64,7 +69,7 @@ struct run {
 
 void crew_parse(struct crew *crew, const char *name, const char *about, int argc, char **argv)
 {
-	*crew = (struct crew){ .readers = 100, .writers = 10, .keys = 5, .pause_ns = NS_PER_MS,
+	*crew = (struct crew){ .readers = 100, .writers = 10, .actors = 1, .keys = 5, .pause_ns = NS_PER_MS,
 			       .duration_ns = NS_PER_S };
 	const struct option_spec options[] = {
 		{ "socket", 's', OPTION_TEXT, &crew->socket, 0, 0, "PATH", "the server's Unix socket" },
@@ -72,11 +77,14 @@ void crew_parse(struct crew *crew, const char *name, const char *about, int argc
 		  "processes that read [100]" },
 		{ "writers", 'w', OPTION_INTEGER, &crew->writers, 0, CLIENTS_MOST, "N",
 		  "processes that write [10]" },
+		{ "actors", 'a', OPTION_INTEGER, &crew->actors, 1, ACTORS_MOST, "N",
+		  "of each process, which share its connection and do not pause [1]" },
 		{ "keys", 'k', OPTION_INTEGER, &crew->keys, 1, 1 << 30, "N", "how many keys there are [5]" },
 		{ "pause", 'p', OPTION_DURATION, &crew->pause_ns, 0, 0, "TIME",
 		  "after each request; 0 is none [1ms]" },
 		{ "duration", 'd', OPTION_DURATION, &crew->duration_ns, 0, 0, "TIME",
 		  "from start to stop [1s]" },
+		{ "latency", 'l', OPTION_FLAG, &crew->latency, 0, 0, NULL, "print p50 p99 p99.9 max as well" },
 	};
 	char example[128];
 	const struct program program = {
@@ -151,10 +159,18 @@ static bool read_once(const struct crew *crew, const struct crew_link *link, voi
 	return found >= 0;
 }
 
-static bool client_loop(const struct crew *crew, const struct crew_link *link, void *connection,
+static bool client_many(const struct crew *crew, const struct crew_link *link, void *connection,
 			bool writes, int64_t stop_ns, struct totals *totals)
 {
-	for (int64_t i = 0; clock_monotonic_ns() < stop_ns; i++) {
+	return link->many(connection, crew, writes, stop_ns, writes ? &totals->writes : &totals->reads) == 0;
+}
+
+static bool client_loop(const struct crew *crew, const struct crew_link *link, void *connection,
+			bool writes, int64_t stop_ns, struct totals *totals, struct histogram *latency)
+{
+	int64_t begun_ns = clock_monotonic_ns(), now_ns = begun_ns;
+
+	for (int64_t i = 0; now_ns < stop_ns; i++) {
 		if (writes) {
 			if (link->set(connection, i % crew->keys, i) != 0)
 				return false;
@@ -164,15 +180,21 @@ static bool client_loop(const struct crew *crew, const struct crew_link *link, v
 				return false;
 			totals->reads++;
 		}
-		if (crew->pause_ns > 0)
+		now_ns = clock_monotonic_ns();
+		if (latency != NULL)
+			histogram_add(latency, (uint64_t)(now_ns - begun_ns));
+		if (crew->pause_ns > 0) {
 			pause_for(crew->pause_ns);
+			now_ns = clock_monotonic_ns();
+		}
+		begun_ns = now_ns;
 	}
 	return true;
 }
 
 /* The whole life of one client; the result is its exit status. */
 static int client_run(const struct crew *crew, const struct crew_link *link, const struct wires *wires,
-		      bool writes)
+		      bool writes, struct histogram *latency)
 {
 	struct totals totals = { 0, 0 };
 	int64_t stop_ns;
@@ -184,7 +206,8 @@ static int client_run(const struct crew *crew, const struct crew_link *link, con
 	/* While any client holds this end, the parent waits for that one's byte. */
 	close(wires->ready.in);
 	good = good && read_record(wires->start.out, &stop_ns, sizeof stop_ns) &&
-	       client_loop(crew, link, connection, writes, stop_ns, &totals) &&
+	       (crew->actors > 1 ? client_many(crew, link, connection, writes, stop_ns, &totals)
+				 : client_loop(crew, link, connection, writes, stop_ns, &totals, latency)) &&
 	       write_record(wires->totals.in, &totals, sizeof totals);
 	link->close(connection);
 	return good ? EX_OK : EX_UNAVAILABLE;
@@ -203,7 +226,8 @@ static pid_t client_start(const struct run *run, bool writes)
 	close(run->wires.ready.out);
 	close(run->wires.start.in);
 	close(run->wires.totals.out);
-	_exit(client_run(run->crew, run->link, &run->wires, writes));
+	_exit(client_run(run->crew, run->link, &run->wires, writes,
+			 run->latencies != NULL ? &run->latencies[run->started] : NULL));
 }
 
 static bool wires_open(struct wires *wires)
@@ -233,6 +257,13 @@ static bool run_open(struct run *run)
 	sigprocmask(SIG_BLOCK, &run->held, NULL);
 	run->signals = signalfd(-1, &run->held, SFD_CLOEXEC);
 	run->pids = calloc((size_t)run->count, sizeof *run->pids);
+	if (run->crew->latency) {
+		void *shared = mmap(NULL, (size_t)run->count * sizeof *run->latencies, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (shared == MAP_FAILED)
+			return false;
+		run->latencies = shared;
+	}
 	return run->signals >= 0 && run->pids != NULL && wires_open(&run->wires);
 }
 
@@ -302,11 +333,34 @@ static int64_t run_wait(struct run *run)
 	return good;
 }
 
+static void tell_latency(const struct run *run)
+{
+	static const uint32_t per_million[] = { 500000, 990000, 999000 };
+	static struct histogram sum;
+	char text[4][32];
+
+	for (int64_t i = 0; i < run->count; i++)
+		histogram_merge(&sum, &run->latencies[i]);
+	if (sum.total == 0) {
+		printf("latency: none\n");
+		return;
+	}
+	for (size_t i = 0; i < 3; i++)
+		quantity_format_duration((int64_t)histogram_quantile(&sum, per_million[i]), text[i], sizeof text[i]);
+	quantity_format_duration((int64_t)sum.maximum, text[3], sizeof text[3]);
+	printf("latency: p50 %s p99 %s p99.9 %s max %s\n", text[0], text[1], text[2], text[3]);
+}
+
 int crew_run(const struct crew *crew, const struct crew_link *link)
 {
 	struct run run = { .crew = crew, .link = link, .count = crew->readers + crew->writers };
 	struct totals sum = { 0, 0 }, one;
 
+	if (crew->actors > 1 && (link->many == NULL || crew->latency || crew->pause_ns > 0)) {
+		log_error("%s: leave --actors at 1", link->many == NULL ? "this peer has one request at a time"
+						     : "many actors have no pause, and keep no times");
+		return EX_USAGE;
+	}
 	if (!run_open(&run)) {
 		log_error("cannot prepare %lld clients: %s", (long long)run.count, strerror(errno));
 		return EX_OSERR;
@@ -331,5 +385,7 @@ int crew_run(const struct crew *crew, const struct crew_link *link)
 		return EX_UNAVAILABLE;
 	}
 	printf("reads: %lld, writes: %lld\n", (long long)sum.reads, (long long)sum.writes);
+	if (crew->latency)
+		tell_latency(&run);
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }

@@ -319,7 +319,7 @@ static void floor_close(void *link)
 
 int main(int argc, char **argv)
 {
-	static const struct crew_link link = { floor_open, floor_get, floor_set, floor_close };
+	static const struct crew_link link = { floor_open, floor_get, floor_set, floor_close, NULL };
 	struct crew crew;
 
 	crew_parse(&crew, "floor", "Runs the seed's clients on bare Unix sockets and prints their totals.",

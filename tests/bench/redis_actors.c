@@ -26,7 +26,7 @@ enum { ACTORS_MOST = 10000, EVENTS_MOST = 256, CONNECT_MS = 5000 };
 
 struct settings {
 	const char *socket;
-	int64_t actors, connections, keys, duration_ns, count;
+	int64_t actors, connections, keys, width, duration_ns, count;
 };
 
 struct connection {
@@ -44,13 +44,16 @@ struct many {
 
 static void settings_read(struct settings *settings, int argc, char **argv)
 {
-	*settings = (struct settings){ .actors = 64, .connections = 64, .keys = 1000, .duration_ns = NS_PER_S };
+	*settings = (struct settings){ .actors = 64, .connections = 64, .keys = 1000, .width = 1,
+				       .duration_ns = NS_PER_S };
 	const struct option_spec options[] = {
 		{ "socket", 's', OPTION_TEXT, &settings->socket, 0, 0, "PATH", "the server's Unix socket" },
 		{ "actors", 'a', OPTION_INTEGER, &settings->actors, 1, ACTORS_MOST, "N", "how many ask [64]" },
 		{ "connections", 'c', OPTION_INTEGER, &settings->connections, 1, ACTORS_MOST, "N",
 		  "that they share [64]" },
 		{ "keys", 'k', OPTION_INTEGER, &settings->keys, 1, 1 << 30, "N", "how many keys there are [1000]" },
+		{ "width", 'w', OPTION_INTEGER, &settings->width, 1, 64, "N",
+		  "bytes that a key has at the least, of zeros in front [1]" },
 		{ "duration", 'd', OPTION_DURATION, &settings->duration_ns, 0, 0, "TIME", "stop after it [1s]" },
 		{ "count", 'n', OPTION_INTEGER, &settings->count, 0, 1 << 30, "N",
 		  "stop after so many writes instead" },
@@ -77,8 +80,10 @@ static void ask(struct many *many, struct connection *connection)
 {
 	int64_t i = many->asked++;
 
-	if (redisAppendCommand(connection->redis, "SET %lld %lld", (long long)(i % many->settings.keys),
-			       (long long)i) != REDIS_OK)
+	char key[80];
+
+	snprintf(key, sizeof key, "%0*lld", (int)many->settings.width, (long long)(i % many->settings.keys));
+	if (redisAppendCommand(connection->redis, "SET %s %lld", key, (long long)i) != REDIS_OK)
 		fatal(EX_OSERR, "cannot ask Redis: %s", connection->redis->errstr);
 	connection->under_way++;
 }

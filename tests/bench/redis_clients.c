@@ -69,7 +69,7 @@ static void redis_close(void *connection)
 
 int main(int argc, char **argv)
 {
-	static const struct crew_link link = { redis_open, redis_get, redis_set, redis_close };
+	static const struct crew_link link = { redis_open, redis_get, redis_set, redis_close, NULL };
 	struct crew crew;
 
 	crew_parse(&crew, "redis_clients", "Runs the seed's clients against Redis and prints their totals.",

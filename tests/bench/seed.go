@@ -40,11 +40,26 @@ func own(reads <-chan readOp, writes <-chan writeOp) {
 	}
 }
 
+// chooser tells which key to ask for the i-th time: in turn, or by xorshift64.
+func chooser(random bool, keys, who int) func(int) int {
+	if !random {
+		return func(i int) int { return i % keys }
+	}
+	dice := uint64(who+1) * 0x9e3779b97f4a7c15
+	return func(int) int {
+		dice ^= dice << 13
+		dice ^= dice >> 7
+		dice ^= dice << 17
+		return int(dice % uint64(keys))
+	}
+}
+
 func main() {
 	readers := flag.Int("readers", 100, "goroutines that read")
 	writers := flag.Int("writers", 10, "goroutines that write")
 	keys := flag.Int("keys", 5, "how many keys there are")
 	pause := flag.Duration("pause", time.Millisecond, "after each request; 0 is none")
+	random := flag.Bool("random", false, "ask for keys at random, not one after the other")
 	duration := flag.Duration("duration", time.Second, "from start to stop")
 	flag.Parse()
 	if flag.NArg() > 0 || *readers < 0 || *writers < 0 || *keys < 1 || *pause < 0 || *duration < 0 {
@@ -59,10 +74,11 @@ func main() {
 
 	go own(reads, writes)
 	for r := 0; r < *readers; r++ {
+		next := chooser(*random, *keys, r)
 		go func() {
 			op := readOp{reply: make(chan int)}
 			for i := 0; ; i++ {
-				op.key = i % *keys
+				op.key = next(i)
 				reads <- op
 				<-op.reply
 				atomic.AddUint64(&readTotal, 1)
@@ -73,10 +89,11 @@ func main() {
 		}()
 	}
 	for w := 0; w < *writers; w++ {
+		next := chooser(*random, *keys, *readers+w)
 		go func() {
 			op := writeOp{reply: make(chan bool)}
 			for i := 0; ; i++ {
-				op.key, op.value = i%*keys, i
+				op.key, op.value = next(i), i
 				writes <- op
 				<-op.reply
 				atomic.AddUint64(&writeTotal, 1)

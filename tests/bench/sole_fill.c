@@ -3,8 +3,8 @@
  * sole_fill.c - puts as many keys as asked for into an owner of the table, each by a command of
  * its own: 0 at key 0, 1 at key 1, and so on.
  *
- * What is measured is how long the owner then takes to start again; this only has to be there
- * soon, so many commands are under way at once.
+ * What is measured is how long the owner then takes to start again, or how much memory it takes;
+ * this only has to be there soon, so many commands are under way at once.
  */
 #include "clients/sole.h"
 #include "common/log.h"
@@ -17,6 +17,7 @@ enum { UNDER_WAY = 20000, KEY_BYTES = 24 };
 
 struct fill {
 	int64_t done;
+	int64_t width;
 	int failed; /* the code of what was not done */
 };
 
@@ -33,7 +34,7 @@ static void on_reply(struct sole *handle, const struct sole_reply *reply, void *
 static int submit(struct sole *handle, struct fill *fill, int64_t number)
 {
 	char text[KEY_BYTES];
-	int length = snprintf(text, sizeof text, "%lld", (long long)number);
+	int length = snprintf(text, sizeof text, "%0*lld", (int)fill->width, (long long)number);
 	const struct sole_value arguments[] = { sole_bytes(text, (uint32_t)length), sole_integer(number) };
 	const struct sole_operation put = { SOLE_TABLE_PUT, 2, arguments };
 
@@ -43,13 +44,15 @@ static int submit(struct sole *handle, struct fill *fill, int64_t number)
 int main(int argc, char **argv)
 {
 	struct sole_options options = { .program = "sole_fill" };
-	struct fill fill = { .done = 0 };
+	struct fill fill = { .width = 1 };
 	int64_t count = 1000000;
 	struct sole_reply reply;
 	struct sole *handle;
 	const struct option_spec known[] = {
 		{ "endpoint", 'e', OPTION_TEXT, &options.endpoint, 0, 0, "ENDPOINT", "where the owner listens" },
 		{ "count", 'c', OPTION_INTEGER, &count, 1, 1 << 30, "N", "how many keys [1000000]" },
+		{ "width", 'w', OPTION_INTEGER, &fill.width, 1, KEY_BYTES - 1, "N",
+		  "bytes that a key has at the least, of zeros in front [1]" },
 	};
 	const struct program program = {
 		.name = "sole_fill", .usage = "--endpoint ENDPOINT [option ...]",
