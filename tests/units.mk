@@ -82,6 +82,11 @@ check: $(INSTRUCTIONS)
 $(INSTRUCTIONS): $(BUILD)/tests/bench/instructions.o $(BUILD)/tests/clients.a $(BUILD)/tests/owner.a
 	$(call link,-lcmocka -lck -lisal)
 
+## instructions: counts anew what an operation costs, into tests/bench/instructions
+.PHONY: instructions
+instructions: build/plain/tests/bench/instructions
+	@tests/bench/instructions.pl --program $< --write tests/bench/instructions
+
 # Kept: without this make takes the objects for intermediate and builds them each time.
 .SECONDARY: $(UNIT_TESTS:.t=.o)
 
