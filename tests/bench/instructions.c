@@ -96,7 +96,7 @@ static void submit(struct bench *b)
 		operations[i] = (struct sole_operation){ b->what->put ? 2 : 1, b->what->put ? 2 : 1, arguments[i] };
 	}
 	if (engine_submit(&b->engine, operations, count, SOLE_TABLE | (b->what->query ? SOLE_QUERY : 0), b->now_ns,
-			  b->now_ns + 5 * NS_PER_S, told, b, NULL) != SOLE_OK)
+			  b->now_ns + 5 * NS_PER_S + (int64_t)b->asked, told, b, NULL) != SOLE_OK)
 		give_up("not submitted");
 	b->asked++;
 }
