@@ -80,7 +80,7 @@ sub by_strace ($load) {
 	}
 	open my $calls, '<', "$folder/calls" or die "profile.pl: strace wrote nothing: $!\n";
 	my %each = map { /^ *[\d.]+ +[\d.]+ +\d+ +(\d+) .*?(\w+)$/ && $2 ne 'total' ? ($2 => $1 / ($reads + $writes)) : () } <$calls>;
-	table('for each operation', map { $each{$_} >= 0.005 ? ($_ => $each{$_}) : () } keys %each);
+	table('for each operation', map { $each{$_} >= 0.0005 ? ($_ => $each{$_}) : () } keys %each);
 }
 
 sub by_callgrind ($case, $end) {
@@ -105,7 +105,7 @@ sub layer ($file) {
 
 sub table ($unit, %values) {
 	print "$unit\n";
-	printf "%8.2f  %s\n", $values{$_}, $_ for sort { $values{$b} <=> $values{$a} } keys %values;
+	printf "%10.4g  %s\n", $values{$_}, $_ for sort { $values{$b} <=> $values{$a} } keys %values;
 }
 
 sub run (@command) {
