@@ -136,7 +136,7 @@ static void actor_ask(struct actor *actor, int64_t now_ns)
 	actor->under_way = code == SOLE_OK;
 	if (code != SOLE_OK) {
 		count_not_done(all, code);
-		actor_pause(actor, now_ns);
+		actor_pause(actor, clock_monotonic_ns());
 	}
 }
 
@@ -144,8 +144,9 @@ static void on_reply(struct sole *handle, const struct sole_reply *reply, void *
 {
 	struct actor *actor = context;
 	struct actors *all = actor->all;
-	int64_t now_ns = clock_monotonic_ns();
 	bool done = reply->outcome == SOLE_DONE;
+	/* A look at the clock is a tenth of all this costs: only where the time is asked for. */
+	int64_t now_ns = done && all->settings.pause_ns == 0 && !all->settings.latency ? 0 : clock_monotonic_ns();
 
 	(void)handle;
 	actor->under_way = false;

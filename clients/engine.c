@@ -20,7 +20,7 @@
  *
  * Walks over what is under way happen when something went wrong and are
  * bounded by the window; everything else here is independent of their number,
- * the heap of time limits apart.
+ * the heap of time limits apart, in which those stand that are due before earlier ones.
  */
 #include "clients/engine_parts.h"
 

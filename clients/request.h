@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * request.h - one request as this side keeps it, and where it is kept: a pool
- * that reuses memory, first-in-first-out queues, and a heap by time.
+ * that reuses memory, first-in-first-out queues, and a line and a heap by time.
  *
  * Nothing here decides anything; engine.c does. Taking, queueing and giving back
  * a request costs no allocation once the pool has grown, unless its payload is
@@ -19,7 +19,8 @@
 enum {
 	REQUEST_INLINE_BYTES = 64, /* a get or a put of short keys and values fits */
 	REQUEST_SLAB = 256,        /* requests allocated at once */
-	REQUEST_NO_HEAP = UINT32_MAX >> 1, /* heap_index of one that has no time limit */
+	REQUEST_NO_TIMER = UINT32_MAX >> 1, /* heap_index of one that has no time limit */
+	REQUEST_IN_LINE = REQUEST_NO_TIMER - 1, /* heap_index of one that stands in the line */
 };
 
 enum request_state {
@@ -39,7 +40,8 @@ struct request {
 	uint64_t sequence;     /* of a command that was sent; 0 before, and for queries */
 	uint64_t tag;          /* of the message that carried it last; 0: none that is under way */
 	int64_t deadline_ns;   /* INT64_MAX: none */
-	int64_t timer_ns;      /* when the heap calls it up; never later than the deadline at first */
+	int64_t timer_ns;      /* when it is called up; never later than the deadline at first */
+	struct request *sooner, *later; /* beside it in the line of times */
 	int64_t submitted_ns;
 
 	uint8_t state;         /* enum request_state */
@@ -72,6 +74,9 @@ struct request_pool {
 	size_t used;          /* requests handed out */
 	size_t bytes;         /* of their payloads */
 
+	/* Times. Requests with one time limit are due in the order in which they come, and stand in a line: what is due no
+	 * sooner than its last goes behind it. All others stand in the heap. */
+	struct request *line_head, *line_tail; /* earliest timer_ns first */
 	struct request **heap; /* earliest timer_ns first; has room for every request */
 	size_t heap_count;
 };
@@ -102,13 +107,17 @@ static inline const uint8_t *request_payload(const struct request *request)
 
 /* ---- time ---- */
 
-/* Sets when the request is due; INT64_MAX takes it out of the heap. */
+/* Sets when the request is due; INT64_MAX: never. */
 void request_set_timer(struct request_pool *pool, struct request *request, int64_t timer_ns);
 
 /* The one that is due first, or NULL. */
 static inline struct request *request_earliest(const struct request_pool *pool)
 {
-	return pool->heap_count > 0 ? pool->heap[0] : NULL;
+	struct request *line = pool->line_head;
+
+	if (pool->heap_count == 0 || (line != NULL && line->timer_ns < pool->heap[0]->timer_ns))
+		return line;
+	return pool->heap[0];
 }
 
 /* ---- queues ---- */

@@ -76,6 +76,17 @@ $(TEST_BEHAVIOURS): $(BIN)/tests/%.so: tests/behaviours/%.c owner/include/sole/b
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -Iowner/include $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
 
+# What 81-instructions.t counts.
+INSTRUCTIONS = $(BUILD)/tests/bench/instructions
+check: $(INSTRUCTIONS)
+$(INSTRUCTIONS): $(BUILD)/tests/bench/instructions.o $(BUILD)/tests/clients.a $(BUILD)/tests/owner.a
+	$(call link,-lcmocka -lck -lisal)
+
+## instructions: counts anew what an operation costs, into tests/bench/instructions
+.PHONY: instructions
+instructions: build/plain/tests/bench/instructions
+	@tests/bench/instructions.pl --program $< --write tests/bench/instructions
+
 # Kept: without this make takes the objects for intermediate and builds them each time.
 .SECONDARY: $(UNIT_TESTS:.t=.o)
 

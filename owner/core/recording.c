@@ -168,6 +168,10 @@ void record_refused(struct core *core, const struct session *session, enum code 
 
 void record_run(struct core *core, const struct ran *ran)
 {
+	if (core->records == NULL) {
+		note_answered(core);
+		return;
+	}
 	bool cut = ran->reply_size > RECORD_REPLY_MAX;
 	struct record record = { .kind = RECORD_RUN,
 				 .flags = (uint8_t)((ran->has_otherwise ? RECORD_FLAG_OTHERWISE : 0) |
