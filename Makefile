@@ -40,7 +40,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
 # certificate libzmq.
 COMMON      = buffer exposition histogram json lockfile log mistakes notify options quantity rundir wire zmtp
-OWNER_PURE  = core/behaviour core/core core/crashed core/endings core/events core/execution core/lock core/operations \
+OWNER_PURE  = core/behaviour core/by_hash core/by_order core/core core/crashed core/endings core/entry core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table core/usage service/about \
               service/access service/clients service/denials service/items service/latency service/metrics \
               service/numbers service/numbers_items service/rights service/service service/sessions service/sketch \
