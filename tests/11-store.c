@@ -832,7 +832,7 @@ static enum code request_step(struct map *map, int step)
 	snprintf(key, sizeof key, "base%d", step / 3);
 	switch (step % 3) {
 	case 0:
-		return put_bytes(map, key, "another", 7);
+		return put_bytes(map, key, "another one", 11);
 	case 1:
 		return map_remove(map, key, strlen(key), NULL);
 	default:
@@ -880,7 +880,7 @@ static void run_out_of_memory(bool for_good)
 		assert_int_equal(store_entries(store), BASE_KEYS + NEW_KEYS);
 		store_destroy(&store);
 	}
-	assert_true(succeed > 2 * NEW_KEYS);
+	assert_true(succeed > NEW_KEYS + 2 * BASE_KEYS);
 }
 
 static void a_failed_allocation_leaves_all_as_it_was(void **state)
@@ -910,7 +910,7 @@ static void a_store_without_memory_is_none(void **state)
 			assert_int_equal(put_integer(store_map(store, "m"), "a", 1), CODE_OK);
 		store_destroy(&store);
 	}
-	assert_true(succeed >= 4);
+	assert_true(succeed > 2);
 }
 
 static void a_map_is_walked_and_restored_in_order_of_keys(void **state)
