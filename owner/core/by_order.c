@@ -12,6 +12,7 @@
  */
 #include "owner/core/by_order.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 enum {
@@ -26,9 +27,20 @@ struct order_leaf {
 	uint32_t numbers[LEAF_MOST];
 };
 
+/* How a key begins, as numbers that compare as its bytes do; what it lacks is zero. */
+struct beginning {
+	uint64_t high, low;
+};
+
+/* The lowest entry below a child, and how its key begins: most searches need not look at the entry. */
+struct order_first {
+	struct beginning begins;
+	uint32_t number;
+};
+
 struct order_fork {
 	uint32_t count;
-	uint32_t firsts[FORK_MOST]; /* of the lowest entry below each child */
+	struct order_first firsts[FORK_MOST];
 	void *children[FORK_MOST];
 };
 
@@ -40,6 +52,34 @@ struct path {
 };
 
 /* ---- looking ---- */
+
+static struct beginning beginning_of(const uint8_t *key, size_t size)
+{
+	uint64_t words[2] = { 0, 0 };
+
+	if (size > 0)
+		memcpy(words, key, size < sizeof words ? size : sizeof words);
+	return (struct beginning){ be64toh(words[0]), be64toh(words[1]) };
+}
+
+static struct order_first first_of(const struct pool *pool, uint32_t number)
+{
+	size_t size;
+	const uint8_t *key = entry_key(pool_entry(pool, number), &size);
+
+	return (struct order_first){ beginning_of(key, size), number };
+}
+
+/* Is the key at or above the first? */
+static bool reaches(const uint8_t *key, size_t size, struct beginning begins, const struct pool *pool,
+		    const struct order_first *first)
+{
+	if (begins.high != first->begins.high)
+		return begins.high > first->begins.high;
+	if (begins.low != first->begins.low)
+		return begins.low > first->begins.low;
+	return entry_compare(key, size, pool_entry(pool, first->number)) >= 0;
+}
 
 uint32_t order_entry(struct order_place place)
 {
@@ -71,11 +111,12 @@ struct order_place by_order_first(const struct by_order *index)
 /* The child below which a key at or above those of all firsts up to it belongs. */
 static unsigned child_of(const struct order_fork *fork, const struct pool *pool, const uint8_t *key, size_t size)
 {
+	const struct beginning begins = beginning_of(key, size);
 	unsigned low = 0, high = fork->count;
 
 	while (high - low > 1) {
 		unsigned middle = (low + high) / 2;
-		if (entry_compare(key, size, pool_entry(pool, fork->firsts[middle])) >= 0)
+		if (reaches(key, size, begins, pool, &fork->firsts[middle]))
 			low = middle;
 		else
 			high = middle;
@@ -93,6 +134,9 @@ static unsigned place_in_leaf(const struct order_leaf *leaf, const struct pool *
 		*is_there = false;
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
+		/* One of these two comes next: it is on its way while this one is looked at. */
+		__builtin_prefetch(pool_entry(pool, leaf->numbers[(low + middle) / 2]));
+		__builtin_prefetch(pool_entry(pool, leaf->numbers[(middle + high) / 2]));
 		int difference = entry_compare(key, size, pool_entry(pool, leaf->numbers[middle]));
 		if (difference == 0 && is_there != NULL)
 			*is_there = true;
@@ -165,7 +209,7 @@ static void leaf_put(struct order_leaf *leaf, unsigned at, uint32_t number)
 	leaf->count++;
 }
 
-static void fork_put(struct order_fork *fork, unsigned at, uint32_t first, void *child)
+static void fork_put(struct order_fork *fork, unsigned at, struct order_first first, void *child)
 {
 	memmove(fork->firsts + at + 1, fork->firsts + at, (fork->count - at) * sizeof fork->firsts[0]);
 	memmove(fork->children + at + 1, fork->children + at, (fork->count - at) * sizeof fork->children[0]);
@@ -219,7 +263,8 @@ static void fork_cut(struct order_fork *fork, unsigned cut, struct order_fork *i
 }
 
 /* Enters a child right of the one the path took, at each level that is full a new fork with it. */
-static void enter_child(struct by_order *index, struct path *path, struct spares *spares, uint32_t first, void *child)
+static void enter_child(struct by_order *index, struct path *path, struct spares *spares, struct order_first first,
+			void *child)
 {
 	for (unsigned level = path->height; level-- > 0;) {
 		struct order_fork *fork = path->forks[level];
@@ -239,7 +284,7 @@ static void enter_child(struct by_order *index, struct path *path, struct spares
 		child = right;
 	}
 	struct order_fork *root = spares->forks[--spares->count];
-	fork_put(root, 0, ENTRY_NONE, index->root);
+	fork_put(root, 0, (struct order_first){ .number = ENTRY_NONE }, index->root);
 	fork_put(root, 1, first, child);
 	index->root = root;
 	index->height++;
@@ -270,7 +315,8 @@ static void leaf_cut(struct order_leaf *leaf, unsigned cut, struct order_leaf *i
 	leaf->next = into;
 }
 
-static bool put_at(struct by_order *index, struct path *path, struct order_leaf *leaf, unsigned at, uint32_t number)
+static bool put_at(struct by_order *index, const struct pool *pool, struct path *path, struct order_leaf *leaf, unsigned at,
+		   uint32_t number)
 {
 	struct spares spares;
 
@@ -281,7 +327,7 @@ static bool put_at(struct by_order *index, struct path *path, struct order_leaf 
 	struct order_leaf *neighbour = at == LEAF_MOST ? roomy_neighbour(path) : NULL;
 	if (neighbour != NULL) {
 		leaf_put(neighbour, 0, number);
-		path->forks[path->height - 1]->firsts[path->at[path->height - 1] + 1] = number;
+		path->forks[path->height - 1]->firsts[path->at[path->height - 1] + 1] = first_of(pool, number);
 		return true;
 	}
 	if (!get_spares(&spares, path))
@@ -292,7 +338,7 @@ static bool put_at(struct by_order *index, struct path *path, struct order_leaf 
 		leaf_put(leaf, at, number);
 	else
 		leaf_put(spares.leaf, at - cut, number);
-	enter_child(index, path, &spares, spares.leaf->numbers[0], spares.leaf);
+	enter_child(index, path, &spares, first_of(pool, spares.leaf->numbers[0]), spares.leaf);
 	return true;
 }
 
@@ -319,23 +365,23 @@ bool by_order_add(struct by_order *index, const struct pool *pool, uint32_t numb
 	if (index->root == NULL)
 		return put_first(index, number);
 	struct order_leaf *leaf = descend(index, pool, key, size, &path);
-	return put_at(index, &path, leaf, place_in_leaf(leaf, pool, key, size, NULL), number);
+	return put_at(index, pool, &path, leaf, place_in_leaf(leaf, pool, key, size, NULL), number);
 }
 
-bool by_order_append(struct by_order *index, uint32_t number)
+bool by_order_append(struct by_order *index, const struct pool *pool, uint32_t number)
 {
 	struct path path;
 
 	if (index->root == NULL)
 		return put_first(index, number);
 	struct order_leaf *leaf = descend_to_last(index, &path);
-	return put_at(index, &path, leaf, leaf->count, number);
+	return put_at(index, pool, &path, leaf, leaf->count, number);
 }
 
 /* ---- taking out ---- */
 
 /* The first below a child has changed: says so in all forks that name it. */
-static void rename_first(const struct path *path, unsigned levels, uint32_t first)
+static void rename_first(const struct path *path, unsigned levels, struct order_first first)
 {
 	while (levels-- > 0) {
 		path->forks[levels]->firsts[path->at[levels]] = first;
@@ -443,7 +489,7 @@ void by_order_remove(struct by_order *index, const struct pool *pool, uint32_t n
 		return;
 	}
 	if (at == 0)
-		rename_first(&path, path.height, leaf->numbers[0]);
+		rename_first(&path, path.height, first_of(pool, leaf->numbers[0]));
 	if (path.height == 0 || leaf->count > LEAF_MOST / 3)
 		return;
 	struct order_fork *above = path.forks[path.height - 1];

@@ -2,8 +2,8 @@
  *
  * by_order.h - entries in order of their keys: a B+tree whose leaves hold numbers of entries.
  *
- * 4.2 bytes an entry where keys come in order, about 6 where they come by chance. Keys are not
- * copied: a fork names the entry that is the first below each of its children.
+ * 4.2 bytes an entry where keys come in order, about 6 where they come by chance; the forks, with
+ * how the keys begin that they lead to, half a byte.
  */
 #ifndef SOLE_OWNER_BY_ORDER_H
 #define SOLE_OWNER_BY_ORDER_H
@@ -40,7 +40,7 @@ uint32_t by_order_last(const struct by_order *index);
 bool by_order_add(struct by_order *index, const struct pool *pool, uint32_t number);
 
 /* As by_order_add for one whose key is above all others: no key is looked at. */
-bool by_order_append(struct by_order *index, uint32_t number);
+bool by_order_append(struct by_order *index, const struct pool *pool, uint32_t number);
 
 /* One that is there. Never fails. */
 void by_order_remove(struct by_order *index, const struct pool *pool, uint32_t number);

@@ -613,7 +613,7 @@ enum code map_restore(struct map *map, const struct map_entry *from)
 	uint32_t number = pool_take(&store->pool, from->key, from->key_size);
 	uint64_t hash = hash_key(&map->by_hash, from->key, from->key_size);
 	if (number == ENTRY_NONE || !by_hash_reserve(&map->by_hash, &store->pool, hash) ||
-	    !by_order_append(&map->by_order, number)) {
+	    !by_order_append(&map->by_order, &store->pool, number)) {
 		if (number != ENTRY_NONE)
 			pool_give(&store->pool, number);
 		entry_unpack(kind, packed);
