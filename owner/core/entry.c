@@ -16,26 +16,20 @@
 
 enum { NOWHERE = UINT16_MAX, SLABS_MOST = 1 << (32 - POOL_SLAB_BITS) };
 
-bool entry_pack(const struct value *value, enum entry_kind *kind, union entry_value *packed)
+bool entry_pack_bytes(const struct value *value, enum entry_kind *kind, union entry_value *packed)
 {
 	*packed = (union entry_value){ .integer = 0 };
-	*kind = ENTRY_ABSENT;
-	if (value->type == VALUE_INTEGER) {
-		packed->integer = value->integer;
-		*kind = ENTRY_INTEGER;
-	} else if (value->type == VALUE_BYTES && value->size <= ENTRY_SHORT_MOST) {
+	*kind = value->type != VALUE_BYTES ? ENTRY_ABSENT : value->size <= ENTRY_SHORT_MOST ? ENTRY_SHORT : ENTRY_LONG;
+	if (*kind == ENTRY_SHORT) {
 		if (value->size > 0)
 			memcpy(packed->small, value->bytes, value->size);
 		packed->small[ENTRY_SHORT_SIZE_AT] = (uint8_t)value->size;
-		*kind = ENTRY_SHORT;
-	} else if (value->type == VALUE_BYTES) {
-		struct entry_block *block = malloc(sizeof *block + value->size);
-		if (block == NULL)
+	} else if (*kind == ENTRY_LONG) {
+		packed->block = malloc(sizeof *packed->block + value->size);
+		if (packed->block == NULL)
 			return false;
-		block->size = value->size;
-		memcpy(block->bytes, value->bytes, value->size);
-		packed->block = block;
-		*kind = ENTRY_LONG;
+		packed->block->size = value->size;
+		memcpy(packed->block->bytes, value->bytes, value->size);
 	}
 	return true;
 }

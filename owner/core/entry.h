@@ -118,8 +118,17 @@ static inline struct value entry_read(enum entry_kind kind, const union entry_va
 	return value_none();
 }
 
+bool entry_pack_bytes(const struct value *value, enum entry_kind *kind, union entry_value *packed);
+
 /* The value as an entry holds it, bytes copied. False: there is no memory. */
-bool entry_pack(const struct value *value, enum entry_kind *kind, union entry_value *packed);
+static inline bool entry_pack(const struct value *value, enum entry_kind *kind, union entry_value *packed)
+{
+	if (value->type != VALUE_INTEGER)
+		return entry_pack_bytes(value, kind, packed);
+	packed->integer = value->integer;
+	*kind = ENTRY_INTEGER;
+	return true;
+}
 
 /* Gives back what entry_pack took. */
 void entry_unpack(enum entry_kind kind, union entry_value value);
