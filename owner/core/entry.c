@@ -119,7 +119,7 @@ static uint32_t new_slab(struct pool *pool, size_t units)
 
 static bool is_full(const struct slab *slab)
 {
-	return slab->free == NOWHERE && slab->untouched + slab->units > POOL_SLAB_UNITS;
+	return slab->free == NOWHERE && slab->used + slab->units > POOL_SLAB_UNITS;
 }
 
 uint32_t pool_take(struct pool *pool, const uint8_t *key, size_t key_size)
@@ -132,13 +132,14 @@ uint32_t pool_take(struct pool *pool, const uint8_t *key, size_t key_size)
 	if (number == 0)
 		return ENTRY_NONE;
 	struct slab *slab = &pool->slabs[number];
-	uint32_t at = slab->free != NOWHERE ? slab->free : slab->untouched;
+	size_t fresh = pool->downwards ? POOL_SLAB_UNITS - slab->used - units : slab->used;
+	uint32_t at = slab->free != NOWHERE ? slab->free : (uint32_t)fresh;
 	struct entry *entry = pool_entry(pool, number << POOL_SLAB_BITS | at);
 	ASAN_UNPOISON_MEMORY_REGION(entry, units * POOL_UNIT);
 	if (slab->free != NOWHERE)
 		slab->free = (uint16_t)entry->head;
 	else
-		slab->untouched = (uint16_t)(slab->untouched + units);
+		slab->used = (uint16_t)(slab->used + units);
 	slab->live++;
 	if (is_full(slab))
 		list_out(pool, number);

@@ -144,7 +144,9 @@ enum {
 
 struct slab {
 	uint32_t next, previous; /* of the slabs of its size that have room */
-	uint16_t units, live, untouched, free;
+	uint16_t units, live;
+	uint16_t used; /* units that entries have been in */
+	uint16_t free; /* the entry that was given back last */
 };
 
 struct pool {
@@ -152,6 +154,7 @@ struct pool {
 	struct slab *slabs;
 	uint32_t count, room, unused;
 	uint32_t with_room[POOL_CLASSES];
+	bool downwards; /* new entries lie below older ones: nobody may depend on addresses, and tests have both */
 };
 
 static inline struct entry *pool_entry(const struct pool *pool, uint32_t number)

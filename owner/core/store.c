@@ -63,6 +63,7 @@ struct store *store_new(uint64_t hash_seed, uint64_t entries_max, uint64_t bytes
 	if (store == NULL)
 		return NULL;
 	store->hash_seed = hash_seed;
+	store->pool.downwards = hash_seed & 1;
 	store->entries_max = entries_max;
 	store->bytes_max = bytes_max;
 	return store;
