@@ -83,7 +83,8 @@ static unsigned places_of(const struct chunk *chunk, uint8_t tag)
 #endif
 }
 
-uint32_t by_hash_find(const struct by_hash *index, const struct pool *pool, uint64_t hash, const uint8_t *key, size_t size)
+uint32_t by_hash_find(const struct by_hash *index, const struct pool *pool, uint64_t hash, const uint8_t *key,
+		      size_t size)
 {
 	const uint8_t tag = tag_of(hash);
 	size_t at = (size_t)hash;

@@ -23,7 +23,8 @@ struct by_hash {
 uint64_t hash_key(const struct by_hash *index, const uint8_t *key, size_t size);
 
 /* ENTRY_NONE: it is not there. */
-uint32_t by_hash_find(const struct by_hash *index, const struct pool *pool, uint64_t hash, const uint8_t *key, size_t size);
+uint32_t by_hash_find(const struct by_hash *index, const struct pool *pool, uint64_t hash, const uint8_t *key,
+		      size_t size);
 
 /* Room for one more entry of this hash. False: there is no memory, and nothing has changed. */
 bool by_hash_reserve(struct by_hash *index, const struct pool *pool, uint64_t hash);

@@ -125,8 +125,8 @@ static unsigned child_of(const struct order_fork *fork, const struct pool *pool,
 }
 
 /* Where the key is, or would be. `*is_there` tells, may be NULL. */
-static unsigned place_in_leaf(const struct order_leaf *leaf, const struct pool *pool, const uint8_t *key, size_t size,
-			      bool *is_there)
+static unsigned place_in_leaf(const struct order_leaf *leaf, const struct pool *pool, const uint8_t *key,
+			      size_t size, bool *is_there)
 {
 	unsigned low = 0, high = leaf->count;
 
@@ -148,8 +148,8 @@ static unsigned place_in_leaf(const struct order_leaf *leaf, const struct pool *
 	return low;
 }
 
-static struct order_leaf *descend(const struct by_order *index, const struct pool *pool, const uint8_t *key, size_t size,
-				  struct path *path)
+static struct order_leaf *descend(const struct by_order *index, const struct pool *pool, const uint8_t *key,
+				  size_t size, struct path *path)
 {
 	void *node = index->root;
 
@@ -177,8 +177,8 @@ static struct order_leaf *descend_to_last(const struct by_order *index, struct p
 	return node;
 }
 
-struct order_place by_order_seek(const struct by_order *index, const struct pool *pool, const uint8_t *key, size_t size,
-				 bool after)
+struct order_place by_order_seek(const struct by_order *index, const struct pool *pool, const uint8_t *key,
+				 size_t size, bool after)
 {
 	struct path path;
 	bool there;
@@ -263,8 +263,8 @@ static void fork_cut(struct order_fork *fork, unsigned cut, struct order_fork *i
 }
 
 /* Enters a child right of the one the path took, at each level that is full a new fork with it. */
-static void enter_child(struct by_order *index, struct path *path, struct spares *spares, struct order_first first,
-			void *child)
+static void enter_child(struct by_order *index, struct path *path, struct spares *spares,
+			struct order_first first, void *child)
 {
 	for (unsigned level = path->height; level-- > 0;) {
 		struct order_fork *fork = path->forks[level];
@@ -315,8 +315,8 @@ static void leaf_cut(struct order_leaf *leaf, unsigned cut, struct order_leaf *i
 	leaf->next = into;
 }
 
-static bool put_at(struct by_order *index, const struct pool *pool, struct path *path, struct order_leaf *leaf, unsigned at,
-		   uint32_t number)
+static bool put_at(struct by_order *index, const struct pool *pool, struct path *path, struct order_leaf *leaf,
+		   unsigned at, uint32_t number)
 {
 	struct spares spares;
 

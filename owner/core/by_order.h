@@ -30,8 +30,8 @@ struct order_place order_next(struct order_place place);
 struct order_place by_order_first(const struct by_order *index);
 
 /* The first at or above the key; above it, if `after`. */
-struct order_place by_order_seek(const struct by_order *index, const struct pool *pool, const uint8_t *key, size_t size,
-				 bool after);
+struct order_place by_order_seek(const struct by_order *index, const struct pool *pool, const uint8_t *key,
+				 size_t size, bool after);
 
 /* The last of all, or ENTRY_NONE. */
 uint32_t by_order_last(const struct by_order *index);
