@@ -194,8 +194,9 @@ enum connection_event dealer_event(struct dealer *dealer)
 			memcpy(&value, (const uint8_t *)zmq_msg_data(&frame) + sizeof number, sizeof value);
 		}
 		skip(dealer->monitor, &frame);
+		/* One that was given up meanwhile, with those that failed before it, is none. */
 		if (number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
-			event = CONNECTION_UP;
+			event = dealer->again_ns == INT64_MAX ? CONNECTION_UP : CONNECTION_NOTHING;
 		else if (number == ZMQ_EVENT_DISCONNECTED && dealer->up)
 			event = CONNECTION_DOWN;
 		else if (number == ZMQ_EVENT_DISCONNECTED)
@@ -209,7 +210,6 @@ enum connection_event dealer_event(struct dealer *dealer)
 		dealer->up = event == CONNECTION_UP;
 	if (event == CONNECTION_UP) {
 		dealer->hindrance[0] = '\0';
-		dealer->again_ns = INT64_MAX;
 		dealer->failures = 0;
 	}
 	return event;

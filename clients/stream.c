@@ -87,7 +87,7 @@ static void drop(struct stream *stream)
 	stream->descriptor = -1;
 	buffer_reset(&stream->out);
 	stream->sent = 0;
-	stream->mute = stream->drained = stream->unsure = stream->unread = false;
+	stream->mute = stream->drained = stream->unsure = stream->unread = stream->ahead = false;
 	if (stream->up) {
 		stream->up = false;
 		stream->down_untold = true;
@@ -329,7 +329,10 @@ static bool read_in(struct stream *stream, int flags)
 static bool receive(struct stream *stream, const uint8_t **body, size_t *size, int flags)
 {
 	while (stream->descriptor >= 0) {
-		if (next_body(stream, body, size))
+		bool found = next_body(stream, body, size);
+		/* poll(2) knows nothing of what has been read already. */
+		stream->ahead = found && stream->in.taken < stream->in.filled;
+		if (found)
 			return true;
 		if (stream->descriptor < 0)
 			return false;

@@ -28,6 +28,7 @@ struct stream {
 	bool drained;   /* the last read took less than there was room for */
 	bool unsure;    /* and nobody has looked since whether that was the end */
 	bool unread;    /* somebody has, and there was more */
+	bool ahead;     /* behind the body that was given out last stands more that was read */
 	struct inbound in;
 	struct buffer out; /* what the socket did not take yet, from `sent` on */
 	size_t sent;
@@ -79,7 +80,7 @@ bool stream_is_settled(struct stream *stream);
 /* Is there something to receive, or to hear of, that poll(2) need not tell? */
 static inline bool stream_recheck(const struct stream *stream)
 {
-	return stream->unread || stream_eventful(stream);
+	return stream->unread || stream->ahead || stream_eventful(stream);
 }
 
 /* False: not now; nothing was sent. True: it is sent, or will be. The body is not kept. */

@@ -99,7 +99,7 @@ static int failed(char error[LOCKFILE_ERROR_MAX], const char *what, const char *
 int lockfile_take(const char *path, int *fd, pid_t *holder, char error[LOCKFILE_ERROR_MAX])
 {
 	*holder = 0;
-	for (int waits = LOCKFILE_WAITS;;) {
+	for (int waits = LOCKFILE_WAITS, tries = LOCKFILE_TRIES;;) {
 		*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (*fd < 0) {
 			bool denied = errno == EACCES || errno == EPERM || errno == EROFS;
@@ -116,6 +116,8 @@ int lockfile_take(const char *path, int *fd, pid_t *holder, char error[LOCKFILE_
 			close(*fd);
 			if (*holder != 0 && waits-- > 0 && lockfile_outwait(*holder))
 				continue;
+			if (*holder == 0 && status == EX_UNAVAILABLE && --tries > 0)
+				continue; /* nobody who lives */
 			return status;
 		}
 		if (is_at(*fd, path))

@@ -9,7 +9,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { LOCKFILE_ERROR_MAX = 256, LOCKFILE_WAITS = 100 };
+enum {
+	LOCKFILE_ERROR_MAX = 256,
+	LOCKFILE_WAITS = 100,
+	/* Of a tenth of a second: for the child of an owner that was killed, which holds its lock until it has heard of
+	 * it, and on a busy machine that takes a while. */
+	LOCKFILE_TRIES = 30,
+};
 
 /* Makes the file if it is not there, locks it, and writes our process id. Returns 0 and the
  * descriptor, which holds the lock until it is closed; the holder may remove the file before that.

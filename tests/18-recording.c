@@ -746,7 +746,41 @@ static void what_finds_no_place_to_wait_acknowledges_nothing(void **state)
 	bench_free(bench);
 }
 
+/* Who came with a key is recorded by its number; whom nobody knows, as nobody. */
+static void callers_of_every_kind_are_read_as_they_were_written(void **state)
+{
+	const struct caller callers[] = {
+		{ .uid = 1000, .gid = 100, .pid = 4711, .known = true },
+		{ .uid = (uid_t)-1, .gid = (gid_t)-1, .known = true, .keyed = true, .born = 0x0123456789abcdef },
+		{ .uid = (uid_t)-1, .gid = (gid_t)-1 },
+	};
+	static const uint8_t nonce[PROTOCOL_NONCE_BYTES] = { 1, 2, 3 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof callers / sizeof *callers; i++) {
+		const struct caller *caller = &callers[i];
+		struct record record = { .kind = RECORD_OPEN, .flags = caller->known ? RECORD_FLAG_KNOWN : 0, .caller = *caller,
+					 .nonce = nonce, .session = 7, .silence_ms = 1000 }, found;
+		struct buffer bytes = { 0 };
+		record_write(&bytes, &record);
+		for (size_t size = 1; size < bytes.size; size++) {
+			struct wire_reader part = wire_reader(bytes.data, size);
+			assert_false(record_read(&part, &found));
+			assert_true(part.bad);
+		}
+		struct wire_reader reader = wire_reader(bytes.data, bytes.size);
+		assert_true(record_read(&reader, &found));
+		assert_true(found.caller.uid == caller->uid && found.caller.gid == caller->gid && found.caller.pid == caller->pid);
+		assert_int_equal(found.caller.known, caller->known);
+		assert_int_equal(found.caller.keyed, caller->keyed);
+		assert_true(found.caller.born == caller->born);
+		assert_int_equal(reader.left, 0);
+		buffer_clear(&bytes);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(callers_of_every_kind_are_read_as_they_were_written),
 	cmocka_unit_test(a_late_answer_is_told_of_and_a_long_one_without_its_bytes),
 	cmocka_unit_test(a_late_answer_that_is_not_kept_is_not_told_of),
 	cmocka_unit_test(without_memory_for_it_a_late_answer_is_given_and_not_told_of),

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -173,6 +174,38 @@ static void the_blocking_way_waits_no_longer_than_it_says(void **state)
 			assert_true(stream.up);
 		assert_int_equal(size, 10);
 	}
+	buffer_clear(&sent);
+	stream_close(&stream);
+	router_close(router);
+}
+
+static void what_was_read_with_a_body_is_told_of_without_poll(void **state)
+{
+	void *router = router_open(0);
+	struct buffer sent = body_of(10);
+	struct stream stream;
+	const uint8_t *body;
+	size_t size;
+	int unread = 0;
+
+	(void)state;
+	open_up(&stream);
+	for (int i = 0; i < 3; i++) {
+		assert_true(stream_send(&stream, &sent));
+		echo(router);
+	}
+	for (int64_t until_ns = clock_monotonic_ns() + LIMIT_NS; unread < 3 * (2 + 2 + 10);) {
+		assert_int_equal(ioctl(stream.descriptor, FIONREAD, &unread), 0);
+		assert_true(clock_monotonic_ns() < until_ns);
+	}
+	assert_true(stream_wait(&stream, &body, &size));
+	assert_true(stream_recheck(&stream));
+	assert_true(stream_receive(&stream, &body, &size));
+	assert_true(stream_recheck(&stream));
+	assert_false(stream_is_settled(&stream));
+	assert_true(stream_receive(&stream, &body, &size));
+	assert_false(stream_recheck(&stream));
+	assert_false(stream_receive(&stream, &body, &size));
 	buffer_clear(&sent);
 	stream_close(&stream);
 	router_close(router);
@@ -433,6 +466,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bodies_of_every_size_go_there_and_back),
 		cmocka_unit_test(the_blocking_way_waits_no_longer_than_it_says),
+		cmocka_unit_test(what_was_read_with_a_body_is_told_of_without_poll),
 		cmocka_unit_test(a_router_that_does_not_read_stops_the_sender_and_loses_nothing),
 		cmocka_unit_test(heartbeats_are_answered),
 		cmocka_unit_test(a_router_that_comes_later_or_again_is_found),

@@ -226,6 +226,29 @@ static void each_event_comes_once_and_in_order_over_cuts(void **state)
 	sole_close(&writer);
 }
 
+/* The answer and the event leave the owner together, and are read together. */
+static void an_event_that_comes_with_an_answer_wakes_the_programs_loop(void **state)
+{
+	struct sole *s = kit_open("watches");
+	struct pollfd ready = { .events = POLLIN };
+	struct heard heard;
+
+	(void)state;
+	kit_start("watches");
+	begin(&heard, s, "k", 0, 0);
+	until(s, &heard.begun, 1);
+	ready.fd = sole_descriptor(s);
+	for (int i = 1; i <= 200; i++) {
+		assert_code(sole_put(s, sole_text("k"), sole_integer(i)), SOLE_OK);
+		while (heard.events < i) {
+			assert_int_equal(poll(&ready, 1, (int)(kit_ns(2000) / NS_PER_MS)), 1);
+			assert_code(sole_dispatch(s), SOLE_OK);
+		}
+	}
+	assert_int_equal(heard.wrong, 0);
+	sole_close(&s);
+}
+
 static void what_no_owner_takes_is_refused_here_or_there(void **state)
 {
 	static char prefix[4096];
@@ -280,6 +303,7 @@ int main(void)
 		cmocka_unit_test_teardown(nothing_is_heard_behind_an_unwatch_not_even_of_the_same_message,
 					  kit_clean),
 		cmocka_unit_test_teardown(each_event_comes_once_and_in_order_over_cuts, kit_clean),
+		cmocka_unit_test_teardown(an_event_that_comes_with_an_answer_wakes_the_programs_loop, kit_clean),
 		cmocka_unit_test_teardown(what_no_owner_takes_is_refused_here_or_there, kit_clean),
 		cmocka_unit_test_teardown(run_for_ever_goes_on_while_there_is_a_watch, kit_clean),
 	};

@@ -26,7 +26,7 @@ note('SEED=' . SEED);
 sub crasher { return Sole::Crash::client_program() =~ s{/client\z}{/child}r }
 sub crashing {
     my ($name, $file, $way, @settings) = @_;
-    my $text = "child = $name\n    command = " . crasher() . ' ' . path($file) . " $way\n";
+    my $text = "child = $name\n    command = " . word(crasher()) . ' ' . path($file) . " $way\n";
     while (my ($key, $value) = splice @settings, 0, 2) { $text .= "    $key = $value\n" }
     return $text;
 }

@@ -9,6 +9,7 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Copy qw(copy);
+use File::Glob qw(bsd_glob);
 use File::Path qw(make_path);
 use Sole::Systemd;
 use Sole::Test;
@@ -27,7 +28,7 @@ my $made = run({ env => { %clean, DEB_BUILD_OPTIONS => 'noopt parallel=2' }, lim
 is($made->{status}, 0, 'the packages are built, and lintian finds no error') or BAIL_OUT("$made->{out}$made->{err}");
 unlike($made->{out}, qr/^[EW]:/m, '... nor anything to warn of');
 my ($version) = slurp("$top/Makefile") =~ /^VERSION\s*=\s*(\S+)/m;
-my %package = map { m{/([^/_]+)_\Q$version\E_[^/]*\.deb$} && $1 !~ /dbgsym/ ? ($1 => $_) : () } glob "$top/build/deb/*.deb";
+my %package = map { m{/([^/_]+)_\Q$version\E_[^/]*\.deb$} && $1 !~ /dbgsym/ ? ($1 => $_) : () } bsd_glob "$top/build/deb/*.deb";
 is_deeply([sort keys %package], [qw(libsole-dev libsole0 python3-sole sole)], "there are four, of version $version");
 
 # A later version of the same, for the upgrade.

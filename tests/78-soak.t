@@ -32,14 +32,14 @@ note('SEED=' . SEED);
 
 # ---- what runs all the time ----
 
-sub soak_client { return client_program() =~ s{crash/client\z}{soak/client}r }
+sub soak_client { return word(client_program() =~ s{crash/client\z}{soak/client}r) }
 
 sub lines { my ($name, $command, @settings) = @_; return "child = $name\n    command = $command\n", map { "    $_\n" } @settings }
 
 sub children {
     my @lines = "intensity = 1000\nperiod = 1s\nbackoff = 10ms\nbackoff-max = 100ms\n";
     my @names = @_;
-    push @lines, lines($_, program('sole-owner') . " $_ -q --state " . path("$_.state")
+    push @lines, lines($_, word(program('sole-owner')) . " $_ -q --state " . path("$_.state")
             . ' --snapshot-after 4M --journal-segment 1M --max-events 1M', 'ready = notify', 'watchdog = 30s') for @names;
     my $number = 0;
     my $client = sub {

@@ -22,7 +22,7 @@ sub told { my ($s, $regex) = @_; my $text = $s->err; my @lines = $text =~ /$rege
 sub deaths { return told($_[0], qr/^sole-supervisor: poisoned: pid \d+: killed by SIGABRT/m) }
 
 my $s = supervised('keeper', "intensity = 8\nperiod = 1h\nbackoff = 20ms\n",
-    "child = poisoned\n    command = " . program('sole-owner') . " --state $state --behaviour $unsound -q poisoned\n    ready = notify\n");
+    "child = poisoned\n    command = " . word(program('sole-owner')) . " --state $state --behaviour " . word($unsound) . " -q poisoned\n    ready = notify\n");
 wait_up($s);
 
 subtest 'a command that crashes the owner is told so by the next one' => sub {

@@ -1751,9 +1751,11 @@ class _Link:
                     self._take_failure(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, 0)
                 self._failure_told = False
                 continue
+            if number == zmq.EVENT_HANDSHAKE_SUCCEEDED and self._again_at is not None:
+                continue  # it was given up meanwhile, with those that failed before it
             events, self._outgoing = True, None
             if number == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._failures, self._again_at, self.engine.hindrance = 0, None, ""
+                self._failures, self.engine.hindrance = 0, ""
                 self.engine.connected(now)
             elif number == zmq.EVENT_DISCONNECTED:
                 self.engine.disconnected()

@@ -233,10 +233,8 @@ static int check(const struct folder *folder, const char *path, unsigned use, ch
  * the lock a moment longer: nobody who lives is waited for. False: *holder has it, or nobody who tells. */
 static bool try_lock(int lock, pid_t *holder)
 {
-	enum { TRIES = 5 };
-
 	*holder = 0;
-	for (int i = 0, waits = LOCKFILE_WAITS; i < TRIES;) {
+	for (int i = 0, waits = LOCKFILE_WAITS; i < LOCKFILE_TRIES;) {
 		if (flock(lock, LOCK_EX | LOCK_NB) == 0)
 			return true;
 		if (errno != EWOULDBLOCK)

@@ -28,9 +28,12 @@ static int take_lock(struct endpoint *endpoint, char error[RUNDIR_ERROR_MAX])
 	pid_t holder;
 	int status = lockfile_take(endpoint->lock_path, &endpoint->lock, &holder, error);
 
-	if (status == EX_UNAVAILABLE)
+	if (status == EX_UNAVAILABLE && holder > 0)
 		snprintf(error, RUNDIR_ERROR_MAX, "%.120s is served by process %ld: stop it first",
 			 endpoint->path, (long)holder);
+	else if (status == EX_UNAVAILABLE)
+		snprintf(error, RUNDIR_ERROR_MAX, "%.90s is locked by a process that does not tell its number: fuser %.90s finds it",
+			 endpoint->path, endpoint->lock_path);
 	if (status != 0)
 		endpoint->lock = -1;
 	return status;

@@ -164,9 +164,10 @@ static int accept_one(const struct local *local)
  * be told of for ever. */
 static bool turn_away(struct local *local)
 {
-	if ((errno != EMFILE && errno != ENFILE) || local->spare < 0)
+	if (errno != EMFILE && errno != ENFILE)
 		return false;
-	close(local->spare);
+	if (local->spare >= 0)
+		close(local->spare);
 	int descriptor = accept_one(local);
 	if (descriptor >= 0) {
 		close(descriptor);
@@ -289,19 +290,29 @@ struct local *local_new(const struct local_settings *settings)
 	return local;
 }
 
-/* What waits has until then to leave. */
+static bool has_waiting(const struct link *link)
+{
+	return link->descriptor >= 0 && !link_is_clear(link);
+}
+
+/* What waits has until then to leave: one that does not read takes nobody's time but its own. */
 static void linger(struct local *local, int64_t until_ns)
 {
-	for (size_t i = 0; i < local->slot_count; i++) {
-		struct link *link = local->slots[i];
-		for (int64_t now_ns = clock_monotonic_ns();
-		     link->descriptor >= 0 && !link->broken && !link_is_clear(link) && now_ns < until_ns;
-		     now_ns = clock_monotonic_ns()) {
-			struct pollfd one = { .fd = link->descriptor, .events = POLLOUT };
-			poll(&one, 1, clock_poll_ms(now_ns, until_ns));
-			link_flush(local, link);
+	struct pollfd *list = calloc(local->slot_count, sizeof *list);
+
+	for (int64_t now_ns = 0; list != NULL && now_ns < until_ns; now_ns = clock_monotonic_ns()) {
+		nfds_t count = 0;
+		for (size_t i = 0; i < local->slot_count; i++) {
+			if (has_waiting(local->slots[i]))
+				link_flush(local, local->slots[i]);
+			if (has_waiting(local->slots[i]))
+				list[count++] = (struct pollfd){ .fd = local->slots[i]->descriptor, .events = POLLOUT };
 		}
+		if (count == 0)
+			break;
+		poll(list, count, clock_poll_ms(clock_monotonic_ns(), until_ns));
 	}
+	free(list);
 }
 
 void local_destroy(struct local **local, int linger_ms)
@@ -375,10 +386,17 @@ size_t local_receive(struct local *local, int64_t now_ns, struct intake *left, s
 		struct link *link = turn;
 		turn = link->next;
 		link->pending = false;
-		if (link->descriptor < 0)
+		if (link->descriptor < 0) {
 			note_ended(local, link);
-		else if (link_take(local, link, left, messages))
+		} else if (link_take(local, link, left, messages)) {
+			if (left->bytes == 0 && link->in_round == 0) { /* no room was left for its turn */
+				link->pending = true;
+				link->next = turn;
+				turn = link;
+				break;
+			}
 			link_line_up(local, link);
+		}
 	}
 	if (turn != NULL) {
 		*turn_end = local->pending;

@@ -96,7 +96,8 @@ static void take_message(struct local *local, struct link *link, const struct pa
 	left->bytes -= parcel->size < left->bytes ? parcel->size : left->bytes;
 }
 
-/* Takes messages up to a turn's. False: the peer is not to be listened to. *more: it has not been all. */
+/* Takes messages up to a turn's, or up to a command: amid a long message it moves all that is there of that, and
+ * a peer may send no end of them. False: the peer is not to be listened to. *more: it has not been all. */
 static bool take_span(struct local *local, struct link *link, struct span *span, struct intake *left,
 		      struct transport_message *messages, bool *more)
 {
@@ -110,32 +111,30 @@ static bool take_span(struct local *local, struct link *link, struct span *span,
 		return shaken == ZMTP_PARTIAL;
 	for (;;) {
 		enum parcel_found found = parcel_find(span->bytes, span->size, &parcel);
-		switch (found) {
-		case PARCEL_PARTIAL:
+		if (found == PARCEL_WRONG)
+			return false;
+		if (found == PARCEL_PARTIAL) {
 			span->needed = parcel.whole;
 			return true;
-		case PARCEL_WRONG:
-			return false;
-		case PARCEL_COMMAND:
-			answer_command(local, link, &parcel.command);
-			break;
-		case PARCEL_MESSAGE:
-		case PARCEL_GARBAGE:
-			if (taken == link->turn || left->messages == 0 || left->bytes == 0) {
-				*more = true;
-				return true;
-			}
-			taken++;
-			link->whole_ns = local->now_ns;
-			if (found == PARCEL_MESSAGE) {
-				take_message(local, link, &parcel, left, messages);
-				break;
-			}
-			local->counters->messages++;
-			local->counters->messages_malformed++;
-			break;
+		}
+		if (taken == link->turn || left->messages == 0 || left->bytes == 0) {
+			*more = true;
+			return true;
 		}
 		skip(span, parcel.whole);
+		if (found == PARCEL_COMMAND) {
+			answer_command(local, link, &parcel.command);
+			taken = link->turn;
+			continue;
+		}
+		taken++;
+		link->whole_ns = local->now_ns;
+		if (found == PARCEL_MESSAGE) {
+			take_message(local, link, &parcel, left, messages);
+		} else {
+			local->counters->messages++;
+			local->counters->messages_malformed++;
+		}
 	}
 }
 

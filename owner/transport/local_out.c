@@ -5,9 +5,11 @@
  * A reply goes at once, in one system call. Several of a round to one peer are put together and go at its end. What the
  * socket does not take waits, and until it is gone nothing more is taken from that peer: so what waits is the answers of one
  * turn, whose size grows only while the peer reads. For all peers together it is bounded in bytes; beyond them a whole
- * message is dropped and counted, never a part of one.
+ * message is dropped and counted, never a part of one, unless somebody has not read for so long that he is cut for it.
  */
 #include "owner/transport/local_parts.h"
+
+#include "common/clock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,6 +22,8 @@ enum {
 	KEEP_BYTES = 65536,    /* of an empty buffer */
 	TURN_MOST = 16,        /* messages of one peer in one round */
 	SMALL_BYTES = 4096,    /* copied together: cheaper than to write two pieces */
+	AT_ONCE_BYTES = 32768, /* a socket takes all of it or nothing */
+	STUCK_MS = 1000,       /* who has read nothing for so long makes room for others */
 };
 
 /* ---- the buffer of what waits ---- */
@@ -54,10 +58,12 @@ static void watch_for_room(struct local *local, struct link *link)
 		link_line_up(local, link);
 }
 
-/* Its end is to be heard from reading, after what it still sent. */
+/* Its end is to be heard from reading, after what it still sent: also where the peer has not gone, but only reads no more,
+ * or was sent half a message. */
 static void give_up(struct local *local, struct link *link)
 {
 	link->broken = true;
+	shutdown(link->descriptor, SHUT_RDWR);
 	link_drop_out(local, link);
 	watch_for_room(local, link);
 }
@@ -83,6 +89,7 @@ void link_flush(struct local *local, struct link *link)
 		if (sent == 0)
 			break;
 		link->sent += sent;
+		link->moved_ns = local->now_ns;
 		local->out_bytes -= sent;
 	}
 	if (link_is_clear(link))
@@ -106,6 +113,8 @@ static bool keep(struct local *local, struct link *link, const struct iovec *pie
 		link->out.failed = false;
 		return false;
 	}
+	if (link_is_clear(link))
+		link->moved_ns = local->now_ns;
 	for (size_t i = 0; i < count; i++) {
 		size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
 		sent -= skip;
@@ -129,9 +138,36 @@ void link_write(struct local *local, struct link *link, const uint8_t *bytes, si
 
 /* ---- messages ---- */
 
+/* A message alone always does, however large. */
 static bool fits(const struct local *local, size_t size)
 {
-	return local->out_bytes + size <= (uint64_t)local->limits->outbox_total_bytes;
+	return local->out_bytes == 0 || local->out_bytes + size <= (uint64_t)local->limits->outbox_total_bytes;
+}
+
+static struct link *longest_stuck(const struct local *local)
+{
+	struct link *stuck = NULL;
+
+	for (size_t i = 0; i < local->slot_count; i++) {
+		struct link *link = local->slots[i];
+		if (link->descriptor >= 0 && !link_is_clear(link) && !link->corked &&
+		    (stuck == NULL || link->moved_ns < stuck->moved_ns))
+			stuck = link;
+	}
+	return stuck;
+}
+
+/* For one that reads, at the cost of those that do not: else few of them could keep large answers from all others. */
+static bool make_room(struct local *local, size_t size)
+{
+	while (!fits(local, size)) {
+		struct link *stuck = longest_stuck(local);
+		if (stuck == NULL || stuck->moved_ns + STUCK_MS * NS_PER_MS > local->now_ns)
+			return false;
+		local->counters->connections_cut++;
+		link_end(local, stuck);
+	}
+	return true;
 }
 
 static bool drop(struct local *local)
@@ -161,11 +197,16 @@ static bool send_pieces(struct local *local, struct link *link, const struct iov
 
 	for (size_t i = 0; i < count; i++)
 		size += pieces[i].iov_len;
+	if (with_others && fits(local, size))
+		return cork(local, link, pieces, count);
+	if (link->corked && !fits(local, size))
+		link_flush(local, link);
 	bool clear = link_is_clear(link);
 	if (!clear && !fits(local, size))
 		return drop(local);
-	if (with_others)
-		return cork(local, link, pieces, count);
+	/* What the socket takes a part of must be kept. */
+	if (size > AT_ONCE_BYTES && !make_room(local, size))
+		return drop(local);
 	if (clear) {
 		sent = write_some(local, link, pieces, count);
 		if (link->broken) {

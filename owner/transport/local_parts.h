@@ -32,6 +32,7 @@ struct link {
 
 	struct buffer out;        /* what its socket did not take yet, from `sent` on */
 	size_t sent;
+	int64_t moved_ns;         /* when some of it left last, or it came */
 	bool watched_for_room;    /* epoll tells when it takes more, and not when there is more to read */
 	bool corked;              /* `out` is written at the end of the round */
 	bool broken;              /* nothing can be written; its end is still to be read */

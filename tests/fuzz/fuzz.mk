@@ -19,6 +19,7 @@ FUZZ_LIBS_record  = $(BUILD)/tests/owner.a -lcmocka -lisal
 FUZZ_LIBS_snapshot = -Wl,--wrap=store_digest_entry $(BUILD)/tests/owner.a -lcmocka -lisal
 FUZZ_LIBS_text    = $(BUILD)/tests/owner.a
 FUZZ_LIBS_wire    = $(BUILD)/tests/common.a
+FUZZ_LIBS_zmtp    = $(BUILD)/owner/transport/parcel.o $(BUILD)/tests/clients.a
 FUZZ_LIBS_engine  = $(BUILD)/tests/clients.a -lcmocka
 FUZZ_LIBS_plan    = -Wl,--wrap=malloc $(BUILD)/tests/supervisor.a $(BUILD)/common/zpl.o -lczmq
 FUZZ_LIBS_settings = -Wl,--wrap=exit,--wrap=zpl_load,--wrap=malloc $(BUILD)/owner/config.o $(BUILD)/common/zpl.o $(BUILD)/tests/owner.a -lczmq
@@ -44,7 +45,7 @@ FUZZ_LINK += $(if $(V),,&& printf '  %-7s %s\n' LD $@) && \
              $(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS)) -o $@ $< $(FUZZ_LIBS_$*)
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(patsubst %,$(BUILD)/tests/%.a,common owner clients supervisor) \
-                 $(BUILD)/common/zpl.o $(BUILD)/owner/config.o
+                 $(BUILD)/common/zpl.o $(BUILD)/owner/config.o $(BUILD)/owner/transport/parcel.o
 	$(FUZZ_LINK)
 .SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%.o)
 endif
@@ -52,7 +53,7 @@ endif
 # The same targets with a main of their own in the fuzzer's place: for the corpora alone.
 CORPUS_RUNS = $(FUZZ_TARGETS:%=$(BUILD)/corpus/%)
 $(BUILD)/corpus/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/driver/driver.o $(patsubst %,$(BUILD)/tests/%.a,common owner clients supervisor) \
-                   $(BUILD)/common/zpl.o $(BUILD)/owner/config.o
+                   $(BUILD)/common/zpl.o $(BUILD)/owner/config.o $(BUILD)/owner/transport/parcel.o
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$(filter-out %/zpl.o %/config.o,$^)) $(FUZZ_LIBS_$*)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$(filter-out %/zpl.o %/config.o %/parcel.o,$^)) $(FUZZ_LIBS_$*)
 .SECONDARY: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%.o) $(BUILD)/tests/fuzz/driver/driver.o

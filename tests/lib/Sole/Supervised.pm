@@ -13,18 +13,19 @@ use File::Basename qw(dirname);
 use IO::Socket::UNIX;
 use Sole::Test;
 
-our @EXPORT = qw(child supervised write_file ask status_of marks wait_marks wait_up stop_well);
+our @EXPORT = qw(word child supervised write_file ask status_of marks wait_marks wait_up stop_well);
 
 my $script = dirname(abs_path(__FILE__)) . '/child.pl';
+
+# A path as one word of a command. Not in quotes: ZPL would take the first one of a line for its own.
+sub word { my ($path) = @_; return $path =~ s/ /\\ /gr }
 
 # child(NAME, 'steps', SETTING => VALUE ...): the lines of one child. The steps
 # are words of child.pl; "FILE:x" in them is a path in the test's folder.
 sub child {
     my ($name, $steps, @settings) = @_;
     $steps =~ s/FILE:(\S+)/"'" . path($1) . "'"/ge;
-    # Not quoted as a whole: ZPL would take the first quote for its own.
-    (my $escaped = $script) =~ s/ /\\ /g;
-    my $text = "child = $name\n    command = $^X $escaped $steps\n";
+    my $text = "child = $name\n    command = $^X " . word($script) . " $steps\n";
     while (my ($key, $value) = splice @settings, 0, 2) {
         $text .= $key eq 'environment'
             ? "    environment\n" . join('', map { "        $_\n" } @$value)
