@@ -40,7 +40,7 @@ say        = $(if $(V),,@printf '  %-7s %s\n' "$(1)" "$(2)";)
 # PURE objects are tested without libzmq on the link line, and of what is common only zpl needs CZMQ, and only
 # certificate libzmq.
 COMMON      = buffer exposition histogram json lockfile log mistakes notify options quantity rundir wire zmtp
-OWNER_PURE  = core/behaviour core/core core/crashed core/endings core/events core/execution core/lock core/operations \
+OWNER_PURE  = core/behaviour core/by_hash core/by_order core/core core/crashed core/endings core/entry core/events core/execution core/lock core/operations \
               core/record core/recording core/replay core/session core/store core/table core/usage service/about \
               service/access service/clients service/denials service/items service/latency service/metrics \
               service/numbers service/numbers_items service/rights service/service service/sessions service/sketch \
@@ -151,7 +151,7 @@ bench-all: all bench-build
 	@tests/bench/bench.pl --markdown tests/bench/RESULTS.md --plot tests/bench
 
 ## deps: installs what building and testing need, through apt, if anything is missing
-DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libck-dev libxxhash-dev libisal-dev uthash-dev libbsd-dev libmicrohttpd-dev \
+DEPS       = gcc libc6-dev binutils libzmq3-dev libczmq-dev libxxhash-dev libisal-dev uthash-dev libmicrohttpd-dev \
              libncurses-dev libedit-dev libcmocka-dev perl libzmq-ffi-perl libio-pty-perl bash-completion mandoc procps strace systemd \
              iproute2 python3 python3-zmq clang libclang-rt-14-dev
 ## analyze-deps: what analyze and check-valgrind need beside that
@@ -275,7 +275,7 @@ $(BIN)/sole-owner: $(call objects,owner,main) $(BIN)/libsole-owner.a
 	$(call link,-Wl$(comma)--whole-archive $(BIN)/libsole-owner.a -Wl$(comma)--no-whole-archive -Wl$(comma)--export-dynamic $(OWNER_LIBS),$(BIN)/libsole-owner.a)
 
 # For an owner of one's own behaviour: link this and call sole_owner_main.
-OWNER_LIBS = -lczmq -lzmq -lck -lxxhash -lisal -lmicrohttpd
+OWNER_LIBS = -lczmq -lzmq -lxxhash -lisal -lmicrohttpd
 $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(CURVE_O) $(COMMON_O)
 	@mkdir -p $(@D)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/libsole-owner.o $^ && objcopy --localize-hidden $(BUILD)/libsole-owner.o && \
@@ -284,7 +284,7 @@ $(BIN)/libsole-owner.a: $(SHELL_O) $(PURE_O) $(ZPL_O) $(CURVE_O) $(COMMON_O)
 # What a behaviour is tried with: the core of an owner, without its shell.
 KIT         = check input symbols world
 $(BIN)/sole-check: $(call objects,owner/kit,$(KIT)) $(call objects,owner,loader) $(PURE_O) $(COMMON_O)
-	$(call link,-Wl$(comma)--export-dynamic -lck -lisal)
+	$(call link,-Wl$(comma)--export-dynamic -lisal)
 
 # Behaviours see the public headers only.
 $(EXAMPLES): $(BIN)/%.so: owner/examples/%.c owner/include/sole/behaviour.h clients/sole.h | $(FIRST)

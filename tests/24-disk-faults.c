@@ -1319,11 +1319,11 @@ static void a_state_that_is_wrong_is_not_saved(void **state)
 	assert_true(rig_start(rig, &table_behaviour, 1));
 	rig_message(rig, &alice, true);
 	rig_simple(rig, ITEM_RUN);
-	rig_put(rig, "k", value_integer(1));
+	rig_put(rig, "k", value_text("sound"));
 	rig_round(rig);
 	struct store *store = core_store(service_core(rig->service));
 	store_keep_digest(store);
-	((struct value *)(uintptr_t)map_get(store_map(store, "table"), "k", 1))->integer = 3;
+	*(uint8_t *)(uintptr_t)map_get(store_map(store, "table"), "k", 1)->bytes = 'f';
 	assert_int_equal(snapshot_save(memory_disk_seam(disk), service_core(rig->service), &head), -EIO);
 	assert_false(memory_disk_has(disk, "snapshot-0000000000000001"));
 	assert_false(memory_disk_has(disk, "snapshot-0000000000000001.tmp"));

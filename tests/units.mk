@@ -31,22 +31,22 @@ $(BUILD)/tests/10-%.t: $(BUILD)/tests/10-%.o $(BUILD)/tests/common.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/11-%.t $(BUILD)/tests/14-%.t $(BUILD)/tests/17-%.t $(BUILD)/tests/18-recording.t $(BUILD)/tests/18-waiting.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/11-%.t: $(BUILD)/tests/11-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/12-%.t: $(BUILD)/tests/12-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/13-%.t: $(BUILD)/tests/13-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/14-%.t: $(BUILD)/tests/14-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/15-%.t: $(BUILD)/tests/15-%.o $(BUILD)/tests/supervisor.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/17-%.t: $(BUILD)/tests/17-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/18-%.t: $(BUILD)/tests/18-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/19-journal.t $(BUILD)/tests/19-snapshot.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/19-%.t: $(BUILD)/tests/19-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/18-access.t: $(call objects,owner,denial_log)
 $(BUILD)/tests/19-folder.t: $(call objects,owner,state/folder) $(call objects,common,lockfile)
 $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,transport/connections transport/parcel) $(BUILD)/tests/common.a
@@ -54,12 +54,12 @@ $(BUILD)/tests/16-%.t: $(BUILD)/tests/16-%.o $(call objects,owner,transport/conn
 $(BUILD)/tests/20-%.t: $(BUILD)/tests/20-%.o $(BUILD)/tests/clients.a
 	$(call link,-lcmocka)
 $(BUILD)/tests/21-%.t: $(BUILD)/tests/21-%.o $(call objects,owner,state/backups state/folder state/lookback state/outcomes state/snapshot_child) $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal -lpthread)
+	$(call link,-lcmocka -lisal -lpthread)
 $(BUILD)/tests/23-allocation.t $(BUILD)/tests/24-disk-faults.t: LDFLAGS += $(UNIT_WRAP)
 $(BUILD)/tests/24-disk-faults.t: $(BUILD)/tests/24-disk-faults.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/23-%.t: $(BUILD)/tests/23-%.o $(BUILD)/tests/owner.a
-	$(call link,-lcmocka -lck -lisal)
+	$(call link,-lcmocka -lisal)
 $(BUILD)/tests/30-%.t: $(BUILD)/tests/30-%.o $(BIN)/libsole.a $(BUILD)/tests/common.a
 	$(call link,-lcmocka -lzmq)
 $(BUILD)/tests/30-stream.t: $(BUILD)/tests/30-stream.o $(BUILD)/tests/clients.a

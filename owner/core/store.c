@@ -1,47 +1,34 @@
 /* SPDX-License-Identifier: MIT
  *
- * store.c - maps with undo: each entry stands in Concurrency Kit's open-addressing hash
- * set, for access by key, and in a red-black tree (BSD's tree.h), for order.
+ * store.c - maps with undo: each entry (entry.h) stands in an index by hash, for access by key,
+ * and in one by order.
  *
- * Removing only marks an entry absent (type none); the hash set forgets it at
- * commit. So undo never has to insert, and cannot fail.
+ * Removing only marks an entry absent; the indexes forget it at commit. So undo never has to
+ * insert, and cannot fail.
  */
 #include "owner/core/store.h"
 
-#ifndef __unused
-#define __unused __attribute__((unused)) /* tree.h needs it, and glibc has none */
-#endif
-#include <bsd/sys/tree.h>
-#include <ck_hs.h>
+#include "owner/core/by_hash.h"
+#include "owner/core/by_order.h"
+
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-struct entry {
-	struct value value; /* bytes are malloc'ed; none: absent until commit */
-	RB_ENTRY(entry) order;
-	uint64_t revision;
-	uint16_t key_size;
-	bool dying;         /* used within commit */
-	uint8_t key[];
-};
-
 struct change {
 	struct map *map;
-	struct entry *entry;
-	struct value before; /* owns its bytes */
-	uint64_t revision_before;
-	bool inserted;       /* the change that brought the entry into the set */
+	uint64_t head_before;
+	union entry_value value_before; /* its block, if it has one, is the change's */
+	uint32_t number;                /* of the entry */
+	bool inserted;                  /* the change that brought the entry into the map */
 };
-
-RB_HEAD(entries, entry);
 
 struct map {
 	struct store *store;
-	struct entries order;
-	ck_hs_t set;
+	struct by_hash by_hash;
+	struct by_order by_order;
 	uint64_t count; /* entries that are not absent */
 	uint64_t seed;  /* of its part of the digest */
 	char name[];
@@ -50,6 +37,7 @@ struct map {
 struct store {
 	struct map *maps[STORE_MAPS_ROOM];
 	size_t map_count, made; /* made: by store_map */
+	struct pool pool;
 	struct change *changes;
 	size_t change_count, change_room;
 	uint64_t hash_seed, entries_max, bytes_max, entries, bytes, revision;
@@ -58,55 +46,15 @@ struct store {
 	bool digesting;
 	uint64_t digest;     /* while `digesting` */
 	enum code failure;   /* the first since the last commit or undo to the start */
-	struct entry *probe; /* a key being looked up, in the form the set compares */
+	struct value shown;  /* the value that was last asked for */
 	/* What the last look-up found, for the next one of the same key: one who writes has read as
 	 * a rule. NULL when the probe or the entry may have changed since. */
 	struct map *found_map;
-	struct entry *found;
-	unsigned long found_hash;
+	uint32_t found;
+	uint64_t found_hash;
+	size_t probe_size;
+	uint8_t probe[STORE_KEY_MAX_BYTES];
 };
-
-static unsigned long hash_entry(const void *object, unsigned long seed)
-{
-	const struct entry *entry = object;
-	return (unsigned long)XXH3_64bits_withSeed(entry->key, entry->key_size, seed);
-}
-
-static bool same_key(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-	return x->key_size == y->key_size && memcmp(x->key, y->key, x->key_size) == 0;
-}
-
-static int compare_keys(const struct entry *a, const struct entry *b)
-{
-	size_t shorter = a->key_size < b->key_size ? a->key_size : b->key_size;
-	int difference = memcmp(a->key, b->key, shorter);
-
-	return difference != 0 ? difference : (a->key_size > b->key_size) - (a->key_size < b->key_size);
-}
-
-/* cppcheck-suppress unknownMacro ; of tree.h */
-RB_GENERATE_STATIC(entries, entry, order, compare_keys)
-
-static void *ck_allocate(size_t size)
-{
-	return malloc(size);
-}
-
-static void *ck_reallocate(void *old, size_t old_size, size_t size, bool deferred)
-{
-	(void)old_size, (void)deferred;
-	return realloc(old, size);
-}
-
-static void ck_release(void *old, size_t size, bool deferred)
-{
-	(void)size, (void)deferred;
-	free(old);
-}
-
-static struct ck_malloc ck_allocator = { .malloc = ck_allocate, .realloc = ck_reallocate, .free = ck_release };
 
 struct store *store_new(uint64_t hash_seed, uint64_t entries_max, uint64_t bytes_max)
 {
@@ -115,35 +63,44 @@ struct store *store_new(uint64_t hash_seed, uint64_t entries_max, uint64_t bytes
 	if (store == NULL)
 		return NULL;
 	store->hash_seed = hash_seed;
+	store->pool.downwards = hash_seed & 1;
 	store->entries_max = entries_max;
 	store->bytes_max = bytes_max;
-	store->probe = calloc(1, sizeof *store->probe + STORE_KEY_MAX_BYTES);
-	if (store->probe == NULL)
-		store_destroy(&store);
 	return store;
 }
 
-static void value_free(struct value *value)
+static struct entry *entry_of(const struct store *store, uint32_t number)
 {
-	if (value->type == VALUE_BYTES)
-		free((void *)(uintptr_t)value->bytes);
-	*value = value_none();
+	return pool_entry(&store->pool, number);
 }
 
-static void entry_free(struct entry *entry)
+static struct value value_of(const struct entry *entry)
 {
-	value_free(&entry->value);
-	free(entry);
+	return entry_read(entry_kind(entry), &entry->value);
 }
 
+static bool is_there(const struct store *store, uint32_t number)
+{
+	return number != ENTRY_NONE && entry_kind(entry_of(store, number)) != ENTRY_ABSENT;
+}
+
+static void entry_free(struct store *store, uint32_t number)
+{
+	const struct entry *entry = entry_of(store, number);
+
+	entry_unpack(entry_kind(entry), entry->value);
+	pool_give(&store->pool, number);
+}
+
+/* The pool goes after it, as a whole. */
 static void map_destroy(struct map *map)
 {
-	ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
-	void *object;
-
-	while (ck_hs_next(&map->set, &at, &object))
-		entry_free(object);
-	ck_hs_destroy(&map->set);
+	for (struct order_place at = by_order_first(&map->by_order); at.leaf != NULL; at = order_next(at)) {
+		const struct entry *entry = entry_of(map->store, order_entry(at));
+		entry_unpack(entry_kind(entry), entry->value);
+	}
+	by_hash_clear(&map->by_hash);
+	by_order_clear(&map->by_order);
 	free(map);
 }
 
@@ -156,8 +113,8 @@ void store_destroy(struct store **store)
 	store_undo(s, 0);
 	for (size_t i = 0; i < s->map_count; i++)
 		map_destroy(s->maps[i]);
+	pool_clear(&s->pool);
 	free(s->changes);
-	free(s->probe);
 	free(s);
 	*store = NULL;
 }
@@ -177,7 +134,6 @@ static uint64_t digest_seed(const char *name)
 
 static struct map *make_map(struct store *store, const char *name)
 {
-	enum { FIRST_CAPACITY = 64 };
 	size_t size = strlen(name);
 
 	if (store->map_count == STORE_MAPS_ROOM || size > STORE_NAME_MAX_BYTES)
@@ -185,12 +141,7 @@ static struct map *make_map(struct store *store, const char *name)
 	struct map *map = calloc(1, sizeof *map + size + 1);
 	if (map == NULL)
 		return NULL;
-	if (!ck_hs_init(&map->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, hash_entry, same_key, &ck_allocator,
-			FIRST_CAPACITY, store->hash_seed)) {
-		free(map);
-		return NULL;
-	}
-	RB_INIT(&map->order);
+	map->by_hash.seed = store->hash_seed;
 	map->store = store;
 	memcpy(map->name, name, size);
 	map->seed = digest_seed(name);
@@ -209,33 +160,40 @@ struct map *store_map(struct store *store, const char *name)
 	return map;
 }
 
-static struct entry *find(struct map *map, const void *key, size_t key_size, unsigned long *hash)
+/* ENTRY_NONE: it is not there. What is found may be absent until commit. */
+static uint32_t find(struct map *map, const void *key, size_t key_size)
 {
 	struct store *store = map->store;
-	struct entry *probe = store->probe;
 
 	store->work++;
-	if (store->found_map != map || probe->key_size != key_size ||
-	    (key_size > 0 && memcmp(probe->key, key, key_size) != 0)) {
-		probe->key_size = (uint16_t)key_size;
+	if (store->found_map != map || store->probe_size != key_size ||
+	    (key_size > 0 && memcmp(store->probe, key, key_size) != 0)) {
+		store->probe_size = key_size;
 		if (key_size > 0)
-			memcpy(probe->key, key, key_size);
-		store->found_hash = hash_entry(probe, map->set.seed);
-		store->found = ck_hs_get(&map->set, store->found_hash, probe);
+			memcpy(store->probe, key, key_size);
+		store->found_hash = hash_key(&map->by_hash, store->probe, key_size);
+		store->found = by_hash_find(&map->by_hash, &store->pool, store->found_hash, store->probe, key_size);
 		store->found_map = map;
 	}
-	*hash = store->found_hash;
 	return store->found;
+}
+
+/* NULL: it is not there. */
+static const struct entry *find_present(struct map *map, const void *key, size_t key_size)
+{
+	uint32_t number = key_size > STORE_KEY_MAX_BYTES ? (uint32_t)ENTRY_NONE : find(map, key, key_size);
+
+	return is_there(map->store, number) ? entry_of(map->store, number) : NULL;
 }
 
 const struct value *map_get(struct map *map, const void *key, size_t key_size)
 {
-	unsigned long hash;
+	const struct entry *entry = find_present(map, key, key_size);
 
-	if (key_size > STORE_KEY_MAX_BYTES)
+	if (entry == NULL)
 		return NULL;
-	const struct entry *entry = find(map, key, key_size, &hash);
-	return entry == NULL || entry->value.type == VALUE_NONE ? NULL : &entry->value;
+	map->store->shown = value_of(entry);
+	return &map->store->shown;
 }
 
 static uint64_t value_extra_bytes(const struct value *value)
@@ -243,9 +201,12 @@ static uint64_t value_extra_bytes(const struct value *value)
 	return value->type == VALUE_BYTES ? value->size : 0;
 }
 
-static uint64_t entry_bytes(const struct entry *entry)
+/* With its places in the two indexes, about. */
+static uint64_t entry_bytes(size_t key_size)
 {
-	return sizeof *entry + entry->key_size;
+	enum { PLACES_BYTES = 16 };
+
+	return sizeof(struct entry) + PLACES_BYTES + key_size;
 }
 
 /* What an entry of this value adds to the digest. */
@@ -268,13 +229,17 @@ static uint64_t value_digest(uint64_t key, const struct value *value)
 
 static uint64_t key_digest(const struct map *map, const struct entry *entry)
 {
-	return XXH3_64bits_withSeed(entry->key, entry->key_size, map->seed);
+	size_t size;
+	const uint8_t *key = entry_key(entry, &size);
+
+	return XXH3_64bits_withSeed(key, size, map->seed);
 }
 
 /* Keeps the books when an entry's value goes from one to another. */
 static void account(struct map *map, const struct entry *entry, const struct value *from, const struct value *to)
 {
 	struct store *store = map->store;
+	size_t key_size;
 
 	if (store->digesting) {
 		uint64_t key = key_digest(map, entry);
@@ -282,12 +247,13 @@ static void account(struct map *map, const struct entry *entry, const struct val
 	}
 	store->bytes += value_extra_bytes(to);
 	store->bytes -= value_extra_bytes(from);
+	entry_key(entry, &key_size);
 	if (from->type == VALUE_NONE && to->type != VALUE_NONE) {
-		store->bytes += entry_bytes(entry);
+		store->bytes += entry_bytes(key_size);
 		store->entries++;
 		map->count++;
 	} else if (from->type != VALUE_NONE && to->type == VALUE_NONE) {
-		store->bytes -= entry_bytes(entry);
+		store->bytes -= entry_bytes(key_size);
 		store->entries--;
 		map->count--;
 	}
@@ -309,64 +275,40 @@ static bool change_reserve(struct store *store)
 	return true;
 }
 
-/* Gives the entry a new value and keeps the one before for undo. */
-static void change(struct map *map, struct entry *entry, struct value value, bool inserted)
+/* Gives the entry a new value, packed, and keeps the one before for undo. */
+static void change(struct map *map, uint32_t number, enum entry_kind kind, union entry_value packed, bool inserted)
 {
 	struct store *store = map->store;
+	struct entry *entry = entry_of(store, number);
+	const struct value before = value_of(entry), after = entry_read(kind, &packed);
 
 	if (store->change_count == 0) {
 		store->entries_before = store->entries;
 		store->bytes_before = store->bytes;
 	}
-	account(map, entry, &entry->value, &value);
-	store->changes[store->change_count++] =
-		(struct change){ .map = map, .entry = entry, .before = entry->value,
-				   .revision_before = entry->revision, .inserted = inserted };
-	entry->value = value;
-	entry->revision = store->revision;
+	account(map, entry, &before, &after);
+	store->changes[store->change_count++] = (struct change){ .map = map, .head_before = entry->head,
+								 .value_before = entry->value, .number = number,
+								 .inserted = inserted };
+	entry_set(entry, kind, packed, store->revision);
 }
 
-/* False: no memory, and the copy is none. */
-static bool copy_value(struct value *copy, const struct value *value)
+/* A new entry of the key that was looked for, absent. ENTRY_NONE: no memory, and nothing changed. */
+static uint32_t insert(struct map *map)
 {
-	*copy = *value;
-	if (value->type != VALUE_BYTES)
-		return true;
-	uint8_t *bytes = malloc(value->size > 0 ? value->size : 1);
-	*copy = value_none();
-	if (bytes == NULL)
-		return false;
-	*copy = *value;
-	if (value->size > 0)
-		memcpy(bytes, value->bytes, value->size);
-	copy->bytes = bytes;
-	return true;
-}
+	struct store *store = map->store;
+	uint32_t number = pool_take(&store->pool, store->probe, store->probe_size);
 
-static enum code insert(struct map *map, unsigned long hash, const struct value *value)
-{
-	const struct entry *probe = map->store->probe;
-	struct entry *entry = malloc(sizeof *entry + probe->key_size);
-	struct value copy;
-
-	if (entry == NULL)
-		return CODE_NO_MEMORY;
-	memcpy(entry, probe, sizeof *probe + probe->key_size);
-	entry->value = value_none();
-	entry->dying = false;
-	if (!copy_value(&copy, value)) {
-		free(entry);
-		return CODE_NO_MEMORY;
+	if (number == ENTRY_NONE)
+		return ENTRY_NONE;
+	if (!by_hash_reserve(&map->by_hash, &store->pool, store->found_hash) ||
+	    !by_order_add(&map->by_order, &store->pool, number)) {
+		pool_give(&store->pool, number);
+		return ENTRY_NONE;
 	}
-	if (!ck_hs_put_unique(&map->set, hash, entry)) {
-		value_free(&copy);
-		free(entry);
-		return CODE_NO_MEMORY;
-	}
-	RB_INSERT(entries, &map->order, entry);
-	map->store->found = entry; /* its key is the probe's */
-	change(map, entry, copy, true);
-	return CODE_OK;
+	by_hash_add(&map->by_hash, store->found_hash, number);
+	store->found = number;
+	return number;
 }
 
 /* A state may be larger than limits that were lowered since: then what is given back can be taken, and no more. */
@@ -380,39 +322,44 @@ static uint64_t most(const struct store *store, uint64_t limit, uint64_t now, ui
 enum code map_put(struct map *map, const void *key, size_t key_size, const struct value *value)
 {
 	struct store *store = map->store;
-	unsigned long hash;
-	struct value copy;
+	union entry_value packed;
+	enum entry_kind kind;
 
 	if (key_size > STORE_KEY_MAX_BYTES)
 		return CODE_TOO_LARGE;
 	if (!change_reserve(store))
 		return CODE_NO_MEMORY;
-	struct entry *entry = find(map, key, key_size, &hash);
-	bool new = entry == NULL || entry->value.type == VALUE_NONE;
-	uint64_t grows = value_extra_bytes(value) + (new ? sizeof *entry + key_size : 0);
-	uint64_t shrinks = new ? 0 : value_extra_bytes(&entry->value);
-	if ((new && store->entries >= most(store, store->entries_max, store->entries, store->entries_before)) ||
+	uint32_t number = find(map, key, key_size);
+	bool new = !is_there(store, number);
+	struct value before = new ? value_none() : value_of(entry_of(store, number));
+	uint64_t grows = value_extra_bytes(value) + (new ? entry_bytes(key_size) : 0);
+	uint64_t shrinks = value_extra_bytes(&before);
+	if (store->revision > ENTRY_REVISION_MAX ||
+	    (new && store->entries >= most(store, store->entries_max, store->entries, store->entries_before)) ||
 	    (grows > shrinks && store->bytes + (grows - shrinks) >
 					most(store, store->bytes_max, store->bytes, store->bytes_before)))
 		return CODE_FULL;
-	if (entry == NULL)
-		return insert(map, hash, value);
-	if (!copy_value(&copy, value))
+	if (!entry_pack(value, &kind, &packed))
 		return CODE_NO_MEMORY;
-	change(map, entry, copy, false);
+	bool inserted = number == ENTRY_NONE;
+	if (inserted)
+		number = insert(map);
+	if (number == ENTRY_NONE) {
+		entry_unpack(kind, packed);
+		return CODE_NO_MEMORY;
+	}
+	change(map, number, kind, packed, inserted);
 	return CODE_OK;
 }
 
 enum code map_remove(struct map *map, const void *key, size_t key_size, bool *existed)
 {
-	unsigned long hash;
-	struct entry *entry = key_size > STORE_KEY_MAX_BYTES ? NULL : find(map, key, key_size, &hash);
-	bool there = entry != NULL && entry->value.type != VALUE_NONE;
+	const bool there = find_present(map, key, key_size) != NULL;
 
 	if (there) {
 		if (!change_reserve(map->store))
 			return CODE_NO_MEMORY;
-		change(map, entry, value_none(), false);
+		change(map, map->store->found, ENTRY_ABSENT, (union entry_value){ .integer = 0 }, false);
 	}
 	if (existed != NULL)
 		*existed = there;
@@ -426,33 +373,39 @@ uint64_t map_count(const struct map *map)
 
 uint64_t map_revision(struct map *map, const void *key, size_t key_size)
 {
-	unsigned long hash;
-	const struct entry *entry = key_size > STORE_KEY_MAX_BYTES ? NULL : find(map, key, key_size, &hash);
+	const struct entry *entry = find_present(map, key, key_size);
 
-	return entry == NULL || entry->value.type == VALUE_NONE ? 0 : entry->revision;
+	return entry == NULL ? 0 : entry_revision(entry);
+}
+
+/* The entry at a place, or the first behind it that is not absent. False: there is none. */
+static bool show(const struct map *map, struct order_place at, struct map_entry *shown)
+{
+	struct store *store = map->store;
+
+	while (at.leaf != NULL && !is_there(store, order_entry(at)))
+		at = order_next(at);
+	if (at.leaf == NULL)
+		return false;
+	const struct entry *entry = entry_of(store, order_entry(at));
+	store->shown = value_of(entry);
+	*shown = (struct map_entry){ .value = &store->shown, .revision = entry_revision(entry),
+				     .leaf = at.leaf, .at = at.at };
+	shown->key = entry_key(entry, &shown->key_size);
+	return true;
 }
 
 bool map_seek(struct map *map, const void *key, size_t key_size, bool after, struct map_entry *found)
 {
-	struct entry *probe = map->store->probe;
-	bool cut = key_size > STORE_KEY_MAX_BYTES;
+	const bool cut = key_size > STORE_KEY_MAX_BYTES;
+	const uint8_t *from = key_size > 0 ? key : (const uint8_t *)"";
 
 	map->store->work++;
-	map->store->found_map = NULL;
 	/* No key is longer: those at or above a longer one are those above its beginning. */
-	probe->key_size = (uint16_t)(cut ? STORE_KEY_MAX_BYTES : key_size);
-	if (probe->key_size > 0)
-		memcpy(probe->key, key, probe->key_size);
-	struct entry *entry = RB_NFIND(entries, &map->order, probe);
-	if (entry != NULL && (after || cut) && compare_keys(entry, probe) == 0)
-		entry = RB_NEXT(entries, &map->order, entry);
-	while (entry != NULL && entry->value.type == VALUE_NONE)
-		entry = RB_NEXT(entries, &map->order, entry);
-	if (entry == NULL)
-		return false;
-	*found = (struct map_entry){ .key = entry->key, .key_size = entry->key_size, .value = &entry->value,
-				     .revision = entry->revision };
-	return true;
+	return show(map,
+		    by_order_seek(&map->by_order, &map->store->pool, from, cut ? STORE_KEY_MAX_BYTES : key_size,
+				  after || cut),
+		    found);
 }
 
 void store_set_revision(struct store *store, uint64_t revision)
@@ -465,12 +418,16 @@ size_t store_mark(const struct store *store)
 	return store->change_count;
 }
 
-static void forget(struct map *map, struct entry *entry)
+static void forget(struct map *map, uint32_t number)
 {
-	map->store->found_map = NULL;
-	ck_hs_remove(&map->set, hash_entry(entry, map->set.seed), entry);
-	RB_REMOVE(entries, &map->order, entry);
-	entry_free(entry);
+	struct store *store = map->store;
+	size_t size;
+	const uint8_t *key = entry_key(entry_of(store, number), &size);
+
+	store->found_map = NULL;
+	by_hash_remove(&map->by_hash, hash_key(&map->by_hash, key, size), number);
+	by_order_remove(&map->by_order, &store->pool, number);
+	entry_free(store, number);
 }
 
 void store_undo(struct store *store, size_t mark)
@@ -478,13 +435,18 @@ void store_undo(struct store *store, size_t mark)
 	if (mark == 0)
 		store->failure = CODE_OK;
 	while (store->change_count > mark) {
-		struct change *c = &store->changes[--store->change_count];
-		account(c->map, c->entry, &c->entry->value, &c->before);
-		value_free(&c->entry->value);
-		c->entry->value = c->before;
-		c->entry->revision = c->revision_before;
+		const struct change *c = &store->changes[--store->change_count];
+		struct entry *entry = entry_of(store, c->number);
+		const enum entry_kind kind = entry_kind(entry);
+		const union entry_value undone = entry->value;
+		const struct value from = entry_read(kind, &undone);
+		entry->head = c->head_before;
+		entry->value = c->value_before;
+		const struct value to = value_of(entry);
+		account(c->map, entry, &from, &to);
+		entry_unpack(kind, undone);
 		if (c->inserted)
-			forget(c->map, c->entry);
+			forget(c->map, c->number);
 	}
 }
 
@@ -493,15 +455,16 @@ void store_commit(struct store *store)
 	/* An entry may stand in several changes: the first that finds it absent keeps it. */
 	for (size_t i = 0; i < store->change_count; i++) {
 		struct change *c = &store->changes[i];
-		value_free(&c->before);
-		if (c->entry->value.type != VALUE_NONE || c->entry->dying)
-			c->entry = NULL;
+		struct entry *entry = entry_of(store, c->number);
+		entry_unpack((enum entry_kind)(c->head_before & ENTRY_KIND_MASK), c->value_before);
+		if (entry_kind(entry) != ENTRY_ABSENT || (entry->head & ENTRY_DYING) != 0)
+			c->number = ENTRY_NONE;
 		else
-			c->entry->dying = true;
+			entry->head |= ENTRY_DYING;
 	}
 	for (size_t i = 0; i < store->change_count; i++)
-		if (store->changes[i].entry != NULL)
-			forget(store->changes[i].map, store->changes[i].entry);
+		if (store->changes[i].number != ENTRY_NONE)
+			forget(store->changes[i].map, store->changes[i].number);
 	store->change_count = 0;
 	store->failure = CODE_OK;
 }
@@ -542,12 +505,11 @@ static uint64_t digest_of_all(const struct store *store)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < store->map_count; i++) {
-		struct map *map = store->maps[i];
-		ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
-		void *object;
-		while (ck_hs_next(&map->set, &at, &object)) {
-			const struct entry *entry = object;
-			sum += value_digest(key_digest(map, entry), &entry->value);
+		const struct map *map = store->maps[i];
+		for (struct order_place at = by_order_first(&map->by_order); at.leaf != NULL; at = order_next(at)) {
+			const struct entry *entry = entry_of(store, order_entry(at));
+			const struct value value = value_of(entry);
+			sum += value_digest(key_digest(map, entry), &value);
 		}
 	}
 	return sum;
@@ -607,20 +569,10 @@ size_t store_maps(const struct store *store, const struct map *maps[STORE_MAPS_R
 
 bool map_next(const struct map *map, struct map_entry *at)
 {
-	struct entries *order = (struct entries *)(uintptr_t)&map->order;
-	struct entry *entry;
-
-	if (at->key == NULL)
-		entry = RB_MIN(entries, order);
-	else
-		entry = RB_NEXT(entries, order, (struct entry *)((uintptr_t)at->key - offsetof(struct entry, key)));
-	while (entry != NULL && entry->value.type == VALUE_NONE)
-		entry = RB_NEXT(entries, order, entry);
-	if (entry == NULL)
-		return false;
-	*at = (struct map_entry){ .key = entry->key, .key_size = entry->key_size, .value = &entry->value,
-				  .revision = entry->revision };
-	return true;
+	return show(map,
+		    at->key == NULL ? by_order_first(&map->by_order) :
+				      order_next((struct order_place){ .leaf = at->leaf, .at = at->at }),
+		    at);
 }
 
 struct map *store_restore_map(struct store *store, const char *name)
@@ -632,46 +584,46 @@ struct map *store_restore_map(struct store *store, const char *name)
 
 void map_expect(struct map *map, uint64_t count)
 {
-	enum { MOST = 1 << 22, PLACES_AN_ENTRY = 2 };
+	enum { MOST = 1 << 22 };
 
 	/* No more than grows within the first seconds anyway: the number may be wrong. */
-	uint64_t places = (count < MOST ? count : MOST) * PLACES_AN_ENTRY;
-	ck_hs_grow(&map->set, (unsigned long)places);
+	by_hash_expect(&map->by_hash, count < MOST ? count : MOST);
 }
 
-/* An entry whose key is above all others: the tree need not be searched for its place. */
-static void append_in_order(struct map *map, struct entry *entry, struct entry *last)
+/* Is the key above all that the map holds? */
+static bool is_last(const struct map *map, const void *key, size_t key_size)
 {
-	RB_SET(entry, last, order);
-	if (last == NULL)
-		RB_ROOT(&map->order) = entry;
-	else
-		RB_RIGHT(last, order) = entry;
-	entries_RB_INSERT_COLOR(&map->order, entry);
+	uint32_t last = by_order_last(&map->by_order);
+
+	return last == ENTRY_NONE ||
+	       entry_compare(key_size > 0 ? key : (const uint8_t *)"", key_size, entry_of(map->store, last)) > 0;
 }
 
 enum code map_restore(struct map *map, const struct map_entry *from)
 {
-	if (from->key_size > STORE_KEY_MAX_BYTES)
-		return CODE_INVALID;
-	struct entry *last = RB_MAX(entries, &map->order), *entry = malloc(sizeof *entry + from->key_size);
+	struct store *store = map->store;
 	const struct value none = value_none();
-	if (entry == NULL)
-		return CODE_NO_MEMORY;
-	*entry = (struct entry){ .value = none, .revision = from->revision, .key_size = (uint16_t)from->key_size };
-	if (from->key_size > 0)
-		memcpy(entry->key, from->key, from->key_size);
-	if (last != NULL && compare_keys(last, entry) >= 0) {
-		entry_free(entry);
+	union entry_value packed;
+	enum entry_kind kind;
+
+	if (from->key_size > STORE_KEY_MAX_BYTES || from->revision > ENTRY_REVISION_MAX ||
+	    !is_last(map, from->key, from->key_size))
 		return CODE_INVALID;
-	}
-	if (!copy_value(&entry->value, from->value) ||
-	    !ck_hs_put_unique(&map->set, hash_entry(entry, map->set.seed), entry)) {
-		entry_free(entry);
+	if (!entry_pack(from->value, &kind, &packed))
+		return CODE_NO_MEMORY;
+	uint32_t number = pool_take(&store->pool, from->key, from->key_size);
+	uint64_t hash = hash_key(&map->by_hash, from->key, from->key_size);
+	if (number == ENTRY_NONE || !by_hash_reserve(&map->by_hash, &store->pool, hash) ||
+	    !by_order_append(&map->by_order, &store->pool, number)) {
+		if (number != ENTRY_NONE)
+			pool_give(&store->pool, number);
+		entry_unpack(kind, packed);
 		return CODE_NO_MEMORY;
 	}
-	append_in_order(map, entry, last);
-	account(map, entry, &none, &entry->value);
-	map->store->found_map = NULL;
+	by_hash_add(&map->by_hash, hash, number);
+	entry_set(entry_of(store, number), kind, packed, from->revision);
+	const struct value value = value_of(entry_of(store, number));
+	account(map, entry_of(store, number), &none, &value);
+	store->found_map = NULL;
 	return CODE_OK;
 }

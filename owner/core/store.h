@@ -19,6 +19,7 @@
 
 struct store;
 struct map;
+struct order_leaf;
 
 enum {
 	STORE_KEY_MAX_BYTES = 1024,
@@ -36,7 +37,8 @@ void store_destroy(struct store **store);
  * STORE_NAME_MAX_BYTES, or more than STORE_MAPS_MAX maps. */
 struct map *store_map(struct store *store, const char *name);
 
-/* The value at `key`, or NULL. Valid until the map is next changed. */
+/* The value at `key`, or NULL. Valid until the store is next asked or changed; the bytes it leads to, until
+ * the map is next changed. */
 const struct value *map_get(struct map *map, const void *key, size_t key_size);
 
 /* Sets `key` to an integer or bytes (copied). CODE_OK, CODE_TOO_LARGE (the key),
@@ -57,13 +59,15 @@ struct map_entry {
 	size_t key_size;
 	const struct value *value;
 	uint64_t revision;
+	const struct order_leaf *leaf; /* where it stands: the store's own, for map_next */
+	unsigned at;
 };
 
 /* The first entry, by bytes, whose key is at or above `key` (above it, if `after`). False: there
- * is none. The entry is valid until the map is next changed. */
+ * is none. The entry is valid as what map_get gives. */
 bool map_seek(struct map *map, const void *key, size_t key_size, bool after, struct map_entry *entry);
 
-/* What map_put notes as revision from now on. */
+/* What map_put notes as revision from now on: below 2^56, or all it says is CODE_FULL. */
 void store_set_revision(struct store *store, uint64_t revision);
 
 /* Everything put or removed since the last store_commit can be undone, to the
@@ -78,7 +82,7 @@ void store_note_failure(struct store *store, enum code code);
 void map_note_failure(struct map *map, enum code code);
 enum code store_failure(const struct store *store);
 
-/* Bytes that the entries take, an allocator's overhead not counted. */
+/* Bytes that the entries take with their places in the indexes, about; an allocator's overhead not counted. */
 uint64_t store_bytes(const struct store *store);
 uint64_t store_entries(const struct store *store);
 
@@ -120,7 +124,7 @@ struct map *store_restore_map(struct store *store, const char *name);
 void map_expect(struct map *map, uint64_t count);
 
 /* Puts back an entry, with its revision. No limit is asked, and it cannot be undone. CODE_OK, CODE_NO_MEMORY;
- * CODE_INVALID: its key is not above all that the map holds, or too long. */
+ * CODE_INVALID: its key is not above all that the map holds, or too long, or its revision 2^56 or more. */
 enum code map_restore(struct map *map, const struct map_entry *entry);
 
 #endif

@@ -13,10 +13,10 @@ FUZZ_WITH    = CC=clang SANITIZE=fuzzer-no-link,address,undefined OPTIMIZE='-O1 
 FUZZ_BUILD  := build/sanitize-fuzzer-no-link-address-undefined-clang
 
 # What each stands on.
-FUZZ_LIBS_service = $(BUILD)/tests/owner.a -lcmocka -lck -lisal
-FUZZ_LIBS_journal = $(BUILD)/tests/owner.a -lcmocka -lck -lisal
-FUZZ_LIBS_record  = $(BUILD)/tests/owner.a -lcmocka -lck -lisal
-FUZZ_LIBS_snapshot = -Wl,--wrap=store_digest_entry $(BUILD)/tests/owner.a -lcmocka -lck -lisal
+FUZZ_LIBS_service = $(BUILD)/tests/owner.a -lcmocka -lisal
+FUZZ_LIBS_journal = $(BUILD)/tests/owner.a -lcmocka -lisal
+FUZZ_LIBS_record  = $(BUILD)/tests/owner.a -lcmocka -lisal
+FUZZ_LIBS_snapshot = -Wl,--wrap=store_digest_entry $(BUILD)/tests/owner.a -lcmocka -lisal
 FUZZ_LIBS_text    = $(BUILD)/tests/owner.a
 FUZZ_LIBS_wire    = $(BUILD)/tests/common.a
 FUZZ_LIBS_zmtp    = $(BUILD)/owner/transport/parcel.o $(BUILD)/tests/clients.a

@@ -10,7 +10,7 @@ SIM        = $(BUILD)/tests/sim/sim
 SIM_NAMES  = $(basename $(notdir $(sort $(wildcard tests/sim/*.c))))
 $(SIM): $(call objects,tests/sim,$(SIM_NAMES)) $(call objects,tests/lib,memory_disk) \
         $(BUILD)/tests/owner.a $(BUILD)/tests/clients.a
-	$(call link,-lck -lisal)
+	$(call link,-lisal)
 
 ## sim: SEEDS=100000 runs of the simulation (FROM=1, JOBS=processors); SEED=n prints that one step by step
 SEEDS      = 10000

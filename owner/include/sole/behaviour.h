@@ -63,7 +63,7 @@
  *	#include <sole/behaviour.h>
  *	int main(int argc, char **argv) { return sole_owner_main(argc, argv, &sole_behaviour); }
  *
- * cc -o my-owner main.c x.c -lsole-owner -lczmq -lzmq -lck -lxxhash -lisal
+ * cc -o my-owner main.c x.c -lsole-owner -lczmq -lzmq -lxxhash -lisal
  */
 #ifndef SOLE_BEHAVIOUR_H
 #define SOLE_BEHAVIOUR_H
@@ -177,7 +177,7 @@ struct sole_behaviour {
 SOLE_API extern const struct sole_behaviour sole_behaviour;
 
 /* The whole of an owner, for a main of one's own; NULL: the built-in table. Link libsole-owner.a,
- * and what it needs: -lczmq -lzmq -lck -lxxhash -lisal. Returns the exit status, or exits with it. */
+ * and what it needs: -lczmq -lzmq -lxxhash -lisal. Returns the exit status, or exits with it. */
 int sole_owner_main(int argc, char **argv, const struct sole_behaviour *behaviour);
 
 /* ---- a call ---- */
