@@ -104,7 +104,7 @@ TESTS      = $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.t))
 PROVE      = prove -Itests/lib --timer $(if $(V),-v)
 # What runs beside what stands in rules.yml.
 check: all $(UNIT_TESTS) $(TEST_BEHAVIOURS)
-	@SOLE_BIN=$(BIN) HARNESS_RULESFILE=tests/rules.yml $(PROVE) -j4 $(TESTS)
+	@SOLE_BIN=$(BIN) HARNESS_RULESFILE=tests/rules.yml $(PROVE) -j3 $(TESTS)
 
 ## check-behaviour: tries a behaviour against its contract; BEHAVIOUR=x.so (or table), SEED=n to see a run again
 BEHAVIOUR  = table
