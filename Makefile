@@ -137,6 +137,8 @@ analyze:
 	$(call say,CPPCHECK,$(words $(SOURCES)) files)cppcheck -j"$$(nproc)" --quiet --std=c11 \
 	  --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --suppress=missingIncludeSystem --library=posix -I. -D_GNU_SOURCE $(SOURCES)
 
+# gcc 12 takes for leaked what is only reached by its number, and says so of no line where that could be allowed.
+build/analyze/owner/core/entry.o: CFLAGS += -Wno-analyzer-malloc-leak
 build/analyze/%.o: %.c | $(FIRST)
 	@mkdir -p $(@D)
 	$(call say,ANALYZE,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -Werror -fanalyzer -MMD -MP -c -o $@ $<

@@ -206,7 +206,7 @@ bool traces_deliver(struct service *service, const struct outlet *outlet)
 	bool more = false;
 
 	end_revoked(service, outlet);
-	for (size_t i = 0; i < n->trace_count; i++) {
+	for (size_t i = 0; n->traces != NULL && i < n->trace_count; i++) {
 		struct trace *trace = &n->traces[i];
 		if (trace->revoked)
 			continue;
