@@ -191,7 +191,7 @@ bool wire_read_payload(struct wire_reader *reader, uint32_t item_size, struct wi
 	return true;
 }
 
-bool wire_skip_item(struct wire_reader *reader, uint8_t *kind)
+bool wire_skip_item(struct wire_reader *reader, uint8_t *kind, struct wire_reader *payload)
 {
 	enum { KIND_OFFSET = 4 };
 	const uint8_t *at = reader->at;
@@ -206,6 +206,7 @@ bool wire_skip_item(struct wire_reader *reader, uint8_t *kind)
 		return false;
 	}
 	*kind = at[KIND_OFFSET];
+	*payload = wire_reader(at + PROTOCOL_ITEM_HEADER_BYTES, size - PROTOCOL_ITEM_HEADER_BYTES);
 	return take(reader, size) != NULL;
 }
 
@@ -264,20 +265,18 @@ void wire_finish_message(struct buffer *out, uint16_t count)
 
 struct code_entry {
 	unsigned code;
-	enum outcome outcome;
 	const char *name, *text;
 };
 
 static const struct code_entry code_table[] = {
-#define CODE(number, NAME, outcome, name, text) { number, OUTCOME_##outcome, name, text },
+#define CODE(number, NAME, outcome, name, text) { number, name, text },
 #include "common/codes.def"
 #undef CODE
 };
 
 static const struct code_entry *code_find(unsigned code)
 {
-	static const struct code_entry other = { 0, OUTCOME_UNKNOWN, "other",
-						 "a code this version does not know" };
+	static const struct code_entry other = { 0, "other", "a code this version does not know" };
 
 	for (size_t i = 0; i < sizeof code_table / sizeof *code_table; i++)
 		if (code_table[i].code == code)
@@ -295,7 +294,16 @@ const char *code_text(unsigned code)
 	return code_find(code)->text;
 }
 
+/* For each reply: without a search. */
 enum outcome code_outcome(unsigned code)
 {
-	return code_find(code)->outcome;
+	switch (code) {
+#define CODE(number, NAME, outcome, name, text)                                                    \
+	case number:                                                                               \
+		return OUTCOME_##outcome;
+#include "common/codes.def"
+#undef CODE
+	default:
+		return OUTCOME_UNKNOWN;
+	}
 }

@@ -98,8 +98,8 @@ bool wire_read_list(struct wire_reader *reader, struct value *values, size_t roo
  * size told is smaller than a header or larger than what is left. */
 bool wire_read_payload(struct wire_reader *reader, uint32_t item_size, struct wire_reader *payload);
 
-/* Steps over an item, header and payload, and tells its kind. False as for the two above. */
-bool wire_skip_item(struct wire_reader *reader, uint8_t *kind);
+/* Steps over an item, and tells its kind and its payload. False as for the two above. */
+bool wire_skip_item(struct wire_reader *reader, uint8_t *kind, struct wire_reader *payload);
 
 void wire_write_message_header(struct buffer *out, const struct message_header *header);
 void wire_write_request_header(struct buffer *out, const struct request_header *header);
