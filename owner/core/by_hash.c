@@ -105,6 +105,25 @@ uint32_t by_hash_find(const struct by_hash *index, const struct pool *pool, uint
 	return ENTRY_NONE;
 }
 
+/* Only the first chunk: few go on to another. */
+static const struct chunk *first_chunk(const struct by_hash *index, uint64_t hash)
+{
+	return index->parts != NULL ? chunk_at(index->parts[place_in_directory(hash, index->depth)], (size_t)hash) : NULL;
+}
+
+void by_hash_fetch_place(const struct by_hash *index, uint64_t hash)
+{
+	__builtin_prefetch(first_chunk(index, hash));
+}
+
+void by_hash_fetch_entry(const struct by_hash *index, const struct pool *pool, uint64_t hash)
+{
+	const struct chunk *chunk = first_chunk(index, hash);
+
+	for (unsigned places = chunk != NULL ? places_of(chunk, tag_of(hash)) : 0; places != 0; places &= places - 1)
+		__builtin_prefetch(pool_entry(pool, chunk->numbers[__builtin_ctz(places)]));
+}
+
 /* ---- parts ---- */
 
 /* gcc 12 loses sight of a block whose address is rounded up, and takes it for leaked. */

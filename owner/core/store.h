@@ -41,6 +41,12 @@ struct map *store_map(struct store *store, const char *name);
  * the map is next changed. */
 const struct value *map_get(struct map *map, const void *key, size_t key_size);
 
+/* A key that will be asked for soon, most likely of the map that was asked last: fetches what a look-up would wait for
+ * into the cache. In two steps, best with others in between: the second takes what the first returned. Both only
+ * cost or save time, whatever is asked for then. */
+uint64_t store_expect(const struct store *store, const void *key, size_t key_size);
+void store_expect_entry(const struct store *store, uint64_t expected);
+
 /* Sets `key` to an integer or bytes (copied). CODE_OK, CODE_TOO_LARGE (the key),
  * CODE_FULL or CODE_NO_MEMORY; unless CODE_OK nothing has changed. */
 enum code map_put(struct map *map, const void *key, size_t key_size, const struct value *value);

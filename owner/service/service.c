@@ -223,19 +223,38 @@ static void note_cancel(struct service *service, const struct service_message *m
 	};
 }
 
+/* The keys that a request will ask for begin to be fetched into the cache. What is wrong with it is for later to find out. */
+static void expect_keys(struct service *service, struct wire_reader payload)
+{
+	struct core *core = service->core;
+	struct value key;
+	uint16_t number;
+	size_t count;
+
+	while (payload.left > 0 && service->expected_count < EXPECTED_MOST && wire_read_u16(&payload, &number) &&
+	       wire_read_list(&payload, &key, 1, &count)) {
+		const struct sole_operation_entry *operation = core_operation(core, number);
+		if (operation != NULL && operation_begins_with_key(operation) && count > 0 && key.type == VALUE_BYTES)
+			service->expected[service->expected_count++] = store_expect(core_store(core), key.bytes, key.size);
+	}
+}
+
 /* The frames of all items: do they fill the message? Notes cancels only when all is well. */
 static bool frames_are_sound(struct service *service, const struct service_message *message,
 			     struct wire_reader reader, unsigned count)
 {
 	struct request_header request;
 	size_t noted = service->cancel_count;
+	struct wire_reader payload;
 	uint8_t kind;
 
 	for (unsigned i = 0; i < count; i++) {
 		struct wire_reader item = reader;
-		if (!wire_skip_item(&reader, &kind))
+		if (!wire_skip_item(&reader, &kind, &payload))
 			break;
-		if (kind == ITEM_CANCEL && wire_read_request_header(&item, &request))
+		if (kind == ITEM_RUN && service->expects)
+			expect_keys(service, payload);
+		else if (kind == ITEM_CANCEL && wire_read_request_header(&item, &request))
 			note_cancel(service, message, &request);
 	}
 	if (!reader.bad && reader.left == 0 && count > 0 && count <= PROTOCOL_ITEMS_MAX)
@@ -253,6 +272,7 @@ static enum service_verdict judge(struct service *service, const struct service_
 		return MESSAGE_UNREADABLE;
 	if (header.version < PROTOCOL_VERSION_LEAST || header.version > PROTOCOL_VERSION)
 		return MESSAGE_VERSION;
+	service->expects |= header.count > 1;
 	if (message->overlong || header.kind != MESSAGE_REQUEST || !frames_are_sound(service, message, reader, header.count))
 		return MESSAGE_BROKEN;
 	return MESSAGE_SOUND;
@@ -391,11 +411,16 @@ void service_round(struct service *service, struct service_message *messages, si
 	service->reply_bytes = 0;
 	core_set_clock(service->core, wall_us);
 	core_tick(service->core);
+	/* One after the other, each key would be waited for; of one alone nothing is to be had. */
+	service->expects = count > 1;
+	service->expected_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		messages[i].verdict = judge(service, &messages[i]);
 		counters->messages++;
 		counters->messages_malformed += messages[i].verdict != MESSAGE_SOUND;
 	}
+	for (size_t i = 0; i < service->expected_count; i++)
+		store_expect_entry(core_store(service->core), service->expected[i]);
 	numbers_round(service, count, wall_us);
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].verdict != MESSAGE_UNREADABLE)

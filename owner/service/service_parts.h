@@ -18,6 +18,7 @@
 
 enum {
 	CANCELS_MAX = 1024,       /* noted ahead in one round; further ones are answered in turn */
+	EXPECTED_MOST = 2048,     /* keys that are fetched into the cache before a round runs */
 	REFUSAL_MAX_BYTES = 256,  /* of a refusal without detail */
 	CANCEL_REPLY_BYTES = 64,  /* of what stands before the reply that a cancel repeats */
 };
@@ -69,6 +70,9 @@ struct service {
 	size_t reply_count, reply_room;
 	struct noted_cancel cancels[CANCELS_MAX];
 	size_t cancel_count;
+	bool expects;         /* the round has more than one request */
+	size_t expected_count;
+	uint64_t expected[EXPECTED_MOST]; /* as store_expect returned them */
 	uint64_t reply_bytes; /* of the items of this round */
 	const struct storage *storage; /* or NULL */
 	uint64_t synced;      /* DURABILITY_INTERVAL: the revision that is on disk */
