@@ -108,20 +108,32 @@ uint32_t by_hash_find(const struct by_hash *index, const struct pool *pool, uint
 /* Only the first chunk: few go on to another. */
 static const struct chunk *first_chunk(const struct by_hash *index, uint64_t hash)
 {
-	return index->parts != NULL ? chunk_at(index->parts[place_in_directory(hash, index->depth)], (size_t)hash) : NULL;
+	return chunk_at(index->parts[place_in_directory(hash, index->depth)], (size_t)hash);
 }
 
-void by_hash_fetch_place(const struct by_hash *index, uint64_t hash)
+/* A load that nobody waits for. A prefetch would do, if processors did not drop some: those of many misses at once. */
+static void touch(const void *address)
 {
-	__builtin_prefetch(first_chunk(index, hash));
+	(void)*(const volatile uint8_t *)address;
 }
 
-void by_hash_fetch_entry(const struct by_hash *index, const struct pool *pool, uint64_t hash)
+void by_hash_touch_place(const struct by_hash *index, uint64_t hash)
 {
+	if (index->parts != NULL)
+		touch(first_chunk(index, hash));
+}
+
+void by_hash_touch_entry(const struct by_hash *index, const struct pool *pool, uint64_t hash)
+{
+	if (index->parts == NULL)
+		return;
 	const struct chunk *chunk = first_chunk(index, hash);
-
-	for (unsigned places = chunk != NULL ? places_of(chunk, tag_of(hash)) : 0; places != 0; places &= places - 1)
-		__builtin_prefetch(pool_entry(pool, chunk->numbers[__builtin_ctz(places)]));
+	for (unsigned places = places_of(chunk, tag_of(hash)); places != 0; places &= places - 1) {
+		size_t size;
+		const uint8_t *key = entry_key(pool_entry(pool, chunk->numbers[__builtin_ctz(places)]), &size);
+		if (size > 0)
+			touch(key + size - 1); /* which may lie in another line than its head */
+	}
 }
 
 /* ---- parts ---- */

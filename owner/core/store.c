@@ -182,14 +182,14 @@ uint64_t store_expect(const struct store *store, const void *key, size_t key_siz
 	if (store->asked == NULL || key_size > STORE_KEY_MAX_BYTES)
 		return 0;
 	uint64_t hash = hash_key(&store->asked->by_hash, key, key_size);
-	by_hash_fetch_place(&store->asked->by_hash, hash);
+	by_hash_touch_place(&store->asked->by_hash, hash);
 	return hash;
 }
 
 void store_expect_entry(const struct store *store, uint64_t expected)
 {
 	if (store->asked != NULL)
-		by_hash_fetch_entry(&store->asked->by_hash, &store->pool, expected);
+		by_hash_touch_entry(&store->asked->by_hash, &store->pool, expected);
 }
 
 /* NULL: it is not there. */

@@ -41,7 +41,7 @@ struct map *store_map(struct store *store, const char *name);
  * the map is next changed. */
 const struct value *map_get(struct map *map, const void *key, size_t key_size);
 
-/* A key that will be asked for soon, most likely of the map that was asked last: fetches what a look-up would wait for
+/* A key that will be asked for soon, most likely of the map that was asked last: brings what a look-up would wait for
  * into the cache. In two steps, best with others in between: the second takes what the first returned. Both only
  * cost or save time, whatever is asked for then. */
 uint64_t store_expect(const struct store *store, const void *key, size_t key_size);
