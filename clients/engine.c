@@ -496,6 +496,19 @@ void engine_message_done(struct engine *engine, struct engine_message *message)
 	*message = (struct engine_message){ 0 };
 }
 
+static void unsent(const struct request_queue *queue, uint64_t tag)
+{
+	for (struct request *request = queue->head; request != NULL; request = request->next)
+		if (request->tag == tag && !request->cancelling && request->copies > 0)
+			request->copies--;
+}
+
+void engine_unsent(struct engine *engine)
+{
+	unsent(&engine->under_way, engine->tag);
+	unsent(&engine->parked, engine->tag);
+}
+
 void engine_hold(struct engine *engine, int64_t now_ns)
 {
 	if (engine->hold_until_ns > now_ns)

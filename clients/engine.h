@@ -284,6 +284,9 @@ void engine_receive(struct engine *engine, const void *body, size_t size, int64_
  * in `out` is nothing. */
 bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *out);
 
+/* What that made last has not been sent, and will not be: of its requests nothing can run. */
+void engine_unsent(struct engine *engine);
+
 /* Ends the session: replaces `out` by the body that says so. False: no session, or nobody to tell.
  * engine->goodbye_answered tells when it has arrived. */
 bool engine_goodbye(struct engine *engine, struct buffer *out);

@@ -360,6 +360,7 @@ static bool take_cancel(struct engine *engine, struct item *item)
 		engine_release(engine, request);
 	} else {
 		request->cancelling = false; /* may not be withdrawn: it takes its course */
+		request->tag = 0; /* no message carries it any more */
 	}
 	return false;
 }

@@ -308,6 +308,49 @@ static void when_the_state_died_sent_commands_are_unknown_and_the_rest_goes_on(v
 	assert_int_equal(kit->told[4].sequence, 1);
 }
 
+static void what_was_never_sent_is_not_unknown_when_the_state_died(void **state)
+{
+	struct kit *kit = *state;
+
+	kit_connect(kit);
+	kit_submit(kit, 1, false, 0);
+	kit_pump(kit);
+	kit_submit(kit, 2, false, 0);
+	assert_next(kit, "R");
+	engine_unsent(&kit->engine);
+	engine_disconnected(&kit->engine);
+	kit_restart(&kit->owner, false);
+	kit_connect(kit);
+	kit_pump(kit);
+	assert_told(kit, 2, CODE_OK);
+	assert_int_equal(kit->owner.runs[2], 1);
+}
+
+/* The first copy may have run, and so may its command when the second one was not sent. */
+static void what_was_sent_once_stays_unknown_when_its_second_copy_was_not(void **state)
+{
+	struct kit *kit = *state;
+
+	kit_connect(kit);
+	kit_submit(kit, 1, false, 0);
+	kit_pump(kit);
+	kit_submit(kit, 2, false, 0);
+	assert_next(kit, "R");
+	engine_disconnected(&kit->engine);
+	kit_connect(kit);
+	assert_next(kit, "H");
+	kit_serve(kit);
+	kit_hear(kit);
+	assert_next(kit, "R");
+	engine_unsent(&kit->engine);
+	engine_disconnected(&kit->engine);
+	kit_restart(&kit->owner, false);
+	kit_connect(kit);
+	kit_pump(kit);
+	assert_told(kit, 2, CODE_OWNER_DIED);
+	assert_int_equal(kit->owner.runs[2], 0);
+}
+
 static void a_forgotten_session_is_replaced_and_what_did_not_run_runs(void **state)
 {
 	struct kit *kit = *state;
@@ -860,6 +903,8 @@ int main(void)
 		T(patience_doubles_while_the_owner_is_silent),
 		T(after_a_cut_the_same_session_goes_on_in_order),
 		T(when_the_state_died_sent_commands_are_unknown_and_the_rest_goes_on),
+		T(what_was_never_sent_is_not_unknown_when_the_state_died),
+		T(what_was_sent_once_stays_unknown_when_its_second_copy_was_not),
 		T(a_forgotten_session_is_replaced_and_what_did_not_run_runs),
 		T(a_forgotten_session_is_unknown_for_what_was_sent_twice),
 		T(an_owner_that_was_replaced_unnoticed_runs_nothing_of_the_old_session),
