@@ -250,7 +250,7 @@ void engine_clear(struct engine *engine);
 /* Frees everything, calls nobody back. */
 void engine_abandon(struct engine *engine);
 
-/* Copies everything. `deadline_ns`: INT64_MAX for none. Returns SOLE_OK and stores the id, or
+/* Copies everything. `deadline_ns`: INT64_MAX for none; `now_ns` means nothing then. Returns SOLE_OK and stores the id, or
  * the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
  * LOCAL_MEMORY, CLOSED. For engine_ask: kind is PING, STATUS, STATS, DESCRIBE, HOT or UNTRACE,
  * without a list (count 0); OUTCOME, BACKUP or TRACE with one; LATENCIES, CLIENTS or SLOW with or without. */
