@@ -240,30 +240,19 @@ static bool value_convert(const struct sole_value *from, struct value *to)
 	return false;
 }
 
-/* Where the operations divide: `count` when they do not. False: not as the flag says. */
-static bool find_otherwise(const struct sole_operation *operations, size_t count, bool wanted, size_t *at)
+/* Writes the operations as the payload of a RUN into `out`. *first_half: where they divide; `count` when they do not. */
+static int encode(struct buffer *out, const struct sole_operation *operations, size_t count, size_t *first_half)
 {
-	size_t found = 0;
-
-	*at = count;
-	for (size_t i = 0; i < count; i++) {
-		if (operations[i].number != SOLE_OPERATION_OTHERWISE)
-			continue;
-		if (found++ == 0)
-			*at = i;
-		if (operations[i].argument_count != 0)
-			return false;
-	}
-	return found == (wanted ? 1 : 0);
-}
-
-/* Writes the operations as the payload of a RUN into `out`. */
-static int encode(struct buffer *out, const struct sole_operation *operations, size_t count)
-{
-	if (count == 0)
+	*first_half = count;
+	if (count == 0 || operations == NULL)
 		return SOLE_USAGE;
 	for (size_t i = 0; i < count; i++) {
 		const struct sole_operation *operation = &operations[i];
+		if (operation->number == SOLE_OPERATION_OTHERWISE) {
+			if (*first_half < count || operation->argument_count > 0)
+				return SOLE_USAGE;
+			*first_half = i;
+		}
 		if (operation->argument_count > WIRE_LIST_MAX ||
 		    (operation->arguments == NULL && operation->argument_count > 0))
 			return SOLE_USAGE;
@@ -322,13 +311,14 @@ int engine_submit(struct engine *engine, const struct sole_operation *operations
 	bool otherwise = (flags & SOLE_OTHERWISE) != 0;
 	size_t first_half;
 
-	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX ||
-	    operations == NULL || !find_otherwise(operations, count, otherwise, &first_half))
+	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX)
 		return SOLE_USAGE;
 	buffer_reset(&engine->scratch);
-	int code = encode(&engine->scratch, operations, count);
+	int code = encode(&engine->scratch, operations, count, &first_half);
 	if (code != SOLE_OK)
 		return code;
+	if (otherwise != (first_half < count))
+		return SOLE_USAGE;
 	code = add(engine, ITEM_RUN, now_ns, deadline_ns, callback, context, &request);
 	if (code != SOLE_OK)
 		return code;

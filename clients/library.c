@@ -99,11 +99,10 @@ static int enter(struct sole *s, bool *nested)
 		return SOLE_USAGE;
 	if (forked(s))
 		return SOLE_FORKED;
-	*nested = false;
-	if (atomic_compare_exchange_strong(&s->inside, &nobody, &this_thread))
+	*nested = atomic_load_explicit(&s->inside, memory_order_relaxed) == &this_thread;
+	if (*nested || atomic_compare_exchange_strong(&s->inside, &nobody, &this_thread))
 		return SOLE_OK;
-	*nested = nobody == &this_thread;
-	return *nested ? SOLE_OK : SOLE_THREAD;
+	return SOLE_THREAD;
 }
 
 static void raise_event(struct sole *s)
@@ -157,7 +156,7 @@ static void leave(struct sole *s, bool work_left)
 			raise_event(s);
 		set_timer(s);
 	}
-	atomic_store(&s->inside, NULL);
+	atomic_store_explicit(&s->inside, NULL, memory_order_release);
 }
 
 /* ---- waiting ---- */

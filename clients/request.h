@@ -32,16 +32,21 @@ enum request_state {
 };
 
 struct request {
+	/* This module's. */
 	struct request *previous, *next; /* in the queue of its state */
+	struct request *sooner, *later; /* beside it in the line of times */
+	uint64_t id;           /* what the caller has: generation << 32 | place in the pool + 1 */
+	int64_t timer_ns;      /* when it is called up; never later than the deadline at first */
+	uint32_t heap_index;
+	uint32_t payload_bytes;
+	uint8_t *large;        /* the payload when it does not fit below */
+
+	/* The engine's: zero at first. */
 	sole_callback *callback;
 	void *context;
-
-	uint64_t id;           /* what the caller has: generation << 32 | place in the pool + 1 */
 	uint64_t sequence;     /* of a command that was sent; 0 before, and for queries */
 	uint64_t tag;          /* of the message that carried it last; 0: none that is under way */
 	int64_t deadline_ns;   /* INT64_MAX: none */
-	int64_t timer_ns;      /* when it is called up; never later than the deadline at first */
-	struct request *sooner, *later; /* beside it in the line of times */
 	int64_t submitted_ns;
 
 	uint8_t state;         /* enum request_state */
@@ -59,9 +64,6 @@ struct request {
 	uint16_t otherwise_count;  /* of the second */
 	uint32_t copies;       /* times it was sent and may have run, for all that is known */
 
-	uint32_t heap_index;
-	uint32_t payload_bytes;
-	uint8_t *large;        /* the payload when it does not fit below */
 	uint8_t small[REQUEST_INLINE_BYTES];
 };
 
