@@ -234,7 +234,7 @@ struct engine {
 	int64_t search_hold_ns, search_ns; /* the same for OUTCOME and BACKUP, and for them alone */
 	bool goodbye_answered;
 
-	struct buffer scratch;          /* an encoded payload; a reply's text */
+	struct buffer scratch;          /* a reply's text */
 	struct sole_value *values;      /* of the reply being told */
 	struct sole_list *lists;
 	size_t value_room, list_room;
@@ -250,8 +250,8 @@ void engine_clear(struct engine *engine);
 /* Frees everything, calls nobody back. */
 void engine_abandon(struct engine *engine);
 
-/* Copies everything. `deadline_ns`: INT64_MAX for none; `now_ns` means nothing then. Returns SOLE_OK and stores the id, or
- * the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
+/* Copies everything. `deadline_ns`: INT64_MAX for none; `now_ns` means nothing then. Returns SOLE_OK and stores
+ * the id, or the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
  * LOCAL_MEMORY, CLOSED. For engine_ask: kind is PING, STATUS, STATS, DESCRIBE, HOT or UNTRACE,
  * without a list (count 0); OUTCOME, BACKUP or TRACE with one; LATENCIES, CLIENTS or SLOW with or without. */
 int engine_submit(struct engine *engine, const struct sole_operation *operations, size_t count, int flags,

@@ -11,6 +11,7 @@
 #define SOLE_CLIENTS_REQUEST_H
 
 #include "clients/sole.h"
+#include "common/buffer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -86,9 +87,9 @@ struct request_pool {
 /* {0} is an empty pool. Frees everything, whatever is still in use. */
 void request_pool_clear(struct request_pool *pool);
 
-/* A request with a copy of the payload, everything else zero, no time limit and a
- * new id; NULL when memory runs out. */
-struct request *request_take(struct request_pool *pool, const void *payload, size_t bytes);
+/* A request with room for a payload, which is to be written, everything else zero, no time
+ * limit and a new id; NULL when memory runs out. */
+struct request *request_take(struct request_pool *pool, size_t payload_bytes);
 
 /* Gives it back: it must be in no queue. Its id names nothing from now on. */
 void request_give_back(struct request_pool *pool, struct request *request);
@@ -105,6 +106,13 @@ void request_drop_payload(struct request_pool *pool, struct request *request);
 static inline const uint8_t *request_payload(const struct request *request)
 {
 	return request->large != NULL ? request->large : request->small;
+}
+
+/* Where to write the payload: exactly as much as there is room for. */
+static inline struct buffer request_room(struct request *request)
+{
+	return (struct buffer){ .data = request->large != NULL ? request->large : request->small,
+				.capacity = request->payload_bytes };
 }
 
 /* ---- time ---- */
@@ -129,8 +137,32 @@ struct request_queue {
 	size_t count;
 };
 
-void request_push(struct request_queue *queue, struct request *request);
+static inline void request_push(struct request_queue *queue, struct request *request)
+{
+	request->previous = queue->tail;
+	request->next = NULL;
+	if (queue->tail != NULL)
+		queue->tail->next = request;
+	else
+		queue->head = request;
+	queue->tail = request;
+	queue->count++;
+}
+
+static inline void request_remove(struct request_queue *queue, struct request *request)
+{
+	if (request->previous != NULL)
+		request->previous->next = request->next;
+	else
+		queue->head = request->next;
+	if (request->next != NULL)
+		request->next->previous = request->previous;
+	else
+		queue->tail = request->previous;
+	request->previous = request->next = NULL;
+	queue->count--;
+}
+
 void request_push_front(struct request_queue *queue, struct request *request);
-void request_remove(struct request_queue *queue, struct request *request);
 
 #endif
