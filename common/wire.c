@@ -187,7 +187,10 @@ bool wire_read_payload(struct wire_reader *reader, uint32_t item_size, struct wi
 	const uint8_t *at = take(reader, size);
 	if (at == NULL)
 		return false;
-	*payload = wire_reader(at, size);
+	/* Each by itself: put together in memory and copied at once, the copy would wait for its parts. */
+	payload->at = at;
+	payload->left = size;
+	payload->bad = false;
 	return true;
 }
 
@@ -212,8 +215,7 @@ bool wire_skip_item(struct wire_reader *reader, uint8_t *kind, struct wire_reade
 
 void wire_write_value(struct buffer *out, const struct value *value)
 {
-	size_t room = 1 + (value->type == VALUE_INTEGER ? (size_t)8 : 0) +
-		      (value->type >= VALUE_BYTES ? 4 + (size_t)value->size : 0);
+	size_t room = wire_value_bytes(value);
 
 	if (!buffer_reserve(out, room))
 		return;

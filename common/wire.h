@@ -105,6 +105,14 @@ void wire_write_message_header(struct buffer *out, const struct message_header *
 void wire_write_request_header(struct buffer *out, const struct request_header *header);
 void wire_write_reply_header(struct buffer *out, const struct reply_header *header);
 void wire_write_value(struct buffer *out, const struct value *value);
+
+/* How many bytes that writes. */
+static inline size_t wire_value_bytes(const struct value *value)
+{
+	return 1 + (value->type == VALUE_INTEGER ? (size_t)8 : 0) +
+	       (value->type >= VALUE_BYTES ? 4 + (size_t)value->size : 0);
+}
+
 void wire_write_list(struct buffer *out, const struct value *values, size_t count);
 
 /* A value of type list, written bit by bit: begin, wire_write_value for each, then finish with
