@@ -237,6 +237,7 @@ static bool value_convert(const struct sole_value *from, struct value *to)
 	case SOLE_LIST: /* only owners make them */
 		break;
 	}
+	*to = value_none();
 	return false;
 }
 
