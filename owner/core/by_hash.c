@@ -117,22 +117,26 @@ static void touch(const void *address)
 	(void)*(const volatile uint8_t *)address;
 }
 
-void by_hash_touch_place(const struct by_hash *index, uint64_t hash)
+static void touch_entry(const struct entry *entry)
 {
-	if (index->parts != NULL)
-		touch(first_chunk(index, hash));
+	size_t size;
+	const uint8_t *key = entry_key(entry, &size);
+
+	if (size > 0)
+		touch(key + size - 1); /* which may lie in another line than its head */
 }
 
-void by_hash_touch_entry(const struct by_hash *index, const struct pool *pool, uint64_t hash)
+/* Loops of few instructions, so that the processor has many of the misses under way. */
+void by_hash_read_ahead(const struct by_hash *index, const struct pool *pool, const uint64_t *hashes, size_t count)
 {
 	if (index->parts == NULL)
 		return;
-	const struct chunk *chunk = first_chunk(index, hash);
-	for (unsigned places = places_of(chunk, tag_of(hash)); places != 0; places &= places - 1) {
-		size_t size;
-		const uint8_t *key = entry_key(pool_entry(pool, chunk->numbers[__builtin_ctz(places)]), &size);
-		if (size > 0)
-			touch(key + size - 1); /* which may lie in another line than its head */
+	for (size_t i = 0; i < count; i++)
+		touch(first_chunk(index, hashes[i]));
+	for (size_t i = 0; i < count; i++) {
+		const struct chunk *chunk = first_chunk(index, hashes[i]);
+		for (unsigned places = places_of(chunk, tag_of(hashes[i])); places != 0; places &= places - 1)
+			touch_entry(pool_entry(pool, chunk->numbers[__builtin_ctz(places)]));
 	}
 }
 

@@ -179,17 +179,14 @@ static uint32_t find(struct map *map, const void *key, size_t key_size)
 
 uint64_t store_expect(const struct store *store, const void *key, size_t key_size)
 {
-	if (store->asked == NULL || key_size > STORE_KEY_MAX_BYTES)
-		return 0;
-	uint64_t hash = hash_key(&store->asked->by_hash, key, key_size);
-	by_hash_touch_place(&store->asked->by_hash, hash);
-	return hash;
+	return store->asked != NULL && key_size > 0 && key_size <= STORE_KEY_MAX_BYTES ?
+		       hash_key(&store->asked->by_hash, key, key_size) : 0;
 }
 
-void store_expect_entry(const struct store *store, uint64_t expected)
+void store_read_ahead(const struct store *store, const uint64_t *expected, size_t count)
 {
 	if (store->asked != NULL)
-		by_hash_touch_entry(&store->asked->by_hash, &store->pool, expected);
+		by_hash_read_ahead(&store->asked->by_hash, &store->pool, expected, count);
 }
 
 /* NULL: it is not there. */

@@ -223,7 +223,7 @@ static void note_cancel(struct service *service, const struct service_message *m
 	};
 }
 
-/* The keys that a request will ask for begin to be fetched into the cache. What is wrong with it is for later to find out. */
+/* Notes the keys that a request will ask for. What is wrong with it is for later to find out. */
 static void expect_keys(struct service *service, struct wire_reader payload)
 {
 	struct core *core = service->core;
@@ -419,8 +419,7 @@ void service_round(struct service *service, struct service_message *messages, si
 		counters->messages++;
 		counters->messages_malformed += messages[i].verdict != MESSAGE_SOUND;
 	}
-	for (size_t i = 0; i < service->expected_count; i++)
-		store_expect_entry(core_store(service->core), service->expected[i]);
+	store_read_ahead(core_store(service->core), service->expected, service->expected_count);
 	numbers_round(service, count, wall_us);
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].verdict != MESSAGE_UNREADABLE)
