@@ -400,6 +400,20 @@ static void answer(struct service *service, struct service_message *message, siz
 	wire_finish_message(x.out, (uint16_t)x.items);
 }
 
+/* Brings the keys of the next messages into the cache, of as many as its fastest part has room for. Returns the message
+ * behind them; `*keys`: of how many keys that has been done. */
+static size_t read_ahead(const struct service *service, const struct service_message *messages, size_t from, size_t count,
+			 size_t *keys)
+{
+	size_t more = 0;
+
+	while (from < count && more < AHEAD_KEYS)
+		more += messages[from++].expected;
+	store_read_ahead(core_store(service->core), service->expected + *keys, more);
+	*keys += more;
+	return from;
+}
+
 void service_round(struct service *service, struct service_message *messages, size_t count, int64_t now_ns,
 		   int64_t wall_us)
 {
@@ -415,15 +429,19 @@ void service_round(struct service *service, struct service_message *messages, si
 	service->expects = count > 1;
 	service->expected_count = 0;
 	for (size_t i = 0; i < count; i++) {
+		size_t expected = service->expected_count;
 		messages[i].verdict = judge(service, &messages[i]);
+		messages[i].expected = service->expected_count - expected;
 		counters->messages++;
 		counters->messages_malformed += messages[i].verdict != MESSAGE_SOUND;
 	}
-	store_read_ahead(core_store(service->core), service->expected, service->expected_count);
 	numbers_round(service, count, wall_us);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0, ahead = 0, keys = 0; i < count; i++) {
+		if (i == ahead)
+			ahead = read_ahead(service, messages, ahead, count, &keys);
 		if (messages[i].verdict != MESSAGE_UNREADABLE)
 			answer(service, &messages[i], i);
+	}
 }
 
 const struct service_reply *service_replies(const struct service *service, size_t *count)

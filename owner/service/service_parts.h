@@ -18,7 +18,8 @@
 
 enum {
 	CANCELS_MAX = 1024,       /* noted ahead in one round; further ones are answered in turn */
-	EXPECTED_MOST = 2048,     /* keys that are fetched into the cache before a round runs */
+	EXPECTED_MOST = 4096,     /* keys of a round that are read ahead; later ones are not */
+	AHEAD_KEYS = 192,         /* at once, or those of one message */
 	REFUSAL_MAX_BYTES = 256,  /* of a refusal without detail */
 	CANCEL_REPLY_BYTES = 64,  /* of what stands before the reply that a cancel repeats */
 };
