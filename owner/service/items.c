@@ -110,7 +110,8 @@ static void item_run(struct exchange *x, const struct request_header *header, st
 		refuse_spent(x, header);
 		return;
 	}
-	verdict = run_verdict(x, header, payload);
+	if (!run_is_free(x, header))
+		verdict = run_verdict(x, header, payload);
 	if (verdict != CODE_OK)
 		;
 	else if (service->cancel_count > 0 && cancel_noted(x, header))

@@ -315,7 +315,7 @@ static void answer_item(struct exchange *x, struct request_header *header, struc
 	}
 	hear(x, header);
 	size_t room = room_left(x);
-	if (!item_allowed(x, header))
+	if (header->kind != ITEM_RUN && !item_allowed(x, header))
 		return;
 	item_answer(x, header, payload);
 	/* RUN and CANCEL keep to the room themselves, and the answers of whatever else changes

@@ -136,12 +136,21 @@ static inline bool service_may(const struct exchange *x, enum right right)
 	return access_gives(x->rule, right);
 }
 
-/* rights.c: may the sender ask for items of this kind at all? If not, that is answered, counted and noted. What
- * operations a RUN may hold is judged by run_verdict. */
+/* rights.c: may the sender ask for items of this kind at all? If not, that is answered, counted and noted. Not for RUN,
+ * which is judged by its operations. */
 bool item_allowed(struct exchange *x, const struct request_header *header);
 
-/* rights.c: CODE_OK, or CODE_DENIED or CODE_READ_ONLY, by the operations of the request. */
+/* rights.c: CODE_OK, or CODE_DENIED or CODE_READ_ONLY, by the operations of a RUN that run_is_free leaves to be judged. */
 enum code run_verdict(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+
+/* May the sender run whatever there is of that kind? The core holds a query to be one. Here, for speed. */
+static inline bool run_is_free(const struct exchange *x, const struct request_header *header)
+{
+	bool query = (header->flags & REQUEST_FLAG_QUERY) != 0;
+
+	return x->rule->operations == NULL && service_may(x, query ? RIGHT_QUERY : RIGHT_COMMAND) &&
+	       (query || !x->service->read_only);
+}
 
 /* rights.c: notes that the sender was refused that. */
 void note_denial(struct exchange *x, const char *what);
@@ -164,7 +173,12 @@ void item_backup(struct exchange *x, const struct request_header *header, struct
 
 /* storage_items.c: says in the replies to RUN from `start` on whether what they show is on disk. `fresh`: they may answer a
  * command of this very round, which has not been synced. */
-void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out);
+void set_marks(const struct service *service, bool fresh, size_t start, struct buffer *out);
+static inline void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out)
+{
+	if (service->settings.durability != DURABILITY_MEMORY)
+		set_marks(service, fresh, start, out);
+}
 
 /* sessions.c */
 void item_sessions(struct exchange *x, const struct request_header *header, struct wire_reader payload);
