@@ -14,9 +14,11 @@
 #include "common/buffer.h"
 #include "common/protocol.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef uint8_t wire_u8;
 typedef uint16_t wire_u16;
@@ -92,6 +94,22 @@ bool wire_read_value(struct wire_reader *reader, struct value *value);
  * than `room` values is read to its end and `*count` tells its length, so that
  * the caller can refuse it by name. */
 bool wire_read_list(struct wire_reader *reader, struct value *values, size_t room, size_t *count);
+
+/* The operation that begins here, without stepping over it: its number and its first argument. False where these cannot be
+ * read, and where the argument is not bytes. */
+static inline bool wire_peek_key(const struct wire_reader *reader, uint16_t *number, struct value *key)
+{
+	enum { BEFORE_KEY = 8 }; /* number, count, type, size */
+	uint32_t size;
+
+	if (reader->bad || reader->left < BEFORE_KEY || reader->at[2] == 0 || reader->at[3] != VALUE_BYTES)
+		return false;
+	memcpy(number, reader->at, sizeof *number);
+	memcpy(&size, reader->at + 4, sizeof size);
+	*number = le16toh(*number);
+	*key = value_bytes(reader->at + BEFORE_KEY, le32toh(size));
+	return key->size <= reader->left - BEFORE_KEY;
+}
 
 /* Cuts the payload of an item whose header was just read out of `reader`:
  * `payload` gets its bytes and `reader` goes to the next item. False when the

@@ -226,16 +226,22 @@ static void note_cancel(struct service *service, const struct service_message *m
 /* Notes the keys that a request will ask for. What is wrong with it is for later to find out. */
 static void expect_keys(struct service *service, struct wire_reader payload)
 {
+	enum { ONE_OPERATION = 28 }; /* bytes beside the key: behind it is a number at the most, and not worth looking at */
 	struct core *core = service->core;
-	struct value key;
+	struct value key, ignored;
 	uint16_t number;
 	size_t count;
 
-	while (payload.left > 0 && service->expected_count < EXPECTED_MOST && wire_read_u16(&payload, &number) &&
-	       wire_read_list(&payload, &key, 1, &count)) {
-		const struct sole_operation_entry *operation = core_operation(core, number);
-		if (operation != NULL && operation_begins_with_key(operation) && count > 0 && key.type == VALUE_BYTES)
-			service->expected[service->expected_count++] = store_expect(core_store(core), key.bytes, key.size);
+	while (service->expected_count < EXPECTED_MOST) {
+		if (wire_peek_key(&payload, &number, &key)) {
+			const struct sole_operation_entry *operation = core_operation(core, number);
+			if (operation != NULL && operation_begins_with_key(operation))
+				service->expected[service->expected_count++] = store_expect(core_store(core), key.bytes, key.size);
+			if (payload.left < key.size + ONE_OPERATION)
+				return;
+		}
+		if (payload.left == 0 || !wire_read_u16(&payload, &number) || !wire_read_list(&payload, &ignored, 1, &count))
+			return;
 	}
 }
 

@@ -206,7 +206,8 @@ void numbers_round(struct service *service, size_t arrived, int64_t wall_us);
 void numbers_message(struct exchange *x);
 void numbers_heavier(struct exchange *x, const struct request_header *header, struct wire_reader payload, enum code code,
 		     uint64_t weight);
-void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span);
+void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span, bool traced);
+bool numbers_traced(struct exchange *x, struct wire_reader payload);
 void numbers_message_over(struct exchange *x);
 
 enum {
@@ -214,24 +215,31 @@ enum {
 	NUMBERS_WEIGHT = 64,  /* as many bytes of request or reply weigh as much as a checkpoint */
 };
 
-/* A RUN has been answered with `code`, in `bytes` of reply, and counted so many checkpoints. Here, for speed. */
+/* A RUN is about to be answered. True: somebody may want to be told of it, and it is measured by itself. */
+static inline bool numbers_begin(struct exchange *x, struct wire_reader payload)
+{
+	return x->service->numbers.trace_count > 0 && numbers_traced(x, payload);
+}
+
+/* It has been answered with `code`, in `bytes` of reply, and counted so many checkpoints. Here, for speed. */
 static inline void numbers_request(struct exchange *x, const struct request_header *header, struct wire_reader payload,
-				   enum code code, uint64_t checkpoints, size_t bytes)
+				   enum code code, uint64_t checkpoints, size_t bytes, bool traced)
 {
 	struct numbers *n = &x->service->numbers;
 	uint64_t weight = checkpoints * NUMBERS_WEIGHT + payload.left + bytes;
-	bool keys = sketch_due(&n->sketch), span = checkpoints >= NUMBERS_SPAN || n->trace_count > 0;
+	bool keys = sketch_due(&n->sketch), span = checkpoints >= NUMBERS_SPAN || traced;
 
 	x->runs++;
 	if (n->together++ == 0 || weight > n->heaviest.weight)
 		numbers_heavier(x, header, payload, code, weight);
 	if (keys || span)
-		numbers_look(x, payload, keys, span);
+		numbers_look(x, payload, keys, span, traced);
 }
 /* What only looking at everything tells, and the shell's own. */
 struct gauges gauges_of(const struct service *service, int64_t now_ns);
 
 /* tracing.c */
+bool traces_want(const struct exchange *x, struct wire_reader payload);
 void traces_add(struct service *service, const struct seen *seen);
 void traces_round_over(struct service *service, uint64_t took_ns);
 void traces_end(struct service *service, uint64_t connection);
