@@ -24,23 +24,17 @@ struct composing {
 
 enum { LARGEST_CONTROL_BYTES = 512 }; /* payload of a HELLO */
 
-/* Is there room for an item of that many payload bytes? */
-static bool fits(struct composing *c, size_t payload_bytes)
+/* Begins an item of that many payload bytes, if there is room for all of it. */
+static bool begin(struct composing *c, size_t payload_bytes)
 {
 	size_t bytes = PROTOCOL_ITEM_HEADER_BYTES + payload_bytes;
 
 	if (c->full || c->message.items >= PROTOCOL_ITEMS_MAX || bytes > c->limit - c->out->size ||
 	    !buffer_reserve(c->out, bytes))
 		c->full = true;
+	else
+		c->message.items++;
 	return !c->full;
-}
-
-static bool begin(struct composing *c, size_t payload_bytes)
-{
-	if (!fits(c, payload_bytes))
-		return false;
-	c->message.items++;
-	return true;
 }
 
 static bool write_hello_item(struct composing *c)
@@ -119,15 +113,17 @@ static void name_request(const struct composing *c, const struct request *reques
 	engine->named_ns = c->now_ns;
 }
 
-/* Writes the request, or its withdrawal. It stands among those under way already. */
-static bool write_request(struct composing *c, struct request *request)
+static bool is_withdrawal(const struct request *request)
+{
+	return request->kind == ITEM_RUN && request->cancelling;
+}
+
+/* Writes the request, or its withdrawal: the item that was begun for it. */
+static void put_request(struct composing *c, struct request *request)
 {
 	struct engine *engine = c->engine;
-	bool withdrawal = request->kind == ITEM_RUN && request->cancelling;
+	bool withdrawal = is_withdrawal(request);
 	size_t payload_bytes = withdrawal ? 0 : request->payload_bytes;
-
-	if (!begin(c, payload_bytes))
-		return false;
 	struct request_header header = {
 		.size = (uint32_t)(PROTOCOL_ITEM_HEADER_BYTES + payload_bytes),
 		.kind = withdrawal ? ITEM_CANCEL : request->kind,
@@ -150,6 +146,14 @@ static bool write_request(struct composing *c, struct request *request)
 		engine->again_count--;
 		engine->counters.sent_again++;
 	}
+}
+
+/* The same for one that stands among those under way already, if there is room. */
+static bool write_request(struct composing *c, struct request *request)
+{
+	if (!begin(c, is_withdrawal(request) ? 0 : request->payload_bytes))
+		return false;
+	put_request(c, request);
 	return true;
 }
 
@@ -295,7 +299,7 @@ static void write_new(struct composing *c)
 				write_open(c);
 			return;
 		}
-		if (!fits(c, request->payload_bytes))
+		if (!begin(c, request->payload_bytes))
 			return;
 		request_remove(&engine->waiting, request);
 		request->state = REQUEST_UNDER_WAY;
@@ -304,7 +308,7 @@ static void write_new(struct composing *c)
 			request->sequence = engine->next_sequence++;
 			engine->commands[request->sequence % PROTOCOL_WINDOW] = request;
 		}
-		write_request(c, request);
+		put_request(c, request);
 	}
 }
 

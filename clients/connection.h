@@ -21,10 +21,6 @@ enum {
 	CONNECTION_POLLED = 2, /* descriptors to poll */
 };
 
-#define CONNECTION_WAIT_NS (20 * NS_PER_MS)
-_Static_assert((int)STREAM_WAIT_MS * NS_PER_MS == CONNECTION_WAIT_NS && (int)DEALER_WAIT_MS == (int)STREAM_WAIT_MS,
-	       "each way waits as long");
-
 struct connection {
 	bool open, remote;
 	union {
@@ -105,13 +101,8 @@ static inline void connection_look_again(struct connection *connection)
 		stream_look_again(&connection->stream);
 }
 
-/* To be asked before a message is made. False: what would be made now might only be lost; receive first. */
-static inline bool connection_is_settled(struct connection *connection)
-{
-	return connection->remote || stream_is_settled(&connection->stream);
-}
-
-/* False: there is no way out at the moment; nothing was sent. */
+/* False: there is no way out at the moment; it does not arrive. On this host that is also what one hears of
+ * a peer that has gone. */
 static inline bool connection_send(struct connection *connection, const struct buffer *body)
 {
 	return connection->remote ? dealer_send(&connection->dealer, body) : stream_send(&connection->stream, body);
@@ -124,8 +115,13 @@ static inline bool connection_receive(struct connection *connection, const uint8
 				  : stream_receive(&connection->stream, body, size);
 }
 
-/* The same, but waits up to CONNECTION_WAIT_NS for one: cheaper than to poll first, and deaf to everything else
- * meanwhile. The one function here that blocks. */
+/* The same, but waits up to connection_patience for one, and is deaf to everything else meanwhile. The one
+ * function here that blocks. */
+static inline int64_t connection_patience(const struct connection *connection)
+{
+	return (connection->remote ? (int)DEALER_WAIT_MS : (int)STREAM_WAIT_MS) * NS_PER_MS;
+}
+
 static inline bool connection_wait(struct connection *connection, const uint8_t **body, size_t *size)
 {
 	return connection->remote ? dealer_wait(&connection->dealer, body, size)

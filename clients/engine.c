@@ -237,69 +237,72 @@ static bool value_convert(const struct sole_value *from, struct value *to)
 	case SOLE_LIST: /* only owners make them */
 		break;
 	}
+	*to = value_none();
 	return false;
 }
 
-/* Where the operations divide: `count` when they do not. False: not as the flag says. */
-static bool find_otherwise(const struct sole_operation *operations, size_t count, bool wanted, size_t *at)
+/* How many bytes the operations take as the payload of a RUN. *first_half: where they divide; `count` when they
+ * do not. */
+static int measure(const struct sole_operation *operations, size_t count, size_t *bytes, size_t *first_half)
 {
-	size_t found = 0;
-
-	*at = count;
-	for (size_t i = 0; i < count; i++) {
-		if (operations[i].number != SOLE_OPERATION_OTHERWISE)
-			continue;
-		if (found++ == 0)
-			*at = i;
-		if (operations[i].argument_count != 0)
-			return false;
-	}
-	return found == (wanted ? 1 : 0);
-}
-
-/* Writes the operations as the payload of a RUN into `out`. */
-static int encode(struct buffer *out, const struct sole_operation *operations, size_t count)
-{
-	if (count == 0)
+	*bytes = 0;
+	*first_half = count;
+	if (count == 0 || operations == NULL)
 		return SOLE_USAGE;
 	for (size_t i = 0; i < count; i++) {
 		const struct sole_operation *operation = &operations[i];
+		if (operation->number == SOLE_OPERATION_OTHERWISE) {
+			if (*first_half < count || operation->argument_count > 0)
+				return SOLE_USAGE;
+			*first_half = i;
+		}
 		if (operation->argument_count > WIRE_LIST_MAX ||
 		    (operation->arguments == NULL && operation->argument_count > 0))
 			return SOLE_USAGE;
-		buffer_u16(out, operation->number);
-		buffer_u8(out, (uint8_t)operation->argument_count);
+		*bytes += sizeof(wire_u16) + sizeof(wire_u8);
 		for (size_t k = 0; k < operation->argument_count; k++) {
 			struct value value;
 			if (!value_convert(&operation->arguments[k], &value))
 				return SOLE_USAGE;
 			if (value.type == VALUE_BYTES && value.size > PROTOCOL_MESSAGE_MAX_BYTES)
 				return SOLE_TOO_LARGE;
-			wire_write_value(out, &value);
+			*bytes += wire_value_bytes(&value);
 		}
-		if (out->failed)
-			return SOLE_LOCAL_MEMORY;
-		if (out->size > PROTOCOL_MESSAGE_MAX_BYTES)
+		if (*bytes > PROTOCOL_MESSAGE_MAX_BYTES)
 			return SOLE_TOO_LARGE;
 	}
 	return SOLE_OK;
 }
 
-static int add(struct engine *engine, enum item_kind kind, int64_t now_ns, int64_t deadline_ns,
-	       sole_callback *callback, void *context, struct request **request)
+static void encode(struct request *request, const struct sole_operation *operations, size_t count)
 {
-	const struct buffer *payload = &engine->scratch;
+	struct buffer out = request_room(request);
+	struct value value;
 
+	for (size_t i = 0; i < count; i++) {
+		buffer_u16(&out, operations[i].number);
+		buffer_u8(&out, (uint8_t)operations[i].argument_count);
+		for (size_t k = 0; k < operations[i].argument_count; k++) {
+			value_convert(&operations[i].arguments[k], &value);
+			wire_write_value(&out, &value);
+		}
+	}
+}
+
+/* The payload is to be written then. */
+static int add(struct engine *engine, enum item_kind kind, size_t payload_bytes, int64_t now_ns,
+	       int64_t deadline_ns, sole_callback *callback, void *context, struct request **request)
+{
 	if (engine->closing)
 		return SOLE_CLOSED;
 	if (callback == NULL)
 		return SOLE_USAGE;
-	if (PROTOCOL_MESSAGE_HEADER_BYTES + PROTOCOL_ITEM_HEADER_BYTES + payload->size > engine->message_max)
+	if (PROTOCOL_MESSAGE_HEADER_BYTES + PROTOCOL_ITEM_HEADER_BYTES + payload_bytes > engine->message_max)
 		return SOLE_TOO_LARGE;
 	if (engine->pending >= ENGINE_PENDING_MAX ||
-	    payload->size > ENGINE_PENDING_BYTES_MAX - engine->pool.bytes)
+	    payload_bytes > ENGINE_PENDING_BYTES_MAX - engine->pool.bytes)
 		return SOLE_BUSY;
-	struct request *new = request_take(&engine->pool, payload->data, payload->size);
+	struct request *new = request_take(&engine->pool, payload_bytes);
 	if (new == NULL)
 		return SOLE_LOCAL_MEMORY;
 	new->kind = (uint8_t)kind;
@@ -320,18 +323,19 @@ int engine_submit(struct engine *engine, const struct sole_operation *operations
 {
 	struct request *request;
 	bool otherwise = (flags & SOLE_OTHERWISE) != 0;
-	size_t first_half;
+	size_t bytes, first_half;
 
-	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX ||
-	    operations == NULL || !find_otherwise(operations, count, otherwise, &first_half))
+	if ((flags & ~(SOLE_QUERY | SOLE_OTHERWISE | SOLE_TABLE)) != 0 || count > UINT16_MAX)
 		return SOLE_USAGE;
-	buffer_reset(&engine->scratch);
-	int code = encode(&engine->scratch, operations, count);
+	int code = measure(operations, count, &bytes, &first_half);
 	if (code != SOLE_OK)
 		return code;
-	code = add(engine, ITEM_RUN, now_ns, deadline_ns, callback, context, &request);
+	if (otherwise != (first_half < count))
+		return SOLE_USAGE;
+	code = add(engine, ITEM_RUN, bytes, now_ns, deadline_ns, callback, context, &request);
 	if (code != SOLE_OK)
 		return code;
+	encode(request, operations, count);
 	request->query = (flags & SOLE_QUERY) != 0;
 	request->table = (flags & SOLE_TABLE) != 0;
 	request->otherwise = otherwise;
@@ -346,16 +350,19 @@ int engine_ask(struct engine *engine, enum item_kind kind, const struct value *l
 	       int64_t deadline_ns, sole_callback *callback, void *context, uint64_t *id)
 {
 	struct request *request;
+	size_t bytes = count > 0 ? sizeof(wire_u8) : 0;
 
-	buffer_reset(&engine->scratch);
+	for (size_t i = 0; i < count; i++)
+		bytes += wire_value_bytes(&list[i]);
+	int code = add(engine, kind, bytes, now_ns, deadline_ns, callback, context, &request);
+	if (code != SOLE_OK)
+		return code;
+	struct buffer payload = request_room(request);
 	if (count > 0)
-		wire_write_list(&engine->scratch, list, count);
-	if (engine->scratch.failed)
-		return SOLE_LOCAL_MEMORY;
-	int code = add(engine, kind, now_ns, deadline_ns, callback, context, &request);
-	if (code == SOLE_OK && id != NULL)
+		wire_write_list(&payload, list, count);
+	if (id != NULL)
 		*id = request->id;
-	return code;
+	return SOLE_OK;
 }
 
 int engine_cancel(struct engine *engine, uint64_t id)
@@ -494,6 +501,19 @@ void engine_message_done(struct engine *engine, struct engine_message *message)
 	if (message->runs)
 		engine->run_messages--;
 	*message = (struct engine_message){ 0 };
+}
+
+static void unsent(const struct request_queue *queue, uint64_t tag)
+{
+	for (struct request *request = queue->head; request != NULL; request = request->next)
+		if (request->tag == tag && !request->cancelling && request->copies > 0)
+			request->copies--;
+}
+
+void engine_unsent(struct engine *engine)
+{
+	unsent(&engine->under_way, engine->tag);
+	unsent(&engine->parked, engine->tag);
 }
 
 void engine_hold(struct engine *engine, int64_t now_ns)

@@ -234,7 +234,7 @@ struct engine {
 	int64_t search_hold_ns, search_ns; /* the same for OUTCOME and BACKUP, and for them alone */
 	bool goodbye_answered;
 
-	struct buffer scratch;          /* an encoded payload; a reply's text */
+	struct buffer scratch;          /* a reply's text */
 	struct sole_value *values;      /* of the reply being told */
 	struct sole_list *lists;
 	size_t value_room, list_room;
@@ -250,8 +250,8 @@ void engine_clear(struct engine *engine);
 /* Frees everything, calls nobody back. */
 void engine_abandon(struct engine *engine);
 
-/* Copies everything. `deadline_ns`: INT64_MAX for none. Returns SOLE_OK and stores the id, or
- * the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
+/* Copies everything. `deadline_ns`: INT64_MAX for none; `now_ns` means nothing then. Returns SOLE_OK and stores
+ * the id, or the reason why nothing was submitted: USAGE, TOO_LARGE, BUSY (a limit of this side),
  * LOCAL_MEMORY, CLOSED. For engine_ask: kind is PING, STATUS, STATS, DESCRIBE, HOT or UNTRACE,
  * without a list (count 0); OUTCOME, BACKUP or TRACE with one; LATENCIES, CLIENTS or SLOW with or without. */
 int engine_submit(struct engine *engine, const struct sole_operation *operations, size_t count, int flags,
@@ -283,6 +283,9 @@ void engine_receive(struct engine *engine, const void *body, size_t size, int64_
 /* Replaces `out` by the next body to send on the connection. False: nothing to send now, and what is
  * in `out` is nothing. */
 bool engine_next_message(struct engine *engine, int64_t now_ns, struct buffer *out);
+
+/* What that made last has not been sent, and will not be: of its requests nothing can run. */
+void engine_unsent(struct engine *engine);
 
 /* Ends the session: replaces `out` by the body that says so. False: no session, or nobody to tell.
  * engine->goodbye_answered tells when it has arrived. */

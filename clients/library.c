@@ -40,8 +40,8 @@ _Static_assert((int)SOLE_DONE == (int)OUTCOME_DONE && (int)SOLE_REFUSED == (int)
 #define TIMEOUT_DEFAULT_NS (5 * NS_PER_S)
 #define GOODBYE_NS         (100 * NS_PER_MS)
 
-/* A blocking call that comes later than this after the one before it looks before it sends: the owner
- * may be another by now. In a row of calls each has just looked. */
+/* A blocking call that comes later than this after the one before it looks before it sends: the owner may have
+ * said that it leaves, or be another by now. In a row of calls each has just looked. */
 #define STALE_NS           (1 * NS_PER_MS)
 
 enum {
@@ -99,11 +99,10 @@ static int enter(struct sole *s, bool *nested)
 		return SOLE_USAGE;
 	if (forked(s))
 		return SOLE_FORKED;
-	*nested = false;
-	if (atomic_compare_exchange_strong(&s->inside, &nobody, &this_thread))
+	*nested = atomic_load_explicit(&s->inside, memory_order_relaxed) == &this_thread;
+	if (*nested || atomic_compare_exchange_strong(&s->inside, &nobody, &this_thread))
 		return SOLE_OK;
-	*nested = nobody == &this_thread;
-	return *nested ? SOLE_OK : SOLE_THREAD;
+	return SOLE_THREAD;
 }
 
 static void raise_event(struct sole *s)
@@ -157,7 +156,7 @@ static void leave(struct sole *s, bool work_left)
 			raise_event(s);
 		set_timer(s);
 	}
-	atomic_store(&s->inside, NULL);
+	atomic_store_explicit(&s->inside, NULL, memory_order_release);
 }
 
 /* ---- waiting ---- */
@@ -224,8 +223,6 @@ static bool flush(struct sole *s, int64_t now_ns)
 {
 	bool sent = false;
 
-	if (s->engine.pending > 0 && !connection_is_settled(&s->connection))
-		return false;
 	for (;;) {
 		if (!s->outgoing_waits && !engine_next_message(&s->engine, now_ns, &s->outgoing))
 			return sent;
@@ -234,6 +231,13 @@ static bool flush(struct sole *s, int64_t now_ns)
 			return sent;
 		sent = true;
 	}
+}
+
+static void drop_outgoing(struct sole *s)
+{
+	if (s->outgoing_waits)
+		engine_unsent(&s->engine);
+	s->outgoing_waits = false;
 }
 
 /* Answers that came over the old connection are taken in before its end is. */
@@ -245,7 +249,7 @@ static void take_events(struct sole *s)
 	while (receive(s, &never))
 		;
 	while ((event = connection_event(&s->connection)) != CONNECTION_NOTHING) {
-		s->outgoing_waits = false;
+		drop_outgoing(s);
 		if (event == CONNECTION_UP)
 			engine_connected(&s->engine, clock_monotonic_ns());
 		else
@@ -436,6 +440,7 @@ void sole_close(struct sole **handle)
 	if (enter(s, &nested) != SOLE_OK || nested)
 		return;
 	say_goodbye(s);
+	drop_outgoing(s);
 	engine_clear(&s->engine);
 	connection_close(&s->connection);
 	*handle = NULL;
@@ -525,13 +530,18 @@ struct question {
 	size_t list_count;
 };
 
-static int submit(struct sole *s, const struct question *question, int64_t timeout_ns,
+static int64_t limit_of(const struct sole *s, int64_t timeout_ns)
+{
+	return timeout_ns != 0 ? timeout_ns : s->timeout_ns;
+}
+
+static int submit(struct sole *s, const struct question *question, int64_t now_ns, int64_t timeout_ns,
 		  sole_callback *callback, void *context, uint64_t *request)
 {
+	int64_t deadline_ns = deadline_after(now_ns, limit_of(s, timeout_ns));
+
 	if (timeout_ns < 0)
 		return SOLE_USAGE;
-	int64_t now_ns = clock_monotonic_ns();
-	int64_t deadline_ns = deadline_after(now_ns, timeout_ns > 0 ? timeout_ns : s->timeout_ns);
 	if (question->kind != ITEM_RUN)
 		return engine_ask(&s->engine, question->kind, question->list, question->list_count, now_ns,
 				  deadline_ns, callback, context, request);
@@ -539,19 +549,18 @@ static int submit(struct sole *s, const struct question *question, int64_t timeo
 			     deadline_ns, callback, context, request);
 }
 
-/* In a row of blocking calls each has just looked at everything else, so this one sends and waits for its
- * answer right where it arrives. What does not come that way, ask() waits for as usual. */
-static void ask_at_once(struct sole *s)
+/* In a row of blocking calls each has just looked at everything else. So where nothing is due soon this one
+ * sends, and waits for its answer right where it arrives: three system calls. What does not come that way, ask()
+ * waits for as usual. */
+static void ask_at_once(struct sole *s, int64_t now_ns)
 {
-	int64_t now_ns = clock_monotonic_ns();
 	const uint8_t *body;
 	size_t size;
 
-	if (now_ns - s->looked_ns > STALE_NS || !connection_is_up(&s->connection))
+	if (now_ns - s->looked_ns > STALE_NS || !connection_is_up(&s->connection) ||
+	    next_deadline(s) <= now_ns + connection_patience(&s->connection))
 		return;
-	flush(s, now_ns);
-	if (!s->outgoing_waits && next_deadline(s) > now_ns + CONNECTION_WAIT_NS &&
-	    connection_wait(&s->connection, &body, &size))
+	if (flush(s, now_ns) && !s->outgoing_waits && connection_wait(&s->connection, &body, &size))
 		engine_receive(&s->engine, body, size, s->looked_ns = clock_monotonic_ns());
 }
 
@@ -563,10 +572,11 @@ static int ask(struct sole *s, const struct question *question, int64_t timeout_
 	if (code == SOLE_OK && nested)
 		code = SOLE_USAGE;
 	if (code == SOLE_OK) {
+		int64_t now_ns = clock_monotonic_ns();
 		s->kept.there = false;
-		code = submit(s, question, timeout_ns, keep_reply, &s->kept, NULL);
+		code = submit(s, question, now_ns, timeout_ns, keep_reply, &s->kept, NULL);
 		if (code == SOLE_OK)
-			ask_at_once(s);
+			ask_at_once(s, now_ns);
 		unsigned ready = s->kept.there ? 0 : look(s, 0, -1);
 		while (code == SOLE_OK && !s->kept.there) {
 			more = work(s, ready, &s->kept.there);
@@ -625,7 +635,9 @@ static int submit_question(struct sole *handle, const struct question *question,
 
 	if (code != SOLE_OK)
 		return code;
-	code = submit(handle, question, timeout_ns, callback, context, request);
+	/* Where no limit begins nobody need look at the clock, which is a tenth of what a request costs. */
+	int64_t now_ns = limit_of(handle, timeout_ns) == SOLE_FOREVER ? 0 : clock_monotonic_ns();
+	code = submit(handle, question, now_ns, timeout_ns, callback, context, request);
 	if (!nested)
 		leave(handle, code == SOLE_OK && (question->flags & SOLE_GATHER) == 0);
 	return code;

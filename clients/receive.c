@@ -83,21 +83,21 @@ static bool value_room(struct engine *engine, size_t count)
 
 /* Reads lists up to the end of the payload into engine->lists. The values move while they
  * grow, so the lists are pointed at them in the end. False: not lists, or no memory for them. */
-static bool read_lists(struct engine *engine, struct wire_reader payload_at, size_t *list_count)
+static bool read_lists(struct engine *engine, const struct wire_reader *item_payload, size_t *list_count)
 {
-	struct wire_reader *payload = &payload_at;
+	struct wire_reader payload = wire_reader(item_payload->at, item_payload->left);
 	size_t lists = 0, values = 0;
 	uint8_t length;
 
-	while (payload->left > 0) {
-		if (!wire_read_u8(payload, &length))
+	while (payload.left > 0) {
+		if (!wire_read_u8(&payload, &length))
 			return false;
 		if (!list_room(engine, lists))
 			return false;
 		engine->lists[lists++].count = length;
 		for (size_t i = 0; i < length; i++) {
 			struct value value;
-			if (!wire_read_value(payload, &value) || !value_room(engine, values))
+			if (!wire_read_value(&payload, &value) || !value_room(engine, values))
 				return false;
 			engine->values[values++] = value_to_sole(&value);
 		}
@@ -118,7 +118,7 @@ static void read_refusal(struct engine *engine, struct item *item, struct sole_r
 {
 	size_t count = 0;
 
-	if (!read_lists(engine, item->payload, &count) || count != 1 || engine->lists[0].count < 2) {
+	if (!read_lists(engine, &item->payload, &count) || count != 1 || engine->lists[0].count < 2) {
 		engine->counters.malformed += item->header.size > PROTOCOL_ITEM_HEADER_BYTES;
 		return;
 	}
@@ -168,7 +168,7 @@ static void answer(struct engine *engine, struct request *request, struct item *
 	reply.durable = item->durable;
 	if (header->outcome != OUTCOME_DONE) {
 		read_refusal(engine, item, &reply);
-	} else if (read_lists(engine, item->payload, &reply.result_count) &&
+	} else if (read_lists(engine, &item->payload, &reply.result_count) &&
 		   results_fit(engine, request, reply.result_count)) {
 		reply.results = engine->lists;
 	} else {
@@ -218,7 +218,7 @@ static bool wants_earlier(struct engine *engine, struct item *item, uint64_t *ne
 {
 	size_t count;
 
-	if (!read_lists(engine, item->payload, &count) || count != 1)
+	if (!read_lists(engine, &item->payload, &count) || count != 1)
 		return false;
 	const struct sole_list *list = &engine->lists[0];
 	if (list->count < 3 || list->values[2].type != SOLE_INTEGER)
@@ -333,7 +333,7 @@ static bool take_cancel(struct engine *engine, struct item *item)
 	struct request *request;
 	size_t count;
 
-	bool answered = header->outcome == OUTCOME_DONE && read_lists(engine, item->payload, &count) &&
+	bool answered = header->outcome == OUTCOME_DONE && read_lists(engine, &item->payload, &count) &&
 			count == 1 && engine->lists[0].count >= 1 &&
 			engine->lists[0].values[0].type == SOLE_INTEGER &&
 			engine->lists[0].values[0].integer == CANCEL_ANSWERED;
@@ -360,6 +360,7 @@ static bool take_cancel(struct engine *engine, struct item *item)
 		engine_release(engine, request);
 	} else {
 		request->cancelling = false; /* may not be withdrawn: it takes its course */
+		request->tag = 0; /* no message carries it any more */
 	}
 	return false;
 }
@@ -415,7 +416,7 @@ static bool take_hello(struct engine *engine, const struct message_header *messa
 		hello_refused(engine, item->header.code);
 		return true;
 	}
-	if (!read_lists(engine, item->payload, &count) || count != 1 || engine->lists[0].count < 7)
+	if (!read_lists(engine, &item->payload, &count) || count != 1 || engine->lists[0].count < 7)
 		return false;
 	const struct sole_value *v = engine->lists[0].values;
 	if (v[0].type != SOLE_INTEGER || v[4].type != SOLE_INTEGER || v[6].type != SOLE_INTEGER ||
@@ -444,7 +445,7 @@ static bool take_open(struct engine *engine, struct item *item)
 	if (engine->session_state != SESSION_OPENING)
 		return true;
 	if (item->header.outcome == OUTCOME_DONE) {
-		if (!read_lists(engine, item->payload, &count) || count != 1 ||
+		if (!read_lists(engine, &item->payload, &count) || count != 1 ||
 		    engine->lists[0].count < 1 || engine->lists[0].values[0].type != SOLE_INTEGER ||
 		    engine->lists[0].values[0].integer < 1 || item->header.session == 0 ||
 		    item->header.session == SESSION_OPENED)
@@ -482,8 +483,9 @@ static bool outcome_is_sound(const struct reply_header *header)
 {
 	bool waits = header->outcome == OUTCOME_WAITING;
 
-	if (header->outcome > OUTCOME_WAITING ||
-	    (header->outcome == OUTCOME_DONE) != (header->code == CODE_OK) ||
+	if (header->outcome == OUTCOME_DONE)
+		return header->code == CODE_OK;
+	if (header->outcome > OUTCOME_WAITING || header->code == CODE_OK ||
 	    waits != (header->code == CODE_WAITING))
 		return false;
 	return !waits || (header->kind == ITEM_RUN && header->session != 0);

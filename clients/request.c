@@ -51,30 +51,30 @@ static bool add_slab(struct request_pool *pool)
 	return true;
 }
 
-struct request *request_take(struct request_pool *pool, const void *payload, size_t bytes)
+struct request *request_take(struct request_pool *pool, size_t payload_bytes)
 {
 	if (pool->free == NULL && !add_slab(pool))
 		return NULL;
 	struct request *request = pool->free;
 	uint8_t *large = NULL;
-	if (bytes > REQUEST_INLINE_BYTES) {
-		large = malloc(bytes);
+	if (payload_bytes > REQUEST_INLINE_BYTES) {
+		large = malloc(payload_bytes);
 		if (large == NULL)
 			return NULL;
 	}
 	pool->free = request->next;
 	pool->used++;
-	pool->bytes += bytes;
+	pool->bytes += payload_bytes;
 
-	uint64_t id = request->id + ((uint64_t)1 << 32);
-	memset(request, 0, offsetof(struct request, small));
-	request->id = id;
+	/* Only what is not set in any case: so few bytes that compilers clear them without a loop. */
+	const size_t zero = offsetof(struct request, callback);
+	memset((uint8_t *)request + zero, 0, offsetof(struct request, small) - zero);
+	request->id += (uint64_t)1 << 32;
+	request->previous = request->next = NULL;
 	request->heap_index = REQUEST_NO_TIMER;
-	request->timer_ns = request->deadline_ns = INT64_MAX;
-	request->payload_bytes = (uint32_t)bytes;
+	request->timer_ns = INT64_MAX;
+	request->payload_bytes = (uint32_t)payload_bytes;
 	request->large = large;
-	if (bytes > 0)
-		memcpy(large != NULL ? large : request->small, payload, bytes);
 	return request;
 }
 
@@ -201,18 +201,6 @@ void request_set_timer(struct request_pool *pool, struct request *request, int64
 		rise(pool, pool->heap_count++, request);
 }
 
-void request_push(struct request_queue *queue, struct request *request)
-{
-	request->previous = queue->tail;
-	request->next = NULL;
-	if (queue->tail != NULL)
-		queue->tail->next = request;
-	else
-		queue->head = request;
-	queue->tail = request;
-	queue->count++;
-}
-
 void request_push_front(struct request_queue *queue, struct request *request)
 {
 	request->previous = NULL;
@@ -223,18 +211,4 @@ void request_push_front(struct request_queue *queue, struct request *request)
 		queue->tail = request;
 	queue->head = request;
 	queue->count++;
-}
-
-void request_remove(struct request_queue *queue, struct request *request)
-{
-	if (request->previous != NULL)
-		request->previous->next = request->next;
-	else
-		queue->head = request->next;
-	if (request->next != NULL)
-		request->next->previous = request->previous;
-	else
-		queue->tail = request->previous;
-	request->previous = request->next = NULL;
-	queue->count--;
 }

@@ -11,6 +11,7 @@
 #define SOLE_CLIENTS_REQUEST_H
 
 #include "clients/sole.h"
+#include "common/buffer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,16 +33,21 @@ enum request_state {
 };
 
 struct request {
+	/* This module's. */
 	struct request *previous, *next; /* in the queue of its state */
+	struct request *sooner, *later; /* beside it in the line of times */
+	uint64_t id;           /* what the caller has: generation << 32 | place in the pool + 1 */
+	int64_t timer_ns;      /* when it is called up; never later than the deadline at first */
+	uint32_t heap_index;
+	uint32_t payload_bytes;
+	uint8_t *large;        /* the payload when it does not fit below */
+
+	/* The engine's: zero at first. */
 	sole_callback *callback;
 	void *context;
-
-	uint64_t id;           /* what the caller has: generation << 32 | place in the pool + 1 */
 	uint64_t sequence;     /* of a command that was sent; 0 before, and for queries */
 	uint64_t tag;          /* of the message that carried it last; 0: none that is under way */
 	int64_t deadline_ns;   /* INT64_MAX: none */
-	int64_t timer_ns;      /* when it is called up; never later than the deadline at first */
-	struct request *sooner, *later; /* beside it in the line of times */
 	int64_t submitted_ns;
 
 	uint8_t state;         /* enum request_state */
@@ -59,9 +65,6 @@ struct request {
 	uint16_t otherwise_count;  /* of the second */
 	uint32_t copies;       /* times it was sent and may have run, for all that is known */
 
-	uint32_t heap_index;
-	uint32_t payload_bytes;
-	uint8_t *large;        /* the payload when it does not fit below */
 	uint8_t small[REQUEST_INLINE_BYTES];
 };
 
@@ -84,9 +87,9 @@ struct request_pool {
 /* {0} is an empty pool. Frees everything, whatever is still in use. */
 void request_pool_clear(struct request_pool *pool);
 
-/* A request with a copy of the payload, everything else zero, no time limit and a
- * new id; NULL when memory runs out. */
-struct request *request_take(struct request_pool *pool, const void *payload, size_t bytes);
+/* A request with room for a payload, which is to be written, everything else zero, no time
+ * limit and a new id; NULL when memory runs out. */
+struct request *request_take(struct request_pool *pool, size_t payload_bytes);
 
 /* Gives it back: it must be in no queue. Its id names nothing from now on. */
 void request_give_back(struct request_pool *pool, struct request *request);
@@ -103,6 +106,13 @@ void request_drop_payload(struct request_pool *pool, struct request *request);
 static inline const uint8_t *request_payload(const struct request *request)
 {
 	return request->large != NULL ? request->large : request->small;
+}
+
+/* Where to write the payload: exactly as much as there is room for. */
+static inline struct buffer request_room(struct request *request)
+{
+	return (struct buffer){ .data = request->large != NULL ? request->large : request->small,
+				.capacity = request->payload_bytes };
 }
 
 /* ---- time ---- */
@@ -127,8 +137,32 @@ struct request_queue {
 	size_t count;
 };
 
-void request_push(struct request_queue *queue, struct request *request);
+static inline void request_push(struct request_queue *queue, struct request *request)
+{
+	request->previous = queue->tail;
+	request->next = NULL;
+	if (queue->tail != NULL)
+		queue->tail->next = request;
+	else
+		queue->head = request;
+	queue->tail = request;
+	queue->count++;
+}
+
+static inline void request_remove(struct request_queue *queue, struct request *request)
+{
+	if (request->previous != NULL)
+		request->previous->next = request->next;
+	else
+		queue->head = request->next;
+	if (request->next != NULL)
+		request->next->previous = request->previous;
+	else
+		queue->tail = request->previous;
+	request->previous = request->next = NULL;
+	queue->count--;
+}
+
 void request_push_front(struct request_queue *queue, struct request *request);
-void request_remove(struct request_queue *queue, struct request *request);
 
 #endif

@@ -26,8 +26,6 @@ struct stream {
 	bool watched_for_room;
 	bool mute;      /* nothing can be written any more; there may be something to read */
 	bool drained;   /* the last read took less than there was room for */
-	bool unsure;    /* and nobody has looked since whether that was the end */
-	bool unread;    /* somebody has, and there was more */
 	bool ahead;     /* behind the body that was given out last stands more that was read */
 	struct inbound in;
 	struct buffer out; /* what the socket did not take yet, from `sent` on */
@@ -73,17 +71,15 @@ static inline void stream_look_again(struct stream *stream)
 	stream->drained = false;
 }
 
-/* To be asked before a message is made, lest it be sent to one who has gone. One system call, where reading has not told
- * already. False: receive first, then see stream_event. */
-bool stream_is_settled(struct stream *stream);
-
 /* Is there something to receive, or to hear of, that poll(2) need not tell? */
 static inline bool stream_recheck(const struct stream *stream)
 {
-	return stream->unread || stream->ahead || stream_eventful(stream);
+	return stream->mute || stream->ahead || stream_eventful(stream);
 }
 
-/* False: not now; nothing was sent. True: it is sent, or will be. The body is not kept. */
+/* False: not now, or not to this peer: it does not get all of it. A peer that has gone is noticed here, at once:
+ * there is no network between. True: it is sent, or will be, unless the connection is lost before. The body is
+ * not kept. */
 bool stream_send(struct stream *stream, const struct buffer *body);
 
 /* Writes on what is to be written still. stream_send and stream_receive do that too. */
@@ -92,8 +88,9 @@ void stream_flush(struct stream *stream);
 /* The next body that has arrived, until the next call of stream_receive or stream_wait. False: none. */
 bool stream_receive(struct stream *stream, const uint8_t **body, size_t *size);
 
-/* The same, but waits for up to STREAM_WAIT_MS where nothing has: cheaper than to poll first, and deaf to everything else. */
-enum { STREAM_WAIT_MS = 20 };
+/* The same, but waits for up to STREAM_WAIT_MS where nothing has, and is deaf to everything else meanwhile. False
+ * at once where something is still to be written. */
+enum { STREAM_WAIT_MS = 100 };
 bool stream_wait(struct stream *stream, const uint8_t **body, size_t *size);
 
 #endif

@@ -62,16 +62,16 @@ const char *rundir_name_problem(const char *name)
 static int join(const char *dir, const char *name, const char *suffix, char path[RUNDIR_PATH_MAX],
 		char error[RUNDIR_ERROR_MAX])
 {
-	size_t needed = strlen(dir) + 1 + strlen(name) + strlen(suffix);
+	int needed = snprintf(path, RUNDIR_PATH_MAX, "%s/%s%s", dir, name, suffix);
 
 	if (needed >= RUNDIR_PATH_MAX) {
+		path[0] = '\0'; /* half a path is somebody else's */
 		snprintf(error, RUNDIR_ERROR_MAX,
-			 "the path of the socket would have %zu bytes and the limit is %d: "
+			 "the path of the socket would have %d bytes and the limit is %d: "
 			 "set SOLE_RUNTIME_DIR to a shorter folder than %.80s",
 			 needed, RUNDIR_PATH_MAX - 1, dir);
 		return EX_CONFIG;
 	}
-	snprintf(path, RUNDIR_PATH_MAX, "%s/%s%s", dir, name, suffix);
 	return 0;
 }
 

@@ -187,11 +187,14 @@ bool wire_read_payload(struct wire_reader *reader, uint32_t item_size, struct wi
 	const uint8_t *at = take(reader, size);
 	if (at == NULL)
 		return false;
-	*payload = wire_reader(at, size);
+	/* Each by itself: put together in memory and copied at once, the copy would wait for its parts. */
+	payload->at = at;
+	payload->left = size;
+	payload->bad = false;
 	return true;
 }
 
-bool wire_skip_item(struct wire_reader *reader, uint8_t *kind)
+bool wire_skip_item(struct wire_reader *reader, uint8_t *kind, struct wire_reader *payload)
 {
 	enum { KIND_OFFSET = 4 };
 	const uint8_t *at = reader->at;
@@ -206,13 +209,13 @@ bool wire_skip_item(struct wire_reader *reader, uint8_t *kind)
 		return false;
 	}
 	*kind = at[KIND_OFFSET];
+	*payload = wire_reader(at + PROTOCOL_ITEM_HEADER_BYTES, size - PROTOCOL_ITEM_HEADER_BYTES);
 	return take(reader, size) != NULL;
 }
 
 void wire_write_value(struct buffer *out, const struct value *value)
 {
-	size_t room = 1 + (value->type == VALUE_INTEGER ? (size_t)8 : 0) +
-		      (value->type >= VALUE_BYTES ? 4 + (size_t)value->size : 0);
+	size_t room = wire_value_bytes(value);
 
 	if (!buffer_reserve(out, room))
 		return;
@@ -264,20 +267,18 @@ void wire_finish_message(struct buffer *out, uint16_t count)
 
 struct code_entry {
 	unsigned code;
-	enum outcome outcome;
 	const char *name, *text;
 };
 
 static const struct code_entry code_table[] = {
-#define CODE(number, NAME, outcome, name, text) { number, OUTCOME_##outcome, name, text },
+#define CODE(number, NAME, outcome, name, text) { number, name, text },
 #include "common/codes.def"
 #undef CODE
 };
 
 static const struct code_entry *code_find(unsigned code)
 {
-	static const struct code_entry other = { 0, OUTCOME_UNKNOWN, "other",
-						 "a code this version does not know" };
+	static const struct code_entry other = { 0, "other", "a code this version does not know" };
 
 	for (size_t i = 0; i < sizeof code_table / sizeof *code_table; i++)
 		if (code_table[i].code == code)
@@ -295,7 +296,16 @@ const char *code_text(unsigned code)
 	return code_find(code)->text;
 }
 
+/* For each reply: without a search. */
 enum outcome code_outcome(unsigned code)
 {
-	return code_find(code)->outcome;
+	switch (code) {
+#define CODE(number, NAME, outcome, name, text)                                                    \
+	case number:                                                                               \
+		return OUTCOME_##outcome;
+#include "common/codes.def"
+#undef CODE
+	default:
+		return OUTCOME_UNKNOWN;
+	}
 }

@@ -14,9 +14,11 @@
 #include "common/buffer.h"
 #include "common/protocol.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef uint8_t wire_u8;
 typedef uint16_t wire_u16;
@@ -93,18 +95,42 @@ bool wire_read_value(struct wire_reader *reader, struct value *value);
  * the caller can refuse it by name. */
 bool wire_read_list(struct wire_reader *reader, struct value *values, size_t room, size_t *count);
 
+/* The operation that begins here, without stepping over it: its number and its first argument. False where these cannot be
+ * read, and where the argument is not bytes. */
+static inline bool wire_peek_key(const struct wire_reader *reader, uint16_t *number, struct value *key)
+{
+	enum { BEFORE_KEY = 8 }; /* number, count, type, size */
+	uint32_t size;
+
+	if (reader->bad || reader->left < BEFORE_KEY || reader->at[2] == 0 || reader->at[3] != VALUE_BYTES)
+		return false;
+	memcpy(number, reader->at, sizeof *number);
+	memcpy(&size, reader->at + 4, sizeof size);
+	*number = le16toh(*number);
+	*key = value_bytes(reader->at + BEFORE_KEY, le32toh(size));
+	return key->size <= reader->left - BEFORE_KEY;
+}
+
 /* Cuts the payload of an item whose header was just read out of `reader`:
  * `payload` gets its bytes and `reader` goes to the next item. False when the
  * size told is smaller than a header or larger than what is left. */
 bool wire_read_payload(struct wire_reader *reader, uint32_t item_size, struct wire_reader *payload);
 
-/* Steps over an item, header and payload, and tells its kind. False as for the two above. */
-bool wire_skip_item(struct wire_reader *reader, uint8_t *kind);
+/* Steps over an item, and tells its kind and its payload. False as for the two above. */
+bool wire_skip_item(struct wire_reader *reader, uint8_t *kind, struct wire_reader *payload);
 
 void wire_write_message_header(struct buffer *out, const struct message_header *header);
 void wire_write_request_header(struct buffer *out, const struct request_header *header);
 void wire_write_reply_header(struct buffer *out, const struct reply_header *header);
 void wire_write_value(struct buffer *out, const struct value *value);
+
+/* How many bytes that writes. */
+static inline size_t wire_value_bytes(const struct value *value)
+{
+	return 1 + (value->type == VALUE_INTEGER ? (size_t)8 : 0) +
+	       (value->type >= VALUE_BYTES ? 4 + (size_t)value->size : 0);
+}
+
 void wire_write_list(struct buffer *out, const struct value *values, size_t count);
 
 /* A value of type list, written bit by bit: begin, wire_write_value for each, then finish with

@@ -624,6 +624,34 @@ static void a_trace_is_told_of_requests_as_they_run(void **state)
 	assert_int_equal(bench->outlet->count, 0);
 }
 
+/* Those before and behind it in its message are not measured with it, nor each by itself. */
+static void what_a_trace_wants_is_measured_by_itself(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(trace(bench, 9, value_none(), value_text("user/"), 0), CODE_OK);
+	bench->outlet->unready = 0;
+	outlet_clear(bench->outlet);
+	fake_step_ns = 100;
+	int64_t before_ns = fake_clock();
+	rig_by(bench->rig, &bob, 1);
+	for (int i = 0; i < 9; i++) {
+		rig_simple(bench->rig, ITEM_RUN);
+		rig_get(bench->rig, i == 4 ? "user/1" : "job/1");
+	}
+	rig_round(bench->rig);
+	/* Before the round, before and behind what is wanted, and behind the message. */
+	assert_int_equal(fake_clock() - before_ns, 5 * fake_step_ns);
+	fake_step_ns = 1;
+	service_round_over(bench->rig->service, bench->rig->now_ns + 5000, 0);
+	outlet_deliver(bench->outlet, bench->rig);
+	assert_int_equal(bench->outlet->count, 1);
+	const struct notice *notice = &bench->outlet->notices[0];
+	assert_true(is_text(notice_value(notice, 12), "user/1"));
+	assert_int_equal(notice_value(notice, 2).integer, 100);
+	assert_int_equal(notice_value(notice, 3).integer, 1);
+}
+
 static void a_trace_that_does_not_read_holds_up_nobody(void **state)
 {
 	struct bench *bench = *state;
@@ -712,6 +740,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(of_two_halves_one_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_heaviest_of_a_message_is_blamed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_trace_is_told_of_requests_as_they_run, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_a_trace_wants_is_measured_by_itself, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_trace_that_does_not_read_holds_up_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(traces_have_a_limit_and_a_connection_has_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_resumed_counts_from_nothing, set_up, tear_down),

@@ -308,6 +308,49 @@ static void when_the_state_died_sent_commands_are_unknown_and_the_rest_goes_on(v
 	assert_int_equal(kit->told[4].sequence, 1);
 }
 
+static void what_was_never_sent_is_not_unknown_when_the_state_died(void **state)
+{
+	struct kit *kit = *state;
+
+	kit_connect(kit);
+	kit_submit(kit, 1, false, 0);
+	kit_pump(kit);
+	kit_submit(kit, 2, false, 0);
+	assert_next(kit, "R");
+	engine_unsent(&kit->engine);
+	engine_disconnected(&kit->engine);
+	kit_restart(&kit->owner, false);
+	kit_connect(kit);
+	kit_pump(kit);
+	assert_told(kit, 2, CODE_OK);
+	assert_int_equal(kit->owner.runs[2], 1);
+}
+
+/* The first copy may have run, and so may its command when the second one was not sent. */
+static void what_was_sent_once_stays_unknown_when_its_second_copy_was_not(void **state)
+{
+	struct kit *kit = *state;
+
+	kit_connect(kit);
+	kit_submit(kit, 1, false, 0);
+	kit_pump(kit);
+	kit_submit(kit, 2, false, 0);
+	assert_next(kit, "R");
+	engine_disconnected(&kit->engine);
+	kit_connect(kit);
+	assert_next(kit, "H");
+	kit_serve(kit);
+	kit_hear(kit);
+	assert_next(kit, "R");
+	engine_unsent(&kit->engine);
+	engine_disconnected(&kit->engine);
+	kit_restart(&kit->owner, false);
+	kit_connect(kit);
+	kit_pump(kit);
+	assert_told(kit, 2, CODE_OWNER_DIED);
+	assert_int_equal(kit->owner.runs[2], 0);
+}
+
 static void a_forgotten_session_is_replaced_and_what_did_not_run_runs(void **state)
 {
 	struct kit *kit = *state;
@@ -504,6 +547,37 @@ static void a_session_that_is_denied_is_told_to_its_command(void **state)
 	assert_told(kit, 2, CODE_DENIED);
 	assert_told(kit, 3, CODE_OK);
 	assert_int_equal(kit->engine.pending, 0);
+}
+
+/* Which may ask about the owner, too: that is written as requests are. */
+static void submit_and_look_again(struct sole *handle, const struct sole_reply *reply, void *context)
+{
+	struct kit *kit = context;
+	const struct value list[] = { value_integer(1), value_integer(2) };
+
+	(void)handle;
+	assert_string_equal(reply->text, code_text(CODE_DENIED));
+	kit_submit(kit, 2, true, 0);
+	assert_int_equal(engine_ask(&kit->engine, ITEM_OUTCOME, list, 2, kit->now_ns, INT64_MAX, kit_told,
+				    (void *)(uintptr_t)3, NULL),
+			 SOLE_OK);
+	assert_string_equal(reply->text, code_text(CODE_DENIED));
+	kit->told_count++;
+}
+
+static void a_refusals_text_is_not_touched_by_what_its_callback_submits(void **state)
+{
+	struct kit *kit = *state;
+	const struct sole_operation operation = { KIT_PUT, 1, &(struct sole_value){ .type = SOLE_INTEGER } };
+
+	kit->owner.deny_open = true;
+	kit_connect(kit);
+	assert_int_equal(engine_submit(&kit->engine, &operation, 1, 0, kit->now_ns, INT64_MAX,
+				       submit_and_look_again, kit, NULL),
+			 SOLE_OK);
+	kit_pump(kit);
+	assert_told(kit, 2, CODE_OK);
+	assert_int_equal(kit->told_count, 3);
 }
 
 static void a_gap_is_filled_when_the_owner_says_where(void **state)
@@ -860,6 +934,8 @@ int main(void)
 		T(patience_doubles_while_the_owner_is_silent),
 		T(after_a_cut_the_same_session_goes_on_in_order),
 		T(when_the_state_died_sent_commands_are_unknown_and_the_rest_goes_on),
+		T(what_was_never_sent_is_not_unknown_when_the_state_died),
+		T(what_was_sent_once_stays_unknown_when_its_second_copy_was_not),
 		T(a_forgotten_session_is_replaced_and_what_did_not_run_runs),
 		T(a_forgotten_session_is_unknown_for_what_was_sent_twice),
 		T(an_owner_that_was_replaced_unnoticed_runs_nothing_of_the_old_session),
@@ -869,6 +945,7 @@ int main(void)
 		T(a_busy_session_limit_is_tried_again_with_the_same_nonce),
 		T(a_lost_answer_to_open_leaves_one_session),
 		T(a_session_that_is_denied_is_told_to_its_command),
+		T(a_refusals_text_is_not_touched_by_what_its_callback_submits),
 		T(a_hello_that_is_denied_is_said_again_with_the_next_request),
 		T(a_gap_is_filled_when_the_owner_says_where),
 		T(cancel_before_sending_asks_nobody),

@@ -24,6 +24,7 @@ struct world {
 	struct kit *kit;
 	struct flight there, back;
 	bool up;
+	bool waits; /* the latest message, kit->out, has no way out yet */
 	unsigned submitted;
 	uint64_t ids[KIT_NUMBERS];
 	bool query[KIT_NUMBERS];
@@ -167,8 +168,16 @@ static void hear_one(struct world *w)
 
 static void say_all(struct world *w)
 {
-	while (kit_next(w->kit))
+	if (w->waits && chance(10) != 0)
+		return;
+	if (w->waits)
 		put(&w->there, &w->kit->out);
+	w->waits = false;
+	while (!w->waits && kit_next(w->kit)) {
+		w->waits = chance(20) == 0;
+		if (!w->waits)
+			put(&w->there, &w->kit->out);
+	}
 }
 
 static void cut(struct world *w)
@@ -182,6 +191,9 @@ static void cut(struct world *w)
 			hear_one(w);
 	lose(&w->back);
 	w->up = false;
+	if (w->waits)
+		engine_unsent(&w->kit->engine);
+	w->waits = false;
 	engine_disconnected(&w->kit->engine);
 }
 

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <zmq.h>
 
 static int64_t now(void)
@@ -163,6 +164,24 @@ static void a_command_held_back_by_a_leaving_owner_runs_at_the_next(void **state
 	sole_close(&s);
 }
 
+/* That the one which was asked before has gone is found out by asking. */
+static void a_call_after_its_owner_was_killed_runs_at_the_next(void **state)
+{
+	struct sole *s = kit_open("calls");
+	int64_t sum;
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		kit_start("calls");
+		for (int k = 1; k <= 3; k++) {
+			assert_code(sole_add(s, sole_text("n"), 1, &sum), SOLE_OK);
+			assert_int_equal(sum, k);
+		}
+		kit_stop(SIGKILL);
+	}
+	sole_close(&s);
+}
+
 struct tally {
 	int answers, done, refused, unknown;
 	int died;
@@ -259,6 +278,48 @@ static void a_stopped_owner_costs_the_limit_and_a_little_and_nothing_is_lost(voi
 	assert_int_equal(sum, 2); /* it did not run, by the owner's word too: its deadline had */
 	assert_int_equal(counter(s, "writes"), 2); /* passed, or its withdrawal came with it */
 	assert_int_equal(counter(s, "requests_expired") + counter(s, "requests_cancelled"), 1);
+	sole_close(&s);
+}
+
+static void wake_up(int signal)
+{
+	(void)signal;
+}
+
+/* In the short wait of a call in a row, in the long one behind it, and whatever signals come meanwhile. */
+static void a_limit_is_kept_whatever_interrupts_the_wait(void **state)
+{
+	static const int limits_ms[] = { 5, 50, 99, 101, 150, 250 };
+	const struct itimerval often = { { 0, 3000 }, { 0, 3000 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct sole *s = kit_open("calls");
+	const struct sole_value key = sole_text("n");
+	const struct sole_operation get = { SOLE_TABLE_GET, 1, &key };
+	struct sole_reply reply;
+
+	(void)state;
+	kit_start("calls");
+	signal(SIGALRM, wake_up);
+	for (int interrupted = 0; interrupted < 2; interrupted++) {
+		assert_int_equal(setitimer(ITIMER_REAL, interrupted ? &often : &never, NULL), 0);
+		for (size_t i = 0; i < sizeof limits_ms / sizeof *limits_ms; i++) {
+			int64_t limit_ns = limits_ms[i] * NS_PER_MS, least_ns = INT64_MAX;
+			for (int k = 0; k < 3 && least_ns > limit_ns + 140 * NS_PER_MS; k++) {
+				assert_code(sole_ping(s, 0, NULL), SOLE_OK);
+				kit_kill(SIGSTOP);
+				int64_t began = now();
+				assert_code(sole_call(s, &get, 1, SOLE_QUERY, limit_ns, &reply),
+					    SOLE_TIMED_OUT);
+				int64_t took_ns = now() - began;
+				kit_kill(SIGCONT);
+				assert_true(took_ns >= limit_ns);
+				least_ns = took_ns < least_ns ? took_ns : least_ns;
+			}
+			/* The withdrawal has its 100 ms. */
+			assert_in_range(least_ns, limit_ns, limit_ns + kit_ns(140));
+		}
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
 	sole_close(&s);
 }
 
@@ -726,8 +787,10 @@ int main(void)
 		T(without_an_owner_a_call_ends_at_its_limit),
 		T(a_bad_owner_or_endpoint_is_told_in_a_sentence),
 		T(a_command_held_back_by_a_leaving_owner_runs_at_the_next),
+		T(a_call_after_its_owner_was_killed_runs_at_the_next),
 		T(when_the_owner_is_killed_sent_commands_are_unknown_and_queries_are_answered),
 		T(a_stopped_owner_costs_the_limit_and_a_little_and_nothing_is_lost),
+		T(a_limit_is_kept_whatever_interrupts_the_wait),
 		T(the_descriptor_alone_brings_every_answer),
 		T(the_descriptor_covers_time_limits),
 		T(what_is_submitted_together_travels_in_few_messages),

@@ -202,7 +202,6 @@ static void what_was_read_with_a_body_is_told_of_without_poll(void **state)
 	assert_true(stream_recheck(&stream));
 	assert_true(stream_receive(&stream, &body, &size));
 	assert_true(stream_recheck(&stream));
-	assert_false(stream_is_settled(&stream));
 	assert_true(stream_receive(&stream, &body, &size));
 	assert_false(stream_recheck(&stream));
 	assert_false(stream_receive(&stream, &body, &size));
@@ -297,11 +296,10 @@ static void what_had_come_before_the_end_is_handed_out_before_it(void **state)
 		assert_true(clock_monotonic_ns() < until_ns);
 	assert_true(stream.up);
 	assert_false(stream_send(&stream, &sent));
+	assert_true(stream_recheck(&stream)); /* without poll(2): the end was seen */
 	assert_true(stream_receive(&stream, &body, &size));
 	assert_int_equal(size, 10);
-	assert_false(stream_receive(&stream, &body, &size));
-	assert_int_equal(stream_event(&stream), CONNECTION_NOTHING); /* nobody has looked yet */
-	assert_false(stream_is_settled(&stream));
+	assert_int_equal(stream_event(&stream), CONNECTION_NOTHING);
 	assert_false(stream_receive(&stream, &body, &size));
 	assert_int_equal(stream_event(&stream), CONNECTION_DOWN);
 	assert_false(stream_send(&stream, &sent));
@@ -318,6 +316,75 @@ static int listener_open(int backlog)
 	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
 	assert_int_equal(listen(listener, backlog), 0);
 	return listener;
+}
+
+/* A peer of whom it is certain when he goes: libzmq's closes later, in its own thread. */
+static int open_up_to(int listener, struct stream *stream)
+{
+	uint8_t opening[ZMTP_OPENING_BYTES];
+
+	stream_open(stream, path, clock_monotonic_ns());
+	int peer = accept(listener, NULL, NULL);
+	assert_true(peer >= 0);
+	zmtp_opening(opening, ZMTP_ROUTER);
+	assert_int_equal(write(peer, opening, sizeof opening), sizeof opening);
+	assert_int_equal(event_of(stream), CONNECTION_UP);
+	return peer;
+}
+
+static void to_a_peer_that_has_gone_nothing_is_sent(void **state)
+{
+	static const size_t sizes[] = { 10, 100000, 1000000 };
+	int listener = listener_open(4);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct buffer sent = body_of(sizes[i]);
+		struct stream stream;
+		const uint8_t *body;
+		size_t size;
+		int peer = open_up_to(listener, &stream);
+		assert_false(stream_receive(&stream, &body, &size)); /* he is there, and silent */
+		close(peer);
+		assert_false(stream_recheck(&stream)); /* nobody has looked, and nobody need: */
+		assert_false(stream_send(&stream, &sent));
+		assert_true(stream_recheck(&stream));
+		assert_false(stream_receive(&stream, &body, &size));
+		assert_int_equal(stream_event(&stream), CONNECTION_DOWN);
+		buffer_clear(&sent);
+		stream_close(&stream);
+	}
+	close(listener);
+	unlink(path);
+}
+
+static void with_something_still_to_be_written_nobody_waits(void **state)
+{
+	int listener = listener_open(4);
+	struct buffer sent = body_of(1000000);
+	struct stream stream;
+	const uint8_t *body;
+	size_t size;
+
+	(void)state;
+	int peer = open_up_to(listener, &stream);
+	for (int64_t until_ns = clock_monotonic_ns() + LIMIT_NS; stream.out.size == 0;) {
+		assert_true(clock_monotonic_ns() < until_ns);
+		assert_true(stream_send(&stream, &sent));
+	}
+	int64_t least_ns = INT64_MAX;
+	for (int i = 0; i < 10; i++) {
+		int64_t start_ns = clock_monotonic_ns();
+		assert_false(stream_wait(&stream, &body, &size));
+		int64_t took_ns = clock_monotonic_ns() - start_ns;
+		least_ns = took_ns < least_ns ? took_ns : least_ns;
+	}
+	assert_true(least_ns < STREAM_WAIT_MS / 2 * NS_PER_MS);
+	buffer_clear(&sent);
+	stream_close(&stream);
+	close(peer);
+	close(listener);
+	unlink(path);
 }
 
 static void a_peer_that_says_nothing_is_given_up(void **state)
@@ -471,6 +538,8 @@ int main(void)
 		cmocka_unit_test(heartbeats_are_answered),
 		cmocka_unit_test(a_router_that_comes_later_or_again_is_found),
 		cmocka_unit_test(what_had_come_before_the_end_is_handed_out_before_it),
+		cmocka_unit_test(to_a_peer_that_has_gone_nothing_is_sent),
+		cmocka_unit_test(with_something_still_to_be_written_nobody_waits),
 		cmocka_unit_test(a_peer_that_says_nothing_is_given_up),
 		cmocka_unit_test(a_peer_of_another_kind_is_left_and_tried_again_later_and_later),
 		cmocka_unit_test(a_full_queue_of_connections_is_waited_for),

@@ -105,6 +105,41 @@ uint32_t by_hash_find(const struct by_hash *index, const struct pool *pool, uint
 	return ENTRY_NONE;
 }
 
+/* Only the first chunk: few go on to another. */
+static const struct chunk *first_chunk(const struct by_hash *index, uint64_t hash)
+{
+	return chunk_at(index->parts[place_in_directory(hash, index->depth)], (size_t)hash);
+}
+
+/* A load that nobody waits for. A prefetch would do, if processors did not drop some: those of many misses at once. */
+static void touch(const void *address)
+{
+	(void)*(const volatile uint8_t *)address;
+}
+
+static void touch_entry(const struct entry *entry)
+{
+	size_t size;
+	const uint8_t *key = entry_key(entry, &size);
+
+	if (size > 0)
+		touch(key + size - 1); /* which may lie in another line than its head */
+}
+
+/* Loops of few instructions, so that the processor has many of the misses under way. */
+void by_hash_read_ahead(const struct by_hash *index, const struct pool *pool, const uint64_t *hashes, size_t count)
+{
+	if (index->parts == NULL)
+		return;
+	for (size_t i = 0; i < count; i++)
+		touch(first_chunk(index, hashes[i]));
+	for (size_t i = 0; i < count; i++) {
+		const struct chunk *chunk = first_chunk(index, hashes[i]);
+		for (unsigned places = places_of(chunk, tag_of(hashes[i])); places != 0; places &= places - 1)
+			touch_entry(pool_entry(pool, chunk->numbers[__builtin_ctz(places)]));
+	}
+}
+
 /* ---- parts ---- */
 
 /* gcc 12 loses sight of a block whose address is rounded up, and takes it for leaked. */

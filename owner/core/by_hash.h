@@ -26,6 +26,9 @@ uint64_t hash_key(const struct by_hash *index, const uint8_t *key, size_t size);
 uint32_t by_hash_find(const struct by_hash *index, const struct pool *pool, uint64_t hash, const uint8_t *key,
 		      size_t size);
 
+/* Brings into the cache what by_hash_find will wait for, of so many hashes. */
+void by_hash_read_ahead(const struct by_hash *index, const struct pool *pool, const uint64_t *hashes, size_t count);
+
 /* Room for one more entry of this hash. False: there is no memory, and nothing has changed. */
 bool by_hash_reserve(struct by_hash *index, const struct pool *pool, uint64_t hash);
 

@@ -60,6 +60,13 @@ const struct sole_operation_entry *operation_find(const struct operation_index *
 enum code operation_check(const struct sole_operation_entry *operation, const struct value *arguments, size_t count,
 			  const struct limits *limits, char *text, size_t text_size);
 
+static inline bool operation_begins_with_key(const struct sole_operation_entry *operation)
+{
+	enum sole_field_type first = operation->arguments[0].type;
+
+	return first == SOLE_FIELD_KEY || first == SOLE_FIELD_KEYS;
+}
+
 /* Is the argument at `index` (a count that operation_check takes) a key? */
 bool operation_takes_key(const struct sole_operation_entry *operation, size_t index);
 

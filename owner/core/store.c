@@ -47,13 +47,12 @@ struct store {
 	uint64_t digest;     /* while `digesting` */
 	enum code failure;   /* the first since the last commit or undo to the start */
 	struct value shown;  /* the value that was last asked for */
+	struct map *asked;   /* the map of the last look-up, or NULL */
 	/* What the last look-up found, for the next one of the same key: one who writes has read as
-	 * a rule. NULL when the probe or the entry may have changed since. */
+	 * a rule. NULL when the entry may be another since. */
 	struct map *found_map;
-	uint32_t found;
+	uint32_t found; /* ENTRY_NONE: it was not there, which says nothing of another key of this hash */
 	uint64_t found_hash;
-	size_t probe_size;
-	uint8_t probe[STORE_KEY_MAX_BYTES];
 };
 
 struct store *store_new(uint64_t hash_seed, uint64_t entries_max, uint64_t bytes_max)
@@ -165,17 +164,29 @@ static uint32_t find(struct map *map, const void *key, size_t key_size)
 {
 	struct store *store = map->store;
 
+	const uint8_t *bytes = key_size > 0 ? key : (const uint8_t *)"";
+	uint64_t hash = hash_key(&map->by_hash, bytes, key_size);
+
 	store->work++;
-	if (store->found_map != map || store->probe_size != key_size ||
-	    (key_size > 0 && memcmp(store->probe, key, key_size) != 0)) {
-		store->probe_size = key_size;
-		if (key_size > 0)
-			memcpy(store->probe, key, key_size);
-		store->found_hash = hash_key(&map->by_hash, store->probe, key_size);
-		store->found = by_hash_find(&map->by_hash, &store->pool, store->found_hash, store->probe, key_size);
-		store->found_map = map;
+	if (store->found_hash != hash || store->found_map != map || store->found == ENTRY_NONE ||
+	    !entry_has_key(entry_of(store, store->found), bytes, key_size)) {
+		store->found = by_hash_find(&map->by_hash, &store->pool, hash, bytes, key_size);
+		store->found_hash = hash;
+		store->found_map = store->asked = map;
 	}
 	return store->found;
+}
+
+uint64_t store_expect(const struct store *store, const void *key, size_t key_size)
+{
+	return store->asked != NULL && key_size > 0 && key_size <= STORE_KEY_MAX_BYTES ?
+		       hash_key(&store->asked->by_hash, key, key_size) : 0;
+}
+
+void store_read_ahead(const struct store *store, const uint64_t *expected, size_t count)
+{
+	if (store->asked != NULL)
+		by_hash_read_ahead(&store->asked->by_hash, &store->pool, expected, count);
 }
 
 /* NULL: it is not there. */
@@ -293,11 +304,11 @@ static void change(struct map *map, uint32_t number, enum entry_kind kind, union
 	entry_set(entry, kind, packed, store->revision);
 }
 
-/* A new entry of the key that was looked for, absent. ENTRY_NONE: no memory, and nothing changed. */
-static uint32_t insert(struct map *map)
+/* A new entry of the key, absent, that find has just not found. ENTRY_NONE: no memory, and nothing changed. */
+static uint32_t insert(struct map *map, const void *key, size_t key_size)
 {
 	struct store *store = map->store;
-	uint32_t number = pool_take(&store->pool, store->probe, store->probe_size);
+	uint32_t number = pool_take(&store->pool, key, key_size);
 
 	if (number == ENTRY_NONE)
 		return ENTRY_NONE;
@@ -343,7 +354,7 @@ enum code map_put(struct map *map, const void *key, size_t key_size, const struc
 		return CODE_NO_MEMORY;
 	bool inserted = number == ENTRY_NONE;
 	if (inserted)
-		number = insert(map);
+		number = insert(map, key, key_size);
 	if (number == ENTRY_NONE) {
 		entry_unpack(kind, packed);
 		return CODE_NO_MEMORY;

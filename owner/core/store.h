@@ -41,6 +41,12 @@ struct map *store_map(struct store *store, const char *name);
  * the map is next changed. */
 const struct value *map_get(struct map *map, const void *key, size_t key_size);
 
+/* A key that will be asked for soon, most likely of the map that was asked last: what it returns is for store_read_ahead,
+ * which brings what the look-ups of so many would wait for into the cache, all at once. Both only cost or save time,
+ * whatever is asked for then. */
+uint64_t store_expect(const struct store *store, const void *key, size_t key_size);
+void store_read_ahead(const struct store *store, const uint64_t *expected, size_t count);
+
 /* Sets `key` to an integer or bytes (copied). CODE_OK, CODE_TOO_LARGE (the key),
  * CODE_FULL or CODE_NO_MEMORY; unless CODE_OK nothing has changed. */
 enum code map_put(struct map *map, const void *key, size_t key_size, const struct value *value);

@@ -110,19 +110,21 @@ static void item_run(struct exchange *x, const struct request_header *header, st
 		refuse_spent(x, header);
 		return;
 	}
-	verdict = run_verdict(x, header, payload);
+	if (!run_is_free(x, header))
+		verdict = run_verdict(x, header, payload);
 	if (verdict != CODE_OK)
 		;
 	else if (service->cancel_count > 0 && cancel_noted(x, header))
 		verdict = CODE_CANCELLED;
 	else if (deadline_passed(service, header))
 		verdict = CODE_EXPIRED;
+	bool traced = numbers_begin(x, payload);
 	uint64_t checkpoints = counters_of(service)->checkpoints;
 	size_t bytes = x->out->size;
 	enum code code =
 		core_run(service->core, &x->message->caller, header, payload, verdict, room_left(x), x->out);
 	x->items++;
-	numbers_request(x, header, payload, code, counters_of(service)->checkpoints - checkpoints, x->out->size - bytes);
+	numbers_request(x, header, payload, code, counters_of(service)->checkpoints - checkpoints, x->out->size - bytes, traced);
 	if (code == CODE_WAITING && header->deadline != 0)
 		limit_wait(service, header);
 }

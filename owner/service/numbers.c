@@ -4,8 +4,8 @@
  *
  * It must cost next to nothing, so the clock is read once a message and not once a request: that
  * is a *span*, and when it was long the heaviest of its requests is blamed, together with how many
- * shared it. What has counted many checkpoints ends its span at once, and so does every request
- * while there is a trace.
+ * shared it. What has counted many checkpoints ends its span at once; a request that a trace may want has one
+ * of its own.
  */
 #include "owner/service/service_parts.h"
 
@@ -122,7 +122,7 @@ static void describe(const struct exchange *x, uint64_t run_ns, struct seen *see
 		seen->operations++;
 }
 
-static void end_span(struct exchange *x)
+static void end_span(struct exchange *x, bool traced)
 {
 	struct service *service = x->service;
 	struct numbers *n = &service->numbers;
@@ -132,13 +132,14 @@ static void end_span(struct exchange *x)
 
 	n->span_ns = now_ns;
 	bool slow = service->settings.clock_ns != NULL && run_ns >= service->settings.slow_after_ns;
-	if (n->together > 0 && (slow || n->trace_count > 0)) {
+	if (n->together > 0 && (slow || traced)) {
 		describe(x, run_ns, &seen);
 		if (slow) {
 			counters_of(service)->slow++;
 			slow_add(&n->slow, &seen);
 		}
-		traces_add(service, &seen);
+		if (traced)
+			traces_add(service, &seen);
 	}
 	n->together = 0;
 }
@@ -151,19 +152,27 @@ void numbers_heavier(struct exchange *x, const struct request_header *header, st
 				   .revision = core_revision(x->service->core) };
 }
 
-void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span)
+bool numbers_traced(struct exchange *x, struct wire_reader payload)
+{
+	if (!traces_want(x, payload))
+		return false;
+	end_span(x, false);
+	return true;
+}
+
+void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span, bool traced)
 {
 	if (keys)
 		look_at_keys(x->service, payload);
 	if (span)
-		end_span(x);
+		end_span(x, traced);
 }
 
 void numbers_message_over(struct exchange *x)
 {
 	if (x->client != NULL)
 		x->client->requests += x->runs;
-	end_span(x);
+	end_span(x, false);
 }
 
 void service_round_over(struct service *service, int64_t now_ns, int64_t commit_ns)

@@ -120,13 +120,8 @@ static enum code judge_operations(struct exchange *x, struct wire_reader payload
 
 enum code run_verdict(struct exchange *x, const struct request_header *header, struct wire_reader payload)
 {
-	bool query = (header->flags & REQUEST_FLAG_QUERY) != 0;
 	enum code code = CODE_OK;
 
-	/* The core holds a query to be one. */
-	if (x->rule->operations == NULL && service_may(x, query ? RIGHT_QUERY : RIGHT_COMMAND) &&
-	    (query || !x->service->read_only))
-		return CODE_OK;
 	if (core_admitted(x->service->core, &x->message->caller, header))
 		return CODE_OK; /* its reply is repeated, whatever is allowed now */
 	/* To who may do nothing, nothing is told of operations either. */

@@ -223,19 +223,44 @@ static void note_cancel(struct service *service, const struct service_message *m
 	};
 }
 
+/* Notes the keys that a request will ask for. What is wrong with it is for later to find out. */
+static void expect_keys(struct service *service, struct wire_reader payload)
+{
+	enum { ONE_OPERATION = 28 }; /* bytes beside the key: behind it is a number at the most, and not worth looking at */
+	struct core *core = service->core;
+	struct value key, ignored;
+	uint16_t number;
+	size_t count;
+
+	while (service->expected_count < EXPECTED_MOST) {
+		if (wire_peek_key(&payload, &number, &key)) {
+			const struct sole_operation_entry *operation = core_operation(core, number);
+			if (operation != NULL && operation_begins_with_key(operation))
+				service->expected[service->expected_count++] = store_expect(core_store(core), key.bytes, key.size);
+			if (payload.left < key.size + ONE_OPERATION)
+				return;
+		}
+		if (payload.left == 0 || !wire_read_u16(&payload, &number) || !wire_read_list(&payload, &ignored, 1, &count))
+			return;
+	}
+}
+
 /* The frames of all items: do they fill the message? Notes cancels only when all is well. */
 static bool frames_are_sound(struct service *service, const struct service_message *message,
 			     struct wire_reader reader, unsigned count)
 {
 	struct request_header request;
 	size_t noted = service->cancel_count;
+	struct wire_reader payload;
 	uint8_t kind;
 
 	for (unsigned i = 0; i < count; i++) {
 		struct wire_reader item = reader;
-		if (!wire_skip_item(&reader, &kind))
+		if (!wire_skip_item(&reader, &kind, &payload))
 			break;
-		if (kind == ITEM_CANCEL && wire_read_request_header(&item, &request))
+		if (kind == ITEM_RUN && service->expects)
+			expect_keys(service, payload);
+		else if (kind == ITEM_CANCEL && wire_read_request_header(&item, &request))
 			note_cancel(service, message, &request);
 	}
 	if (!reader.bad && reader.left == 0 && count > 0 && count <= PROTOCOL_ITEMS_MAX)
@@ -253,6 +278,7 @@ static enum service_verdict judge(struct service *service, const struct service_
 		return MESSAGE_UNREADABLE;
 	if (header.version < PROTOCOL_VERSION_LEAST || header.version > PROTOCOL_VERSION)
 		return MESSAGE_VERSION;
+	service->expects |= header.count > 1;
 	if (message->overlong || header.kind != MESSAGE_REQUEST || !frames_are_sound(service, message, reader, header.count))
 		return MESSAGE_BROKEN;
 	return MESSAGE_SOUND;
@@ -295,7 +321,7 @@ static void answer_item(struct exchange *x, struct request_header *header, struc
 	}
 	hear(x, header);
 	size_t room = room_left(x);
-	if (!item_allowed(x, header))
+	if (header->kind != ITEM_RUN && !item_allowed(x, header))
 		return;
 	item_answer(x, header, payload);
 	/* RUN and CANCEL keep to the room themselves, and the answers of whatever else changes
@@ -380,6 +406,20 @@ static void answer(struct service *service, struct service_message *message, siz
 	wire_finish_message(x.out, (uint16_t)x.items);
 }
 
+/* Brings the keys of the next messages into the cache, of as many as its fastest part has room for. Returns the message
+ * behind them; `*keys`: of how many keys that has been done. */
+static size_t read_ahead(const struct service *service, const struct service_message *messages, size_t from, size_t count,
+			 size_t *keys)
+{
+	size_t more = 0;
+
+	while (from < count && more < AHEAD_KEYS)
+		more += messages[from++].expected;
+	store_read_ahead(core_store(service->core), service->expected + *keys, more);
+	*keys += more;
+	return from;
+}
+
 void service_round(struct service *service, struct service_message *messages, size_t count, int64_t now_ns,
 		   int64_t wall_us)
 {
@@ -391,15 +431,23 @@ void service_round(struct service *service, struct service_message *messages, si
 	service->reply_bytes = 0;
 	core_set_clock(service->core, wall_us);
 	core_tick(service->core);
+	/* One after the other, each key would be waited for; of one alone nothing is to be had. */
+	service->expects = count > 1;
+	service->expected_count = 0;
 	for (size_t i = 0; i < count; i++) {
+		size_t expected = service->expected_count;
 		messages[i].verdict = judge(service, &messages[i]);
+		messages[i].expected = service->expected_count - expected;
 		counters->messages++;
 		counters->messages_malformed += messages[i].verdict != MESSAGE_SOUND;
 	}
 	numbers_round(service, count, wall_us);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0, ahead = 0, keys = 0; i < count; i++) {
+		if (i == ahead)
+			ahead = read_ahead(service, messages, ahead, count, &keys);
 		if (messages[i].verdict != MESSAGE_UNREADABLE)
 			answer(service, &messages[i], i);
+	}
 }
 
 const struct service_reply *service_replies(const struct service *service, size_t *count)

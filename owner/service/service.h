@@ -61,6 +61,7 @@ struct service_message {
 		MESSAGE_VERSION,    /* answered with CODE_VERSION */
 		MESSAGE_UNREADABLE, /* no header of ours: dropped */
 	} verdict;
+	size_t expected; /* keys of it that the service reads ahead */
 };
 
 struct service_reply {

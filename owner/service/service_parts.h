@@ -18,6 +18,8 @@
 
 enum {
 	CANCELS_MAX = 1024,       /* noted ahead in one round; further ones are answered in turn */
+	EXPECTED_MOST = 4096,     /* keys of a round that are read ahead; later ones are not */
+	AHEAD_KEYS = 192,         /* at once, or those of one message */
 	REFUSAL_MAX_BYTES = 256,  /* of a refusal without detail */
 	CANCEL_REPLY_BYTES = 64,  /* of what stands before the reply that a cancel repeats */
 };
@@ -69,6 +71,9 @@ struct service {
 	size_t reply_count, reply_room;
 	struct noted_cancel cancels[CANCELS_MAX];
 	size_t cancel_count;
+	bool expects;         /* the round has more than one request */
+	size_t expected_count;
+	uint64_t expected[EXPECTED_MOST]; /* as store_expect returned them */
 	uint64_t reply_bytes; /* of the items of this round */
 	const struct storage *storage; /* or NULL */
 	uint64_t synced;      /* DURABILITY_INTERVAL: the revision that is on disk */
@@ -131,12 +136,21 @@ static inline bool service_may(const struct exchange *x, enum right right)
 	return access_gives(x->rule, right);
 }
 
-/* rights.c: may the sender ask for items of this kind at all? If not, that is answered, counted and noted. What
- * operations a RUN may hold is judged by run_verdict. */
+/* rights.c: may the sender ask for items of this kind at all? If not, that is answered, counted and noted. Not for RUN,
+ * which is judged by its operations. */
 bool item_allowed(struct exchange *x, const struct request_header *header);
 
-/* rights.c: CODE_OK, or CODE_DENIED or CODE_READ_ONLY, by the operations of the request. */
+/* rights.c: CODE_OK, or CODE_DENIED or CODE_READ_ONLY, by the operations of a RUN that run_is_free leaves to be judged. */
 enum code run_verdict(struct exchange *x, const struct request_header *header, struct wire_reader payload);
+
+/* May the sender run whatever there is of that kind? The core holds a query to be one. Here, for speed. */
+static inline bool run_is_free(const struct exchange *x, const struct request_header *header)
+{
+	bool query = (header->flags & REQUEST_FLAG_QUERY) != 0;
+
+	return x->rule->operations == NULL && service_may(x, query ? RIGHT_QUERY : RIGHT_COMMAND) &&
+	       (query || !x->service->read_only);
+}
 
 /* rights.c: notes that the sender was refused that. */
 void note_denial(struct exchange *x, const char *what);
@@ -159,7 +173,12 @@ void item_backup(struct exchange *x, const struct request_header *header, struct
 
 /* storage_items.c: says in the replies to RUN from `start` on whether what they show is on disk. `fresh`: they may answer a
  * command of this very round, which has not been synced. */
-void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out);
+void set_marks(const struct service *service, bool fresh, size_t start, struct buffer *out);
+static inline void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out)
+{
+	if (service->settings.durability != DURABILITY_MEMORY)
+		set_marks(service, fresh, start, out);
+}
 
 /* sessions.c */
 void item_sessions(struct exchange *x, const struct request_header *header, struct wire_reader payload);
@@ -187,7 +206,8 @@ void numbers_round(struct service *service, size_t arrived, int64_t wall_us);
 void numbers_message(struct exchange *x);
 void numbers_heavier(struct exchange *x, const struct request_header *header, struct wire_reader payload, enum code code,
 		     uint64_t weight);
-void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span);
+void numbers_look(struct exchange *x, struct wire_reader payload, bool keys, bool span, bool traced);
+bool numbers_traced(struct exchange *x, struct wire_reader payload);
 void numbers_message_over(struct exchange *x);
 
 enum {
@@ -195,24 +215,31 @@ enum {
 	NUMBERS_WEIGHT = 64,  /* as many bytes of request or reply weigh as much as a checkpoint */
 };
 
-/* A RUN has been answered with `code`, in `bytes` of reply, and counted so many checkpoints. Here, for speed. */
+/* A RUN is about to be answered. True: somebody may want to be told of it, and it is measured by itself. */
+static inline bool numbers_begin(struct exchange *x, struct wire_reader payload)
+{
+	return x->service->numbers.trace_count > 0 && numbers_traced(x, payload);
+}
+
+/* It has been answered with `code`, in `bytes` of reply, and counted so many checkpoints. Here, for speed. */
 static inline void numbers_request(struct exchange *x, const struct request_header *header, struct wire_reader payload,
-				   enum code code, uint64_t checkpoints, size_t bytes)
+				   enum code code, uint64_t checkpoints, size_t bytes, bool traced)
 {
 	struct numbers *n = &x->service->numbers;
 	uint64_t weight = checkpoints * NUMBERS_WEIGHT + payload.left + bytes;
-	bool keys = sketch_due(&n->sketch), span = checkpoints >= NUMBERS_SPAN || n->trace_count > 0;
+	bool keys = sketch_due(&n->sketch), span = checkpoints >= NUMBERS_SPAN || traced;
 
 	x->runs++;
 	if (n->together++ == 0 || weight > n->heaviest.weight)
 		numbers_heavier(x, header, payload, code, weight);
 	if (keys || span)
-		numbers_look(x, payload, keys, span);
+		numbers_look(x, payload, keys, span, traced);
 }
 /* What only looking at everything tells, and the shell's own. */
 struct gauges gauges_of(const struct service *service, int64_t now_ns);
 
 /* tracing.c */
+bool traces_want(const struct exchange *x, struct wire_reader payload);
 void traces_add(struct service *service, const struct seen *seen);
 void traces_round_over(struct service *service, uint64_t took_ns);
 void traces_end(struct service *service, uint64_t connection);

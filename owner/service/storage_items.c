@@ -30,12 +30,12 @@ static bool is_durable(const struct service *service, bool fresh, const struct r
 	return !fresh && reply->outcome == OUTCOME_DONE && reply->revision <= service->synced;
 }
 
-void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out)
+void set_marks(const struct service *service, bool fresh, size_t start, struct buffer *out)
 {
 	enum { OUTCOME_OFFSET = 5 };
 	struct reply_header reply;
 
-	if (service->settings.durability == DURABILITY_MEMORY || out->failed)
+	if (out->failed)
 		return;
 	while (start < out->size) {
 		struct wire_reader reader = wire_reader(out->data + start, out->size - start);

@@ -84,6 +84,8 @@ void crew_parse(struct crew *crew, const char *name, const char *about, int argc
 		  "after each request; 0 is none [1ms]" },
 		{ "duration", 'd', OPTION_DURATION, &crew->duration_ns, 0, 0, "TIME",
 		  "from start to stop [1s]" },
+		{ "settle", 'S', OPTION_DURATION, &crew->settle_ns, 0, 0, "TIME",
+		  "before the start, in which clients ask and nothing counts; not with --actors [0]" },
 		{ "latency", 'l', OPTION_FLAG, &crew->latency, 0, 0, NULL, "print p50 p99 p99.9 max as well" },
 	};
 	char example[128];
@@ -99,6 +101,8 @@ void crew_parse(struct crew *crew, const char *name, const char *about, int argc
 		fatal(EX_USAGE, "'%s' is not an option; see %s --help", argv[operand], name);
 	if (crew->socket == NULL)
 		fatal(EX_USAGE, "say where the server's socket is: --socket PATH");
+	if (crew->settle_ns > 0 && crew->actors > 1)
+		fatal(EX_USAGE, "--settle goes with clients of one request at a time: not with --actors");
 	if (crew->readers + crew->writers == 0)
 		fatal(EX_USAGE, "there is nobody to run: give --readers or --writers");
 }
@@ -171,17 +175,13 @@ static bool client_loop(const struct crew *crew, const struct crew_link *link, v
 	int64_t begun_ns = clock_monotonic_ns(), now_ns = begun_ns;
 
 	for (int64_t i = 0; now_ns < stop_ns; i++) {
-		if (writes) {
-			if (link->set(connection, i % crew->keys, i) != 0)
-				return false;
-			totals->writes++;
-		} else {
-			if (!read_once(crew, link, connection, i))
-				return false;
-			totals->reads++;
-		}
+		bool counts = begun_ns >= stop_ns - crew->duration_ns;
+		if (!(writes ? link->set(connection, i % crew->keys, i) == 0 : read_once(crew, link, connection, i)))
+			return false;
+		totals->reads += counts && !writes;
+		totals->writes += counts && writes;
 		now_ns = clock_monotonic_ns();
-		if (latency != NULL)
+		if (latency != NULL && counts)
 			histogram_add(latency, (uint64_t)(now_ns - begun_ns));
 		if (crew->pause_ns > 0) {
 			pause_for(crew->pause_ns);
@@ -311,7 +311,7 @@ static bool run_start(struct run *run)
 	for (int64_t i = 0; i < run->count; i++)
 		if (!run_read(run, run->wires.ready.out, &byte, sizeof byte))
 			return false;
-	int64_t stop_ns = clock_monotonic_ns() + run->crew->duration_ns;
+	int64_t stop_ns = clock_monotonic_ns() + run->crew->settle_ns + run->crew->duration_ns;
 	for (int64_t i = 0; i < run->count; i++)
 		if (!write_record(run->wires.start.in, &stop_ns, sizeof stop_ns))
 			return false;

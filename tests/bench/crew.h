@@ -19,6 +19,7 @@ struct crew {
 	int64_t actors;      /* of each process, each with a request under way */
 	int64_t keys;
 	int64_t pause_ns;    /* after each request; 0 is none */
+	int64_t settle_ns;   /* before the start: what is asked then does not count */
 	int64_t duration_ns; /* from the start, common to all, to the last request */
 	bool latency;        /* also print how long answers took */
 	const char *socket;  /* path of the server's socket */

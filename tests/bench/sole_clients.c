@@ -73,8 +73,8 @@ static int set(void *handle, int64_t key, int64_t value)
 /* Many actors on a handle. */
 struct many {
 	const struct crew *crew;
-	bool writes;
-	int64_t stop_ns, done;
+	bool writes, over;
+	int64_t done;
 	int failed; /* the code of what was not done */
 	uint64_t dice;
 };
@@ -111,17 +111,20 @@ static void answered(struct sole *handle, const struct sole_reply *reply, void *
 	if (reply->outcome != SOLE_DONE)
 		many->failed = reply->code;
 	many->done++;
-	if (many->failed == SOLE_OK && clock_monotonic_ns() < many->stop_ns)
+	if (many->failed == SOLE_OK && !many->over)
 		ask(handle, many);
 }
 
 static int many_run(void *handle, const struct crew *crew, bool writes, int64_t stop_ns, int64_t *done)
 {
-	struct many many = { .crew = crew, .writes = writes, .stop_ns = stop_ns,
+	struct many many = { .crew = crew, .writes = writes,
 			     .dice = (uint64_t)clock_monotonic_ns() ^ (uint64_t)getpid() << 40 };
 
 	for (int64_t i = 0; i < crew->actors && many.failed == SOLE_OK; i++)
 		ask(handle, &many);
+	int64_t left_ns = stop_ns - clock_monotonic_ns();
+	sole_run(handle, left_ns > 0 ? left_ns : 1, -1);
+	many.over = true;
 	int code = sole_run(handle, SOLE_FOREVER, -1);
 	if (many.failed == SOLE_OK)
 		many.failed = code;

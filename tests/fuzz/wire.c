@@ -60,7 +60,7 @@ static void read_message(struct wire_reader reader)
 
 	READ_HEADER(message, &reader);
 	items = reader;
-	while (wire_skip_item(&items, &kind)) {
+	while (wire_skip_item(&items, &kind, &payload)) {
 		struct wire_reader request = reader, reply = reader;
 		uint32_t size = 0;
 		require(kind == reader.at[4]);

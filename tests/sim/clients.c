@@ -581,6 +581,8 @@ bool client_hear(struct world *world, struct client *client)
 	while (receive_one(world, client))
 		;
 	for (size_t i = 0; i < client->news_count; i++) {
+		if (client->outgoing_waits)
+			engine_unsent(&client->engine);
 		client->outgoing_waits = false;
 		world_say(world, "client %u: hears that its connection is %s", client->process,
 			  client->news[i] ? "up" : "down");

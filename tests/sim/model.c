@@ -31,7 +31,7 @@ static void emit(struct model *model, uint64_t revision, const char *kind, const
 static void answer_values(struct turn *turn, const struct datum *values, size_t count)
 {
 	uint8_t space[ARGUMENTS_MAX][DATUM_BYTES];
-	struct value list[ARGUMENTS_MAX];
+	struct value list[ARGUMENTS_MAX] = { { 0 } };
 
 	for (size_t i = 0; i < count; i++)
 		list[i] = datum_value(&values[i], space[i]);
