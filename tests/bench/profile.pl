@@ -61,6 +61,7 @@ sub by_perf ($load) {
 	}
 	for (`perf report -q -i $folder/perf --no-children -g none --sort comm,dso,sym 2>/dev/null`) {
 		my ($percent, $process, $object, $symbol) = /^ *([\d.]+)% +(\S+) +(\S+) +\[.\] (\S+)/ or next;
+		$symbol =~ s/\..*//; # what the compiler adds where it made a copy
 		next if $process !~ /^sole/;
 		my $side = $process eq 'sole-owner' ? qr/^owner/ : qr/^clients/;
 		my ($file) = sort { ($b =~ $side) <=> ($a =~ $side) } @{ $files{$symbol} // [] };
