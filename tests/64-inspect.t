@@ -397,6 +397,25 @@ for my $round (1 .. 6) {
 }
 ok($busy->running && $writer->running, 'an owner is written to');
 is(join('', @wrong), '', '... and what looks at its folder meanwhile finds no damage');
+
+# Read so slowly that the owner forgets rounds before they are printed.
+{
+    pipe my $out, my $in or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        open STDOUT, '>&', $in;
+        open STDERR, '>', path('slow.err');
+        exec program('sole-owner'), '--log', path('busy');
+    }
+    close $in;
+    my $first = <$out>;
+    my %before = map { $_ => 1 } glob path('busy') . '/journal-*';
+    wait_until { !grep { $before{$_} } glob path('busy') . '/journal-*' } 30;
+    1 while <$out>;
+    waitpid $pid, 0;
+    is($?, 0, 'nor does a log that is read more slowly than the owner forgets');
+    like(slurp(path('slow.err')), qr/rounds \d+ to \d+ are not shown: the owner forgot them/, '... but says what it could not show');
+}
 $_->stop for $writer, $busy;
 
 # ---- an upgrade, rehearsed ----

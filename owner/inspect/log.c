@@ -9,6 +9,7 @@
 #include "owner/inspect/survey.h"
 #include "common/log.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -16,6 +17,7 @@ struct log {
 	const struct inspection *inspection;
 	struct record_printer *printer;
 	uint64_t from, to;
+	uint64_t round; /* the last that was read, or 0 */
 };
 
 /* False: no more of them is wanted. */
@@ -33,8 +35,29 @@ static bool print_round(void *context, const struct round *round)
 {
 	struct log *log = context;
 
+	if (round->number <= log->round)
+		return true; /* read again, behind a gap */
+	if (log->round > 0 && round->number > log->round + 1)
+		log_warn("rounds %" PRIu64 " to %" PRIu64 " are not shown: the owner forgot them, with a snapshot, before they could be read",
+			    log->round + 1, round->number - 1);
+	log->round = round->number;
 	/* A round's records have revisions up to its own, and the next round's are not below that. */
 	return records_walk(round, print_record, log, NULL) && round->revision <= log->to;
+}
+
+/* A living owner may forget segments faster than they are printed: then what is left is read from its beginning. Damage
+ * is where that goes no further. */
+static enum journal_result print_all(struct log *log, const struct place *place, struct journal_fault *fault)
+{
+	enum journal_result result;
+	struct journal_end end;
+	uint64_t before;
+
+	do {
+		before = log->round;
+		result = rounds_walk(place, 0, print_round, log, &end, fault);
+	} while (result == JOURNAL_DAMAGED && place->owner != 0 && log->round > before);
+	return result;
 }
 
 /* Which behaviour the records before the first START are of: the oldest snapshot tells. */
@@ -51,7 +74,6 @@ int inspect_log(const struct inspection *inspection)
 	struct log log = { .inspection = inspection, .from = (uint64_t)inspection->from,
 			   .to = inspection->to != 0 ? (uint64_t)inspection->to : UINT64_MAX };
 	struct journal_fault fault;
-	struct journal_end end;
 	struct place place;
 
 	int status = place_open(&place, inspection->log, PLACE_LOOK);
@@ -64,7 +86,7 @@ int inspect_log(const struct inspection *inspection)
 		return EX_OSERR;
 	}
 	set_name(&log, place.disk);
-	enum journal_result result = rounds_walk(&place, 0, print_round, &log, &end, &fault);
+	enum journal_result result = print_all(&log, &place, &fault);
 	status = inspect_flush();
 	if (result == JOURNAL_DAMAGED || result == JOURNAL_FAILED) {
 		log_error("%s", fault.text);
