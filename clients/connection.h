@@ -115,13 +115,14 @@ static inline bool connection_receive(struct connection *connection, const uint8
 				  : stream_receive(&connection->stream, body, size);
 }
 
-/* The same, but waits up to connection_patience for one, and is deaf to everything else meanwhile. The one
- * function here that blocks. */
+/* How long connection_wait waits, in nanoseconds. */
 static inline int64_t connection_patience(const struct connection *connection)
 {
 	return (connection->remote ? (int)DEALER_WAIT_MS : (int)STREAM_WAIT_MS) * NS_PER_MS;
 }
 
+/* As connection_receive, but waits up to connection_patience for one, and is deaf to everything else meanwhile. The one
+ * function here that blocks. */
 static inline bool connection_wait(struct connection *connection, const uint8_t **body, size_t *size)
 {
 	return connection->remote ? dealer_wait(&connection->dealer, body, size)

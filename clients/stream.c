@@ -335,7 +335,7 @@ bool stream_wait(struct stream *stream, const uint8_t **body, size_t *size)
 	if (stream->sent < stream->out.size)
 		return false; /* the peer waits, too */
 	/* A read that blocks would take one system call less, and be woken twice: also when the peer reads what was
-	 * sent, to find nothing and to sleep again. Among a hundred processes that costs a third of what they do. */
+	 * sent, to find nothing and to sleep again. Among a hundred processes that costs two fifths of what they do. */
 	if (!stream_recheck(stream) && poll(&one, 1, STREAM_WAIT_MS) <= 0)
 		return false;
 	stream_look_again(stream);

@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 use IO::Select;
 use IO::Socket::UNIX;
 use Socket qw(SOCK_STREAM SOL_SOCKET SO_LINGER);
+use Sole::Raw qw(raw_closed);
 use Sole::Remote;
 use Sole::Test;
 use Sole::Wire;
@@ -25,18 +26,6 @@ use constant CURVE_GREETING => pack 'C x8 C C C a20 C x31', 0xff, 0x7f, 3, 1, 'C
 use constant CLEAR_GREETING => pack 'C x8 C C C a20 C x31', 0xff, 0x7f, 3, 1, 'NULL', 0;
 
 sub descriptors { my ($process) = @_; my @open = glob '/proc/' . $process->pid . '/fd/*'; return scalar @open }
-
-# True when the other side closes it, or has; what it sends before is ignored.
-sub closed {
-    my ($socket, $limit) = @_;
-    my $end = time + seconds($limit // 10);
-    $socket->blocking(0);
-    for (;;) {
-        IO::Select->new($socket)->can_read($end - time > 0 ? $end - time : 0) or return 0;
-        my $got = sysread $socket, my $bytes, 65536;
-        return 1 if defined $got ? $got == 0 : !$!{EAGAIN};
-    }
-}
 
 sub longest_ping {
     my ($client, $count) = @_;
@@ -100,7 +89,7 @@ subtest 'what is no CURVE is no harm' => sub {
     }
     cmp_ok longest_ping($local, 50), '<', seconds(1), 'others are served while strangers talk';
     is ask($alice, item(PING, ''))->{code}, 0, 'also on tcp';
-    my $cut = grep { closed($_, 8) } @strangers;
+    my $cut = grep { raw_closed($_, 8) } @strangers;
     is $cut, scalar @strangers, 'each of them is cut, at the latest when its time for a handshake is over';
     cmp_ok counters($local)->{handshakes_failed}, '>=', 8, 'and counted where libzmq tells';
 };
@@ -145,8 +134,8 @@ subtest 'a thousand connections come and go, and leave no descriptor behind' => 
     is ask($alice, item(PING, ''))->{code}, 0, 'who has a key is served';
 };
 
-ok closed($silent, 20), 'a connection that says nothing is closed in the end';
-ok closed($half, 20), 'and so is one that says half of what it should';
+ok raw_closed($silent, 20), 'a connection that says nothing is closed in the end';
+ok raw_closed($half, 20), 'and so is one that says half of what it should';
 $_->close for $alice, $local;
 is $owner->stop, 0, 'the owner ends well';
 
@@ -187,11 +176,11 @@ subtest '--max-connections counts both ways in together' => sub {
     for (1 .. 3) {
         my $more = tcp_connect($where);
         syswrite $more, CLEAR_GREETING;
-        ok closed($more), 'one more on tcp is refused';
+        ok raw_closed($more), 'one more on tcp is refused';
     }
     my $more = IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => path('small.sock'));
     syswrite $more, CLEAR_GREETING;
-    ok closed($more), 'and one more on the Unix socket';
+    ok raw_closed($more), 'and one more on the Unix socket';
     is counters($local[0])->{connections_refused}, 4, 'it is counted';
     ok wait_until { status($local[0])->{connections} == 10 }, 'as the ten are';
     is scalar(grep { ping($_) } @remote), 6, 'those that are in do not notice';

@@ -60,6 +60,7 @@ const struct sole_operation_entry *operation_find(const struct operation_index *
 enum code operation_check(const struct sole_operation_entry *operation, const struct value *arguments, size_t count,
 			  const struct limits *limits, char *text, size_t text_size);
 
+/* Does it take a key, or several, and these first? */
 static inline bool operation_begins_with_key(const struct sole_operation_entry *operation)
 {
 	enum sole_field_type first = operation->arguments[0].type;

@@ -173,11 +173,11 @@ void item_backup(struct exchange *x, const struct request_header *header, struct
 
 /* storage_items.c: says in the replies to RUN from `start` on whether what they show is on disk. `fresh`: they may answer a
  * command of this very round, which has not been synced. */
-void set_marks(const struct service *service, bool fresh, size_t start, struct buffer *out);
+void write_durable_marks(const struct service *service, bool fresh, size_t start, struct buffer *out);
 static inline void mark_durable(const struct service *service, bool fresh, size_t start, struct buffer *out)
 {
 	if (service->settings.durability != DURABILITY_MEMORY)
-		set_marks(service, fresh, start, out);
+		write_durable_marks(service, fresh, start, out);
 }
 
 /* sessions.c */

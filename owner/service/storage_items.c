@@ -30,7 +30,7 @@ static bool is_durable(const struct service *service, bool fresh, const struct r
 	return !fresh && reply->outcome == OUTCOME_DONE && reply->revision <= service->synced;
 }
 
-void set_marks(const struct service *service, bool fresh, size_t start, struct buffer *out)
+void write_durable_marks(const struct service *service, bool fresh, size_t start, struct buffer *out)
 {
 	enum { OUTCOME_OFFSET = 5 };
 	struct reply_header reply;
